@@ -1,0 +1,82 @@
+# Spack Warehouse. `make help` lists the targets; each works as the first command of a fresh clone.
+
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCE ?= tests/data/pages
+WAREHOUSE ?= warehouse
+
+.DEFAULT_GOAL := help
+.PHONY: help warehouse report shell test lint format bench lock clean
+
+help: ## Show this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@echo
+	@echo "  SOURCE=DIR      what to build from: a folder of cache pages, such as a checkout of cache.spack.io"
+	@echo "                  (now: $(SOURCE))"
+	@echo "  WAREHOUSE=DIR   the folder to build (now: $(WAREHOUSE))"
+
+warehouse: $(VENV)/runtime ## Build the warehouse from SOURCE
+	$(BIN)/spack-warehouse build $(SOURCE) --warehouse $(WAREHOUSE)
+
+report: $(VENV)/runtime ## Export the reports of the warehouse to WAREHOUSE/reports
+	$(BIN)/spack-warehouse report --warehouse $(WAREHOUSE)
+
+shell: $(VENV)/runtime ## Open the DuckDB shell on the warehouse, read-only
+	$(BIN)/spack-warehouse shell --warehouse $(WAREHOUSE)
+
+test: $(VENV)/dev $(VENV)/oldest ## Run all tests
+	$(BIN)/python -m pytest -n auto
+
+lint: $(VENV)/dev ## Check style, types and SQL; writes nothing
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/sqlfluff lint --processes 2 --disable-progress-bar sql
+
+format: $(VENV)/dev ## Format the Python and SQL code
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+	$(BIN)/sqlfluff fix --disable-progress-bar sql
+
+bench: $(VENV)/dev ## Measure against other ways of reading pages; writes bench/RESULTS.md
+	$(BIN)/python -m bench
+
+lock: $(VENV)/dev ## Renew the pinned requirements from pyproject.toml
+	$(BIN)/python -m pip install --quiet uv
+	for name in runtime dev; do \
+	  $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url --no-annotate --no-header \
+	    --python-version 3.11 --extra install $$([ $$name = dev ] && echo --extra dev) pyproject.toml -o requirements/$$name.txt; \
+	done
+
+clean: ## Remove what builds, tests and installation left
+	rm -rf $(VENV) .pytest_cache .hypothesis .mypy_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf warehouse/.builds warehouse/.current warehouse/.lock warehouse/reports
+	rm -f warehouse/spec_stacks warehouse/pages warehouse/rejects warehouse/warehouse.duckdb
+
+# Each set of packages is installed once per change of its lock; the mark is written last, so that
+# an interrupted installation is done again.
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+PINNED := $(PIP) --require-hashes
+INSTALL := $(PIP) --no-deps --no-build-isolation --editable .
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one with: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/runtime: requirements/runtime.txt | $(BIN)/python
+	$(PINNED) -r requirements/runtime.txt
+	$(INSTALL)
+	touch $@
+
+$(VENV)/dev: requirements/dev.txt | $(BIN)/python
+	$(PINNED) -r requirements/dev.txt
+	$(INSTALL)
+	touch $@
+
+# The oldest DuckDB whose shell must open a warehouse, beside the one that builds it.
+$(VENV)/oldest: requirements/oldest-duckdb.txt | $(BIN)/python
+	$(PINNED) --no-warn-conflicts --target $(VENV)/oldest-duckdb --upgrade -r requirements/oldest-duckdb.txt
+	touch $@

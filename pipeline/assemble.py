@@ -1,0 +1,218 @@
+"""The part of a build that makes something: read what changed, write it, publish it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import duckdb
+
+from pipeline.checks import Check, run_checks
+from pipeline.errors import DuplicatePageError, SourceError, WarehouseError
+from pipeline.extract import extract_batch, make_batches
+from pipeline.layout import BuildPaths, Layout
+from pipeline.plan import Plan, find_affected, find_changed
+from pipeline.progress import Progress
+from pipeline.source import Entry, Root
+from pipeline.state import (
+    Rows,
+    Seen,
+    SnapshotRows,
+    State,
+    digest_files,
+    distrust_racy,
+    fingerprint,
+    refresh_state,
+    save_state,
+)
+from pipeline.warehouse import (
+    attach_database,
+    connect,
+    create_tables,
+    create_views,
+    delete_snapshots,
+    load_rejects,
+    load_snapshot,
+)
+from pipeline.workers import Workers, start_workers
+from pipeline.write import write_file_rejects, write_snapshot
+
+
+class Reader:
+    """Reads files in batches and remembers what they are and where their rows were spilled."""
+
+    def __init__(self, workers: Workers, roots: Sequence[Root], scratch: Path, progress: Progress) -> None:
+        self.workers = workers
+        self.roots = roots
+        self.scratch = scratch
+        self.progress = progress
+        self.seen: list[Seen] = []
+        self.rows: dict[tuple[int, str], Rows] = {}
+        self._batches = 0
+
+    def read(self, entries: Sequence[Entry]) -> list[Seen]:
+        batches = list(make_batches(entries))
+        names = [f"{self._batches + number:06}" for number in range(len(batches))]
+        self._batches += len(batches)
+        self.progress.stage("reading", len(entries), "file")
+        found: list[Seen] = []
+        constant = len(batches)
+        for batch in self.workers.run(
+            extract_batch, [self.roots] * constant, batches, [self.scratch] * constant, names, start=True
+        ):
+            for seen, rows in batch:
+                found.append(seen)
+                if rows is not None:
+                    self.rows[seen.entry.root, seen.entry.path] = rows
+            self.progress.advance(len(batch))
+        self.seen += found
+        return found
+
+
+def assemble(
+    layout: Layout,
+    roots: Sequence[Root],
+    plan: Plan,
+    last: State | None,
+    jobs: int,
+    progress: Progress,
+    began_ns: int,
+) -> tuple[State, int, list[Check]]:
+    """Carry out a plan: read, write, publish.
+
+    Returns the new state, the number of snapshots that were written anew, and the checks' results.
+    """
+    build = layout.begin()
+    try:
+        scratch = build.folder / "scratch"
+        scratch.mkdir()
+        with start_workers(jobs) as workers:
+            reader = Reader(workers, roots, scratch, progress)
+            kept, affected, changed = read_changes(reader, plan, last)
+            if last is not None and not changed:
+                refresh_state(layout, last, in_order([*kept, *reader.seen]), began_ns)
+                return last, 0, []
+            winners = choose_pages(roots, [one for one in reader.seen if one.snapshot in affected])
+            seen = in_order([*kept, *reader.seen])
+            reused = reuse(layout, build, last, affected) if last is not None else {}
+            if not winners and not reused and not any(one.reject for one in seen):
+                raise SourceError("no cache page in " + ", ".join(root.folder for root in roots))
+            write_file_rejects(build, seen)
+            with open_tables(layout, build, affected if reused else None, jobs) as connection:
+                written = write_snapshots(workers, build, scratch, reader, winners, connection, progress)
+                load_rejects(connection, build)
+                create_views(connection)
+        shutil.rmtree(scratch)
+        with connect(build.database) as connection:
+            checks = run_checks(connection, winners if reused else None)
+        state = State(
+            fingerprint=fingerprint(),
+            seen=distrust_racy(seen, began_ns),
+            snapshots=dict(sorted((reused | written).items())),
+            files=digest_files(build),
+            failed=[check.name for check in checks if check.failed],
+        )
+        save_state(build, state)
+        layout.publish(build)
+        return state, len(winners), checks
+    except duckdb.Error as error:
+        raise WarehouseError(f"{build.database}: {str(error).splitlines()[0]}") from error
+    finally:
+        shutil.rmtree(build.folder, ignore_errors=True)
+
+
+def read_changes(reader: Reader, plan: Plan, last: State | None) -> tuple[list[Seen], set[str], bool]:
+    """Read the fresh files, and again the kept pages of every snapshot that they affect.
+
+    Returns the files still kept unread, the affected snapshots, and whether anything changed.
+    """
+    fresh = reader.read(plan.fresh)
+    changed = bool(plan.gone) or find_changed(fresh, last)
+    affected = find_affected(fresh, plan.gone, last)
+    kept = plan.kept
+    while again := [one.entry for one in kept if one.snapshot in affected]:
+        kept = [one for one in kept if one.snapshot not in affected]
+        # A page may have changed since the plan looked at it, even to another snapshot.
+        affected |= find_affected(reader.read(again), [], last)
+    return kept, affected, changed
+
+
+def in_order(seen: Iterable[Seen]) -> list[Seen]:
+    return sorted(seen, key=lambda one: (one.entry.root, one.entry.path))
+
+
+def choose_pages(roots: Sequence[Root], seen: Iterable[Seen]) -> dict[str, list[Seen]]:
+    """The pages of each snapshot in the order of their packages, one to a package.
+
+    Raises:
+        DuplicatePageError: two files that differ are the page of one package.
+    """
+    chosen: dict[tuple[str, str], Seen] = {}
+    for one in in_order(seen):
+        assert one.key is not None
+        first = chosen.setdefault(one.key, one)
+        if first.sha256 != one.sha256:
+            files = (roots[file.entry.root].locate(file.entry) for file in (first, one))
+            raise DuplicatePageError(*one.key, *files)
+    pages: dict[str, list[Seen]] = defaultdict(list)
+    for (snapshot, _), one in sorted(chosen.items()):
+        pages[snapshot].append(one)
+    return dict(pages)
+
+
+def write_snapshots(
+    workers: Workers,
+    build: BuildPaths,
+    scratch: Path,
+    reader: Reader,
+    winners: dict[str, list[Seen]],
+    connection: duckdb.DuckDBPyConnection,
+    progress: Progress,
+) -> dict[str, SnapshotRows]:
+    """Write the Parquet files of each snapshot in ``winners``, and load them into the tables."""
+    progress.stage("writing", len(winners), "snapshot")
+    rows = [[reader.rows[page.entry.root, page.entry.path] for page in pages] for pages in winners.values()]
+    constant = len(winners)
+    written = {}
+    results = workers.run(write_snapshot, [build] * constant, [scratch] * constant, list(winners), rows, start=False)
+    for snapshot, counts in zip(winners, results, strict=True):
+        written[snapshot] = counts
+        load_snapshot(connection, build, snapshot)
+        progress.advance(1)
+    return written
+
+
+@contextlib.contextmanager
+def open_tables(
+    layout: Layout, build: BuildPaths, affected: Iterable[str] | None, threads: int
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The tables of the new database: empty, or the published ones less the ``affected`` snapshots."""
+    if affected is not None and layout.current is not None:
+        shutil.copyfile(layout.current.database, build.database)
+    with attach_database(build.database, threads) as connection:
+        if affected is None:
+            create_tables(connection)
+        else:
+            delete_snapshots(connection, affected)
+        yield connection
+
+
+def reuse(layout: Layout, build: BuildPaths, last: State, affected: set[str]) -> dict[str, SnapshotRows]:
+    """Take the files of the snapshots that nothing affected from the published build."""
+    current = layout.current
+    assert current is not None
+    unaffected = {snapshot: counts for snapshot, counts in last.snapshots.items() if snapshot not in affected}
+    for snapshot in unaffected:
+        for find in (BuildPaths.spec_stacks, BuildPaths.pages, BuildPaths.rejects):
+            old, new = find(current, snapshot), find(build, snapshot)
+            if old.exists():
+                new.parent.mkdir(parents=True, exist_ok=True)
+                try:
+                    os.link(old, new)
+                except OSError:  # a file system without hard links
+                    shutil.copyfile(old, new)
+    return unaffected

@@ -1,0 +1,127 @@
+"""A build from sources to a published warehouse: the stages in order, and no work done twice.
+
+What a build makes depends on its sources alone. The state of the build before only tells which
+snapshots need no work: a build that reuses them gives the same Parquet, byte for byte, as one that
+starts from nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import filelock
+
+from pipeline.errors import WarehouseError
+from pipeline.layout import Layout
+from pipeline.plan import make_plan
+from pipeline.progress import Progress
+from pipeline.source import Root, find_roots, scan
+from pipeline.state import State, load_state, refresh_state
+from pipeline.workers import count_cpus
+
+if TYPE_CHECKING:
+    from pipeline.checks import Check
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a build found and made; ``lost`` and ``checks`` are of this build's own work alone."""
+
+    snapshots: int
+    pages: int
+    specs: int
+    rows: int
+    rejects: int
+    passed_over: int
+    repeated: int
+    rebuilt: int
+    failed: list[str]
+    seconds: float = 0.0
+    checks: list[Check] = field(default_factory=list)
+
+
+def build(
+    sources: Sequence[Path],
+    warehouse: Path,
+    jobs: int | None = None,
+    progress: Progress | None = None,
+) -> Summary:
+    """Make ``warehouse`` the warehouse of ``sources``, at once or not at all.
+
+    ``jobs`` is the number of processes, by default that of the processors.
+
+    Raises:
+        SourceError: a source does not exist or no source holds a page, or two files that differ
+            are the page of one package in one snapshot.
+        WarehouseError: the machine refuses: no space, no permission.
+    """
+    began = time.monotonic()
+    progress = progress or Progress()
+    layout = Layout(warehouse)
+    try:
+        roots = find_roots(sources)
+        warehouse.mkdir(parents=True, exist_ok=True)
+        with hold_lock(layout, progress.wait):
+            summary = update(layout, roots, jobs or count_cpus(), progress)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        raise WarehouseError(f"{where}{error.strerror or error}") from error
+    return Summary(**{**summary.__dict__, "seconds": time.monotonic() - began})
+
+
+def update(layout: Layout, roots: Sequence[Root], jobs: int, progress: Progress) -> Summary:
+    """The part of a build that runs under the lock."""
+    began_ns = time.time_ns()
+    entries = scan(roots, skip=[layout.root])
+    current = layout.current
+    last = load_state(current)
+    plan = make_plan(roots, entries, last)
+    if last is not None and current is not None and not plan.fresh and not plan.gone:
+        refresh_state(layout, last, plan.kept, began_ns)
+        return summarise(last, rebuilt=0, checks=[])
+    # Arrow and DuckDB take longer to load than an unchanged warehouse takes to look at.
+    from pipeline.assemble import assemble
+
+    state, rebuilt, checks = assemble(layout, roots, plan, last, jobs, progress, began_ns)
+    return summarise(state, rebuilt, checks)
+
+
+def summarise(state: State, rebuilt: int, checks: list[Check]) -> Summary:
+    snapshots = state.snapshots.values()
+    file_rejects = sum(one.reject is not None for one in state.seen)
+    pages = sum(one.snapshot is not None for one in state.seen)
+    return Summary(
+        snapshots=len(snapshots),
+        pages=sum(one.pages for one in snapshots),
+        specs=sum(one.specs for one in snapshots),
+        rows=sum(one.rows for one in snapshots),
+        rejects=sum(one.rejects for one in snapshots) + file_rejects,
+        passed_over=len(state.seen) - pages - file_rejects,
+        repeated=pages - sum(one.pages for one in snapshots),
+        rebuilt=rebuilt,
+        failed=state.failed,
+        checks=checks,
+    )
+
+
+@contextlib.contextmanager
+def hold_lock(layout: Layout, waiting: Callable[[Path], None]) -> Iterator[None]:
+    """Hold the warehouse for one build; another build waits, after it was told so once.
+
+    The lock is the operating system's: it ends with its process, however that ends.
+    """
+    lock = filelock.FileLock(layout.lock)
+    try:
+        lock.acquire(blocking=False)
+    except filelock.Timeout:
+        waiting(layout.root)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()

@@ -1,0 +1,296 @@
+"""The command line ``spack-warehouse``.
+
+Data goes to stdout, all else to stderr. Exit status: 0 done; 1 the data or the machine said no;
+2 wrong usage; 3 built or checked, and something falls short.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import sys
+import sysconfig
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from pipeline import __version__
+from pipeline.errors import WarehouseError
+from pipeline.layout import Layout
+from pipeline.progress import Progress
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+    from pipeline.build import Summary
+    from pipeline.checks import Check
+
+FALLS_SHORT = 3
+SHOWN_REJECTS = 20
+
+
+class Bar(Progress):
+    """A progress bar on stderr where that is a terminal, and one line where a build has to wait."""
+
+    def __init__(self) -> None:
+        self._bar: tqdm[Any] | None = None
+
+    def wait(self, warehouse: Path) -> None:
+        say(f"{warehouse}: another build is running; waiting for it to end")
+
+    def stage(self, name: str, total: int, unit: str) -> None:
+        self.close()
+        if sys.stderr.isatty():
+            from tqdm import tqdm
+
+            self._bar = tqdm(total=total, desc=name, unit=unit, leave=False, file=sys.stderr)
+
+    def advance(self, count: int) -> None:
+        if self._bar is not None:
+            self._bar.update(count)
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+class OneLine(click.Group):
+    """Commands whose failures are one line on stderr."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except WarehouseError as error:
+            say(f"spack-warehouse: {error}")
+            ctx.exit(1)
+        except OSError as error:
+            if isinstance(error, BrokenPipeError):
+                raise
+            where = f"{error.filename}: " if error.filename else ""
+            say(f"spack-warehouse: {where}{error.strerror or error}")
+            ctx.exit(1)
+
+
+def say(line: str) -> None:
+    click.echo(" ".join(line.split("\n")), err=True)
+
+
+warehouse_option = click.option(
+    "--warehouse",
+    "warehouse",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("warehouse"),
+    show_default=True,
+    metavar="DIR",
+    help="Folder of the warehouse.",
+)
+
+
+@click.group(
+    cls=OneLine,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit status: 0 done; 1 the data or the machine said no; 2 wrong usage; 3 something falls short.",
+)
+@click.version_option(__version__, prog_name="spack-warehouse")
+def cli() -> None:
+    """What is in Spack's binary build caches, for which stack, compiler and target.
+
+    Build a warehouse from cache pages, then ask it in SQL:
+
+    \b
+      spack-warehouse build path/to/cache.spack.io/_cache
+      spack-warehouse sql "select * from summary_by_stack order by coverage desc"
+      spack-warehouse shell
+    """
+
+
+@cli.command()
+@click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="SOURCE...")
+@warehouse_option
+@click.option("--strict", is_flag=True, help="Exit with 3 where anything was rejected.")
+@click.option("--jobs", type=click.IntRange(1), metavar="N", help="Processes that read; by default one a processor.")
+def build(sources: tuple[Path, ...], warehouse: Path, strict: bool, jobs: int | None) -> None:
+    """Make the warehouse that of SOURCE...: folders of cache pages, or single pages.
+
+    Folders are searched to the bottom. A page is known by its front matter, not by its name; other
+    files are passed over and counted. What cannot be loaded becomes a row of the table rejects, and
+    everything around it is loaded.
+
+    The warehouse holds what the sources hold now, and nothing from earlier builds; snapshots that
+    have not changed are not read again. Readers see the old warehouse until the new one is whole.
+    """
+    from pipeline.build import build as run_build
+
+    with showing_progress() as progress:
+        summary = run_build(sources, warehouse, jobs, progress)
+    click.echo(describe_summary(summary))
+    if summary.rejects:
+        show_rejects(warehouse, summary)
+    for check in summary.checks:
+        if check.name == "unknown_keys" and check.offenders:
+            show_check(check)
+    for name in summary.failed:
+        say(f"failed check: {name}; see: spack-warehouse check --warehouse {warehouse}")
+    if summary.failed or (strict and summary.rejects):
+        sys.exit(FALLS_SHORT)
+
+
+def describe_summary(summary: Summary) -> str:
+    parts = [
+        f"{summary.pages:,} pages in {summary.snapshots:,} snapshots",
+        f"{summary.specs:,} specs",
+        f"{summary.rows:,} rows",
+        f"{summary.rejects:,} rejects",
+    ]
+    if summary.passed_over:
+        parts.append(f"{summary.passed_over:,} other files passed over")
+    if summary.repeated:
+        parts.append(f"{summary.repeated:,} pages twice the same")
+    rebuilt = f"{summary.rebuilt:,} snapshots built anew" if summary.rebuilt else "nothing changed"
+    return f"{', '.join(parts)}; {rebuilt}; {summary.seconds:.1f} seconds"
+
+
+def show_rejects(warehouse: Path, summary: Summary) -> None:
+    """The first rejects, a line each."""
+    from pipeline.warehouse import open_database
+
+    with open_database(Layout(warehouse)) as connection:
+        rows = connection.execute(
+            "select path, place, reason from rejects order by path, place limit ?", [SHOWN_REJECTS]
+        ).fetchall()
+    for path, place, reason in rows:
+        say(f"rejected: {path}: {place}: {reason}")
+    if summary.rejects > len(rows):
+        say(f"… and {summary.rejects - len(rows):,} more: see the table rejects")
+
+
+@cli.command()
+@warehouse_option
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Folder to write to.  [default: reports/ in the warehouse]",
+)
+@click.option("--format", "formats", default="csv,parquet", show_default=True, metavar="F,F", help="csv, parquet.")
+@click.option("--snapshot", "snapshots", multiple=True, metavar="S", help="Only this snapshot; may be repeated.")
+def report(warehouse: Path, out: Path | None, formats: str, snapshots: tuple[str, ...]) -> None:
+    """Export coverage, matrices, summaries, rejects and meta mismatches, a folder per snapshot.
+
+    index.json in each folder names every file with its rows, columns, bytes and SHA-256. In CSV, a
+    text that a spreadsheet would take for a formula, such as +mpi, has a leading ' that programs
+    take off; NULL is an empty cell; lists are JSON.
+    """
+    from pipeline.report import FORMATS, export_reports
+
+    chosen = [name.strip() for name in formats.split(",") if name.strip()]
+    for name in chosen or [formats]:
+        if name not in FORMATS:
+            raise click.BadParameter(f"{name!r} is none of: {', '.join(FORMATS)}", param_hint="--format")
+    with showing_progress() as progress:
+        exports = export_reports(Layout(warehouse), out, list(dict.fromkeys(chosen)), snapshots, progress)
+    folder = out or Layout(warehouse).reports
+    click.echo(f"{len(exports):,} files of {len({export.snapshot for export in exports}):,} snapshots in {folder}")
+
+
+@cli.command()
+@warehouse_option
+def check(warehouse: Path) -> None:
+    """Run every check on the warehouse and print the first offenders of each.
+
+    Warnings tell of the input: rejects, a page whose own counts are wrong, unknown keys. A failed
+    check means that the warehouse itself is wrong; then the exit status is 3.
+    """
+    from pipeline.checks import run_checks
+    from pipeline.warehouse import open_database
+
+    with open_database(Layout(warehouse)) as connection:
+        checks = run_checks(connection)
+    for one in checks:
+        show_check(one, data=True)
+    failed = sum(one.failed for one in checks)
+    warned = sum(one.offenders > 0 for one in checks) - failed
+    click.echo(f"{len(checks)} checks, {failed} failed, {warned} with warnings")
+    if failed:
+        sys.exit(FALLS_SHORT)
+
+
+def show_check(check: Check, data: bool = False) -> None:
+    """A check's result: a line, and a line for each of the first offenders."""
+    mark = "failed" if check.failed else "warning" if check.offenders else "ok"
+    count = f" ({check.offenders:,})" if check.offenders else ""
+    click.echo(f"{mark:8} {check.name}{count}: {check.rule}", err=not data)
+    for row in check.rows:
+        cells = ", ".join(f"{name}={value}" for name, value in zip(check.columns, row, strict=True))
+        click.echo(f"           {cells}", err=not data)
+    if check.offenders > len(check.rows):
+        click.echo(f"           … and {check.offenders - len(check.rows):,} more", err=not data)
+
+
+@cli.command()
+@click.argument("query")
+@warehouse_option
+@click.option(
+    "--format",
+    "format",
+    type=click.Choice(["table", "csv", "json", "parquet"]),
+    default="table",
+    show_default=True,
+    help="What to write to stdout.",
+)
+def sql(query: str, warehouse: Path, format: str) -> None:
+    """Answer one read-only QUERY.
+
+    \b
+      spack-warehouse sql "from snapshots"
+      spack-warehouse sql --format csv "select * from matrix_by_stack where snapshot = 'develop'"
+
+    The tables and views: describe them with "show tables", or see the data dictionary in the README.
+    """
+    from pipeline.query import run_query
+
+    run_query(Layout(warehouse), query, format)
+
+
+@cli.command(context_settings={"ignore_unknown_options": True})
+@warehouse_option
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def shell(warehouse: Path, arguments: tuple[str, ...]) -> None:
+    """Open the DuckDB shell on the warehouse, read-only; ARGUMENTS go to the shell.
+
+    A build in the meantime does not disturb the shell, which goes on with the warehouse that it
+    has opened.
+    """
+    from pipeline.warehouse import find_database
+
+    database = find_database(Layout(warehouse))
+    # The shell that is installed with the project comes before any other.
+    program = shutil.which("duckdb", path=sysconfig.get_path("scripts")) or shutil.which("duckdb")
+    if program is None:
+        raise WarehouseError("duckdb: the shell is not installed; install the package duckdb-cli")
+    sys.stdout.flush()
+    os.execv(program, [program, "-readonly", str(database), *arguments])
+
+
+@contextlib.contextmanager
+def showing_progress() -> Iterator[Bar]:
+    bar = Bar()
+    try:
+        yield bar
+    finally:
+        bar.close()
+
+
+def _end_on_signal(number: int, frame: object) -> NoReturn:
+    # Unwinds like an error, so that an unfinished build is cleared away.
+    sys.exit(128 + number)
+
+
+def main() -> None:
+    signal.signal(signal.SIGTERM, _end_on_signal)
+    cli(prog_name="spack-warehouse")

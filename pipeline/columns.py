@@ -1,0 +1,254 @@
+"""The one home of every table, view and column: name, type, nullability, description.
+
+From here come the Arrow schemas of the Parquet files, the tables and comments of the DuckDB file,
+and the data dictionary of the README. The views' SQL stands in ``sql/``; a test holds both
+together in both directions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+AXES = ("stack", "compiler", "target")
+ROOT = "root"
+"""The union mirror, listed among a spec's stacks by the pages but no stack itself."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: ``type`` is DuckDB's name of its type."""
+
+    name: str
+    type: str
+    description: str
+    nullable: bool = False
+
+
+@dataclass(frozen=True)
+class Relation:
+    """A table or view: what it is, a row of what, and its columns in order.
+
+    ``wide`` names the axis whose values become further BIGINT columns, in text order.
+    """
+
+    name: str
+    description: str
+    columns: tuple[Column, ...]
+    wide: str | None = None
+
+    @property
+    def names(self) -> list[str]:
+        return [column.name for column in self.columns]
+
+
+SNAPSHOT = Column("snapshot", "VARCHAR", "published state of a cache, e.g. develop-2025-03-30")
+PACKAGE = Column("package", "VARCHAR", "Spack package, e.g. py-wheel")
+HASH = Column("hash", "VARCHAR", "the spec's 32-letter DAG hash")
+STACK = Column("stack", "VARCHAR", "CI stack whose cache holds the spec; root is no stack")
+COMPILER = Column("compiler", "VARCHAR", "name@version without =, or none: no compiled code")
+TARGET = Column("target", "VARCHAR", "microarchitecture by archspec's name, e.g. x86_64_v3")
+NUM_SPECS = Column("num_specs", "BIGINT", "distinct hashes")
+VERSIONS = Column("versions", "VARCHAR[]", "distinct versions among them, in text order")
+PACKAGES = Column("packages", "BIGINT", "packages with at least one spec there")
+SPECS = Column("specs", "BIGINT", "distinct hashes there")
+
+AXIS_COLUMN = {
+    "stack": replace(STACK, description="CI stack; root is left out"),
+    "compiler": COMPILER,
+    "target": TARGET,
+}
+
+SPEC = (
+    Column("version", "VARCHAR", "the spec's one version, e.g. 1.14.5"),
+    COMPILER,
+    Column("compiler_name", "VARCHAR", "compiler without its version, or none"),
+    Column("compiler_version", "VARCHAR", "compiler's version; NULL where it has none", nullable=True),
+    Column("compiler_raw", "VARCHAR", "compiler as the source spelt it, e.g. gcc@=11.4.0"),
+    Column("os", "VARCHAR", "operating system, e.g. ubuntu22.04"),
+    Column("platform", "VARCHAR", "linux, darwin or windows"),
+    TARGET,
+    Column("variants", "VARCHAR[]", "variants in source order, as spelt, e.g. +mpi, build_type=Release"),
+    Column("size_bytes", "BIGINT", "size of the binary in bytes; NULL where the source says -", nullable=True),
+    Column("tarball_url", "VARCHAR", "URL of the binary; NULL where the source gives none", nullable=True),
+    Column("source", "VARCHAR", "path of the page, relative to the source root"),
+)
+"""What a source says of one spec, apart from where it stands."""
+
+SPEC_STACKS = Relation(
+    "spec_stacks",
+    "The long table: a row per snapshot, spec and stack that holds it, root included.",
+    (SNAPSHOT, PACKAGE, HASH, STACK, *SPEC),
+)
+
+PAGES_TABLE = Relation(
+    "pages",
+    "A row per source page that was read.",
+    (
+        SNAPSHOT,
+        PACKAGE,
+        Column("path", "VARCHAR", "path of the page, relative to the source root"),
+        Column("bytes", "BIGINT", "size of the page in bytes"),
+        Column("sha256", "VARCHAR", "SHA-256 of the page's bytes, in hexadecimal"),
+        Column("specs", "BIGINT", "specs loaded from the page"),
+        Column("rejects", "BIGINT", "rows of rejects from the page"),
+        Column("unknown_keys", "VARCHAR[]", "keys of its specs that the warehouse does not know, each as key=count"),
+        Column("meta", "VARCHAR", "the page's own meta, as JSON; NULL where it has none", nullable=True),
+        Column(
+            "claims",
+            "STRUCT(field VARCHAR, item VARCHAR, said VARCHAR)[]",
+            "meta in a form to compare: a row per field (per stack for num_specs_by_stack), said as JSON",
+        ),
+    ),
+)
+
+REJECTS = Relation(
+    "rejects",
+    "What could not be read or loaded: a row per file, page, meta field or spec.",
+    (
+        Column("path", "VARCHAR", "path of the file, relative to the source root"),
+        Column("place", "VARCHAR", "where in the file, e.g. spec_details[3].hash"),
+        Column("reason", "VARCHAR", "why, in one sentence"),
+        Column(
+            "raw", "VARCHAR", "the raw text of the spec, or the start of the page; NULL if unreadable", nullable=True
+        ),
+        Column(
+            "specs",
+            "BIGINT",
+            "specs of the input that the row stands for; NULL where they cannot be counted",
+            nullable=True,
+        ),
+        replace(SNAPSHOT, description="snapshot of the page; NULL where it is not known", nullable=True),
+        replace(PACKAGE, description="package of the page; NULL where it is not known", nullable=True),
+    ),
+)
+
+TABLES = (SPEC_STACKS, PAGES_TABLE, REJECTS)
+
+SPECS_VIEW = Relation(
+    "specs",
+    "A row per snapshot and hash: the spec, and the stacks that hold it.",
+    (
+        SNAPSHOT,
+        PACKAGE,
+        HASH,
+        *SPEC,
+        Column("stacks", "VARCHAR[]", "stacks that hold the spec, in text order, without root"),
+        Column("in_root", "BOOLEAN", "whether the root mirror holds it: the spec is published"),
+    ),
+)
+
+
+def _coverage(axis: str) -> Relation:
+    return Relation(
+        f"coverage_by_{axis}",
+        f"Which packages have specs per {axis}: a row per snapshot, package and {axis} with at least one.",
+        (SNAPSHOT, PACKAGE, AXIS_COLUMN[axis], NUM_SPECS, VERSIONS),
+    )
+
+
+def _matrix(axis: str) -> Relation:
+    return Relation(
+        f"matrix_by_{axis}",
+        f"Coverage by {axis}, wide: a row per snapshot and package, a column per {axis}, in text order.",
+        (SNAPSHOT, PACKAGE),
+        wide=axis,
+    )
+
+
+def _summary(axis: str) -> Relation:
+    return Relation(
+        f"summary_by_{axis}",
+        f"How much of a snapshot each {axis} covers: a row per snapshot and {axis}.",
+        (
+            SNAPSHOT,
+            AXIS_COLUMN[axis],
+            PACKAGES,
+            Column("packages_total", "BIGINT", "packages of the snapshot"),
+            Column("coverage", "DOUBLE", "packages / packages_total, 0 to 1"),
+            SPECS,
+        ),
+    )
+
+
+def _pair(first: str, second: str) -> Relation:
+    return Relation(
+        f"{first}_by_{second}",
+        f"A row per snapshot, {first} and {second} that meet in at least one spec.",
+        (SNAPSHOT, AXIS_COLUMN[first], AXIS_COLUMN[second], PACKAGES, SPECS),
+    )
+
+
+VIEWS = (
+    Relation(
+        "snapshots",
+        "A row per snapshot.",
+        (
+            SNAPSHOT,
+            Column("kind", "VARCHAR", "develop, weekly (develop-YYYY-MM-DD), release (vX.Y.Z) or other"),
+            Column("date", "DATE", "date of a weekly snapshot; NULL for the others", nullable=True),
+            Column("sort_position", "BIGINT", "1, 2, …: releases by number, weekly by date, develop, others by name"),
+            replace(PACKAGES, description="packages with at least one spec"),
+            replace(SPECS, description="distinct hashes, root-only ones included"),
+        ),
+    ),
+    SPECS_VIEW,
+    *(_coverage(axis) for axis in AXES),
+    *(_matrix(axis) for axis in AXES),
+    *(_summary(axis) for axis in AXES),
+    _pair("stack", "compiler"),
+    _pair("stack", "target"),
+    _pair("compiler", "target"),
+    Relation(
+        "root_only_specs",
+        "A row per snapshot and hash that stands in root and in no stack.",
+        tuple(column for column in SPECS_VIEW.columns if column.name not in ("stacks", "in_root")),
+    ),
+    Relation(
+        "meta_mismatches",
+        "Where a page's own meta disagrees with its spec_details: a row per field, or per stack of num_specs_by_stack.",
+        (
+            SNAPSHOT,
+            PACKAGE,
+            Column("field", "VARCHAR", "field of meta, e.g. num_specs"),
+            Column("said", "VARCHAR", "what meta says, as JSON; NULL for a stack that it leaves out", nullable=True),
+            Column("found", "VARCHAR", "what the loaded specs give, as JSON"),
+        ),
+    ),
+)
+
+RELATIONS: Mapping[str, Relation] = {relation.name: relation for relation in (*TABLES, *VIEWS)}
+
+
+def describe_wide(axis: str, value: str) -> str:
+    """The description of a matrix's column for one value of its axis."""
+    return f"distinct hashes of the package with {axis} {value}; 0 where none"
+
+
+def arrow_schema(relation: Relation, without: tuple[str, ...] = ()) -> pa.Schema:
+    """The Arrow schema of a table's Parquet files; ``without`` names partition columns."""
+    import pyarrow as pa
+
+    claim = pa.struct([pa.field(name, pa.string()) for name in ("field", "item", "said")])
+    types = {
+        "VARCHAR": pa.string(),
+        "BIGINT": pa.int64(),
+        "VARCHAR[]": pa.list_(pa.string()),
+        "STRUCT(field VARCHAR, item VARCHAR, said VARCHAR)[]": pa.list_(claim),
+    }
+    return pa.schema(
+        [
+            pa.field(
+                column.name,
+                types[column.type],
+                nullable=column.nullable,
+                metadata={"description": column.description},
+            )
+            for column in relation.columns
+            if column.name not in without
+        ]
+    )

@@ -1,0 +1,56 @@
+"""What can go wrong, as one tree.
+
+::
+
+    WarehouseError            one line for the user; exit status 1
+    ├── SourceError           a source cannot be read, or holds no page
+    │   └── DuplicatePageError  two different files give the same (snapshot, package)
+    ├── NoWarehouseError      there is no warehouse at the path, or it is damaged
+    └── QueryError            DuckDB refuses a query
+    Fault                     a spec or page that cannot be loaded: becomes a row of ``rejects``
+
+A ``Fault`` is not a ``WarehouseError``: it never ends a build.
+"""
+
+from __future__ import annotations
+
+
+class WarehouseError(Exception):
+    """A failure told to the user in one line that names the file and the place."""
+
+
+class SourceError(WarehouseError):
+    """A source cannot be read at all, or holds nothing to load."""
+
+
+class DuplicatePageError(SourceError):
+    """Two files that differ both claim to be the page of one package in one snapshot."""
+
+    def __init__(self, snapshot: str, package: str, first: str, second: str) -> None:
+        super().__init__(
+            f"{first} and {second}: both are the page of package {package!r} in snapshot "
+            f"{snapshot!r}, and they differ; remove one"
+        )
+
+
+class NoWarehouseError(WarehouseError):
+    """There is no readable warehouse at the path."""
+
+
+class QueryError(WarehouseError):
+    """DuckDB refuses a query, or the query is no single read-only statement."""
+
+
+class Fault(Exception):
+    """Why a file, page or spec cannot be loaded: the content of a row in ``rejects``.
+
+    ``place`` is a path inside the page such as ``spec_details[3].hash``; ``specs`` is how many
+    specs are lost with it, None where they cannot be counted.
+    """
+
+    def __init__(self, place: str, reason: str, raw: str | None = None, specs: int | None = None) -> None:
+        super().__init__(f"{place}: {reason}")
+        self.place = place
+        self.reason = reason
+        self.raw = raw
+        self.specs = specs

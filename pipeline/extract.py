@@ -1,0 +1,233 @@
+"""Batches of files to Arrow tables: the part of a build that costs, spread over processes.
+
+Each batch is read, parsed and checked on its own, and its rows are spilled to Arrow files in the
+build's scratch folder, so that memory grows with a batch and not with the corpus. What comes back
+is only what the build must know to bring the pages of a snapshot together: see :mod:`write`.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from pathlib import Path
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.columns import PAGES_TABLE, REJECTS, SPEC_STACKS, arrow_schema
+from pipeline.errors import Fault
+from pipeline.layout import LONGEST_PARTITION, partition_name
+from pipeline.normalise import Claims, Reject, Spec, normalise_compiler, read_meta, read_records, read_size
+from pipeline.parse import parse_page
+from pipeline.source import Entry, Root, read_page_bytes
+from pipeline.state import Rows, Seen
+
+BATCH_BYTES = 4 * 2**20
+BATCH_FILES = 500
+
+STACKS = pa.field("stacks", pa.list_(pa.string()), nullable=False)
+SPEC_SCHEMA = arrow_schema(SPEC_STACKS, without=("snapshot", "stack")).append(STACKS)
+"""A row per spec of a batch: ``spec_stacks`` less the snapshot, its stacks still together."""
+PAGE_SCHEMA = arrow_schema(PAGES_TABLE, without=("snapshot",))
+REJECT_SCHEMA = arrow_schema(REJECTS)
+
+
+def make_batches(entries: Sequence[Entry]) -> Iterable[list[Entry]]:
+    """Cut ``entries`` into batches of about ``BATCH_BYTES``, or one larger file."""
+    batch: list[Entry] = []
+    size = 0
+    for entry in entries:
+        weight = entry.signature[0] if entry.signature else 0
+        if batch and (size + weight > BATCH_BYTES or len(batch) == BATCH_FILES):
+            yield batch
+            batch, size = [], 0
+        batch.append(entry)
+        size += weight
+    if batch:
+        yield batch
+
+
+class _Page(msgspec.Struct, gc=False):
+    """A page's rows before they become columns."""
+
+    package: str
+    path: str
+    bytes: int
+    sha256: str
+    meta: str | None
+    claims: Claims
+    specs: list[Spec]
+    rejects: list[Reject]
+    unknown_keys: list[str]
+    snapshot: str
+
+
+def extract_batch(
+    roots: Sequence[Root], entries: Sequence[Entry], scratch: Path, name: str
+) -> list[tuple[Seen, Rows | None]]:
+    """Read a batch of files and spill its rows to ``scratch/name.*.arrow``.
+
+    Returns, in the order of ``entries``, what each file is, and for a page where its rows stand.
+    """
+    # Millions of short-lived lists would set off the collector again and again; none is a cycle.
+    gc.disable()
+    try:
+        pages: list[_Page] = []
+        found: list[tuple[Seen, Rows | None]] = []
+        specs = rejects = 0
+        for entry in entries:
+            try:
+                page = read_page(roots[entry.root], entry)
+            except Fault as fault:
+                lost = Reject(fault.place, fault.reason, fault.raw, fault.specs)
+                found.append((Seen(entry, reject=lost), None))
+                continue
+            if page is None:
+                found.append((Seen(entry), None))
+                continue
+            num_specs, num_rejects = len(page.specs), len(page.rejects)
+            seen = Seen(entry, page.sha256, page.snapshot, page.package, num_specs, num_rejects)
+            found.append((seen, Rows(name, len(pages), specs, num_specs, rejects, num_rejects)))
+            pages.append(page)
+            specs += num_specs
+            rejects += num_rejects
+        spill(scratch / f"{name}.specs.arrow", make_specs(pages))
+        spill(scratch / f"{name}.pages.arrow", make_pages(pages))
+        spill(scratch / f"{name}.rejects.arrow", make_rejects(pages))
+        return found
+    finally:
+        gc.enable()
+
+
+def read_page(root: Root, entry: Entry) -> _Page | None:
+    """The page in a file, None where the file is no page.
+
+    Raises:
+        Fault: the file or the page as a whole cannot be loaded.
+    """
+    data, sha256 = read_page_bytes(root.locate(entry))
+    page = parse_page(data) if data is not None else None
+    if data is None or page is None:
+        return None
+    if len(partition_name(page.snapshot)) > LONGEST_PARTITION:
+        raise Fault("categories[1]", f"is too long for a snapshot's name: {page.snapshot[:80]!r}…")
+    records = read_records(page)
+    rejects = records.rejects
+    try:
+        meta, claims = read_meta(page)
+    except Fault as fault:
+        meta, claims = None, Claims()
+        rejects = [*rejects, Reject(fault.place, fault.reason, None, 0)]
+    return _Page(
+        package=page.package,
+        snapshot=page.snapshot,
+        path=entry.path,
+        bytes=len(data),
+        sha256=sha256,
+        meta=meta,
+        claims=claims,
+        specs=records.specs,
+        rejects=rejects,
+        unknown_keys=[f"{key}={count}" for key, count in sorted(records.unknown.items())],
+    )
+
+
+def make_specs(pages: Sequence[_Page]) -> pa.Table:
+    """The specs of ``pages`` as a table of :data:`SPEC_SCHEMA`, page by page."""
+    specs = list(chain.from_iterable(page.specs for page in pages))
+    counts = [len(page.specs) for page in pages]
+    compilers = encode([spec.compiler for spec in specs])
+    known = [normalise_compiler(raw) for raw in compilers.dictionary.to_pylist()]
+    sizes = encode([str(spec.size) for spec in specs])
+    columns = {
+        "package": repeat([page.package for page in pages], counts),
+        "hash": pa.array([spec.hash for spec in specs], pa.string()),
+        "version": pa.array([spec.versions[0] for spec in specs], pa.string()),
+        "compiler": translate(compilers, [one.compiler for one in known]),
+        "compiler_name": translate(compilers, [one.name for one in known]),
+        "compiler_version": translate(compilers, [one.version for one in known]),
+        "compiler_raw": compilers.dictionary_decode(),
+        "os": pa.array([spec.os for spec in specs], pa.string()),
+        "platform": pa.array([spec.platform for spec in specs], pa.string()),
+        "target": pa.array([spec.target for spec in specs], pa.string()),
+        "variants": make_lists([spec.variants for spec in specs]),
+        "size_bytes": translate(sizes, [read_size(size) for size in sizes.dictionary.to_pylist()], pa.int64()),
+        "tarball_url": pa.array([spec.tarball for spec in specs], pa.string()),
+        "source": repeat([page.path for page in pages], counts),
+        "stacks": make_lists([spec.stacks for spec in specs]),
+    }
+    return pa.table(columns, schema=SPEC_SCHEMA)
+
+
+def encode(texts: list[str]) -> pa.DictionaryArray:
+    """``texts`` by its distinct values, so that each is normalised once."""
+    return pa.array(texts, pa.string()).dictionary_encode()
+
+
+def translate(encoded: pa.DictionaryArray, values: Sequence[object], type: pa.DataType | None = None) -> pa.Array:
+    """``encoded`` with ``values`` in place of its dictionary's."""
+    return pa.array(values, type or pa.string()).take(encoded.indices)
+
+
+def repeat(values: Sequence[str], counts: Sequence[int]) -> pa.Array:
+    """Each value as often as its count says."""
+    indices = chain.from_iterable([index] * count for index, count in enumerate(counts))
+    return pa.array(values, pa.string()).take(pa.array(list(indices), pa.int32()))
+
+
+def make_lists(lists: Sequence[list[str]]) -> pa.ListArray:
+    """A list array; about twice as fast as Arrow's own conversion of nested lists."""
+    return pa.ListArray.from_arrays(make_offsets(lists), chain_texts(lists))
+
+
+def make_offsets(lists: Sequence[list[str]]) -> pa.Array:
+    """Where each list begins in the chain of all, and where the last ends."""
+    lengths = pa.array(map(len, lists), pa.int32(), size=len(lists))
+    return pa.concat_arrays([pa.array([0], pa.int32()), pc.cumulative_sum(lengths)])
+
+
+def chain_texts(lists: Iterable[list[str]]) -> pa.Array:
+    return pa.array(list(chain.from_iterable(lists)), pa.string())
+
+
+def make_pages(pages: Sequence[_Page]) -> pa.Table:
+    """The page rows of ``pages``, as a table of :data:`PAGE_SCHEMA`."""
+    fields = [page.claims.fields for page in pages]
+    claims = pa.StructArray.from_arrays(
+        [
+            chain_texts(fields),
+            chain_texts(page.claims.items for page in pages),
+            chain_texts(page.claims.said for page in pages),
+        ],
+        fields=list(PAGE_SCHEMA.field("claims").type.value_type),
+    )
+    columns = {
+        "package": pa.array([page.package for page in pages], pa.string()),
+        "path": pa.array([page.path for page in pages], pa.string()),
+        "bytes": pa.array([page.bytes for page in pages], pa.int64()),
+        "sha256": pa.array([page.sha256 for page in pages], pa.string()),
+        "specs": pa.array([len(page.specs) for page in pages], pa.int64()),
+        "rejects": pa.array([len(page.rejects) for page in pages], pa.int64()),
+        "unknown_keys": make_lists([page.unknown_keys for page in pages]),
+        "meta": pa.array([page.meta for page in pages], pa.string()),
+        "claims": pa.ListArray.from_arrays(make_offsets(fields), claims),
+    }
+    return pa.table(columns, schema=PAGE_SCHEMA)
+
+
+def make_rejects(pages: Sequence[_Page]) -> pa.Table:
+    """The rejects inside ``pages``, as a table of :data:`REJECT_SCHEMA`."""
+    rows = [
+        {**reject._asdict(), "path": page.path, "snapshot": page.snapshot, "package": page.package}
+        for page in pages
+        for reject in page.rejects
+    ]
+    return pa.Table.from_pylist(rows, schema=REJECT_SCHEMA)
+
+
+def spill(path: Path, table: pa.Table) -> None:
+    """Write a table as one Arrow file of one record batch, to be mapped into memory later."""
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+        writer.write_table(table)

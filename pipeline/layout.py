@@ -1,0 +1,179 @@
+"""The paths of a warehouse folder, and the one pointer that publishes a build.
+
+::
+
+    warehouse/
+      spec_stacks -> .current/spec_stacks      what readers open: links that never change
+      pages -> .current/pages
+      rejects -> .current/rejects
+      warehouse.duckdb -> .current/warehouse.duckdb
+      .current -> .builds/000007               the pointer: replaced by one atomic rename
+      .builds/000006/, .builds/000007/         whole builds; the one before the newest is kept so
+                                               that a reader in the middle of its Parquet can end
+      .lock                                    held while a build runs
+      reports/                                 exported reports
+
+All links are relative, so the folder can be moved or copied.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote, unquote
+
+DATABASE = "warehouse.duckdb"
+SPEC_STACKS = "spec_stacks"
+PAGES = "pages"
+REJECTS = "rejects"
+STATE = "state.msgpack"
+PUBLISHED = (SPEC_STACKS, PAGES, REJECTS, DATABASE)
+
+CURRENT = ".current"
+BUILDS = ".builds"
+UNFINISHED = ".unfinished"
+
+
+def partition_name(snapshot: str) -> str:
+    """The Hive partition folder of a snapshot, its value percent-encoded as Hive and Arrow do.
+
+    A name that would be too long for a file system is the caller's to refuse: see
+    :data:`LONGEST_PARTITION`.
+    """
+    return "snapshot=" + quote(snapshot, safe="")
+
+
+def partition_snapshot(name: str) -> str:
+    """The snapshot of a partition folder; the inverse of :func:`partition_name`."""
+    return unquote(name.removeprefix("snapshot="))
+
+
+# File names end at 255 bytes on every common file system; rejects add ".parquet" to the name.
+LONGEST_PARTITION = 240
+
+
+@dataclass(frozen=True)
+class BuildPaths:
+    """The files of one build below ``.builds/``."""
+
+    folder: Path
+
+    @property
+    def database(self) -> Path:
+        return self.folder / DATABASE
+
+    @property
+    def state(self) -> Path:
+        return self.folder / STATE
+
+    def spec_stacks(self, snapshot: str) -> Path:
+        return self.folder / SPEC_STACKS / partition_name(snapshot) / "spec_stacks.parquet"
+
+    def pages(self, snapshot: str) -> Path:
+        return self.folder / PAGES / partition_name(snapshot) / "pages.parquet"
+
+    def rejects(self, snapshot: str | None) -> Path:
+        """Rejects of a snapshot's pages; with None, of files whose snapshot is not known."""
+        name = "files" if snapshot is None else partition_name(snapshot)
+        return self.folder / REJECTS / f"{name}.parquet"
+
+    def all_rejects(self) -> list[Path]:
+        """Every file of rejects that is there."""
+        return sorted((self.folder / REJECTS).glob("*.parquet"))
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The paths of a warehouse folder."""
+
+    root: Path
+
+    @property
+    def database(self) -> Path:
+        return self.root / DATABASE
+
+    @property
+    def reports(self) -> Path:
+        return self.root / "reports"
+
+    @property
+    def lock(self) -> Path:
+        return self.root / ".lock"
+
+    @property
+    def builds(self) -> Path:
+        return self.root / BUILDS
+
+    @property
+    def current(self) -> BuildPaths | None:
+        """The published build, or None before the first."""
+        pointer = self.root / CURRENT
+        if not pointer.is_symlink() or not pointer.is_dir():
+            return None
+        return BuildPaths(self.builds / os.readlink(pointer).rsplit("/", 1)[-1])
+
+    def begin(self) -> BuildPaths:
+        """An empty folder for a new build; what interrupted builds left is removed first."""
+        self.builds.mkdir(parents=True, exist_ok=True)
+        self.sweep()
+        newest = max((int(folder.name) for folder in self._numbered()), default=0)
+        folder = self.builds / f"{newest + 1:06}{UNFINISHED}"
+        for name in (SPEC_STACKS, PAGES, REJECTS):
+            (folder / name).mkdir(parents=True)
+        return BuildPaths(folder)
+
+    def publish(self, build: BuildPaths) -> None:
+        """Make ``build`` the warehouse that readers see, at once."""
+        for path in build.folder.rglob("*"):
+            if path.is_file():
+                _sync(path)
+        finished = build.folder.with_name(build.folder.name.removesuffix(UNFINISHED))
+        build.folder.rename(finished)
+        _sync(self.builds)
+        _replace_link(self.root / CURRENT, f"{BUILDS}/{finished.name}")
+        for name in PUBLISHED:
+            link, target = self.root / name, f"{CURRENT}/{name}"
+            if not link.is_symlink() or os.readlink(link) != target:
+                _replace_link(link, target)
+        _sync(self.root)
+        self.sweep()
+
+    def sweep(self) -> None:
+        """Remove unfinished builds and all whole ones but the published and the one before it."""
+        current = self.current
+        kept = set()
+        if current is not None:
+            before = [f for f in self._numbered() if f.name < current.folder.name]
+            kept = {current.folder, *sorted(before)[-1:]}
+        for folder in self.builds.iterdir() if self.builds.is_dir() else ():
+            if folder not in kept:
+                shutil.rmtree(folder)
+        for link in self.root.glob(".*.new"):
+            link.unlink()
+
+    def _numbered(self) -> list[Path]:
+        if not self.builds.is_dir():
+            return []
+        return [folder for folder in self.builds.iterdir() if folder.name.isdigit()]
+
+
+def _replace_link(link: Path, target: str) -> None:
+    """Point ``link`` at ``target`` by one rename, whatever stood there before."""
+    new = link.with_name(f".{link.name.lstrip('.')}.new")
+    new.unlink(missing_ok=True)
+    new.symlink_to(target)
+    if link.is_dir() and not link.is_symlink():
+        # A copy that followed the links left a folder here: a rename cannot replace it.
+        shutil.rmtree(link)
+    new.replace(link)
+
+
+def _sync(path: Path) -> None:
+    """Flush a file or folder to the disk, so that a power cut cannot undo a published build."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

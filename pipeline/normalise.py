@@ -1,0 +1,323 @@
+"""From a page's records to checked specs and rejects: pure functions, no I/O.
+
+One description of a spec, :class:`Spec`, is decoded natively and strictly for a whole page at
+once. A page with anything amiss is gone through again record by record, which says what is wrong
+where; a test holds both ways together.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, NamedTuple
+
+import msgspec
+
+from pipeline.errors import Fault
+from pipeline.parse import Page
+
+Text = Annotated[str, msgspec.Meta(min_length=1)]
+
+
+class Spec(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    """A spec as a page spells it, with all that a page must say of one."""
+
+    compiler: Text
+    hash: Annotated[str, msgspec.Meta(min_length=32, max_length=32)]
+    os: Text
+    platform: Text
+    size: str | int
+    stacks: Annotated[list[Text], msgspec.Meta(min_length=1)]
+    target: Text
+    variants: list[Text]
+    versions: Annotated[list[Text], msgspec.Meta(min_length=1, max_length=1)]
+    tarball: str | None = None
+
+
+REQUIRED = tuple(name for name in Spec.__struct_fields__ if name != "tarball")
+LISTS = ("stacks", "variants", "versions")
+
+# Spack's hashes are base32 in lower case: https://spack.readthedocs.io (spack.hash_types).
+_HASH = re.compile("[a-z2-7]{32}")
+_COMPILER = re.compile(r"([^@/\s]+)(?:@=?([^/\s]+))?(?:/\S*)?")
+_SPECS = msgspec.json.Decoder(list[Spec])
+_RAWS = msgspec.json.Decoder(list[msgspec.Raw])
+
+LONGEST_SPEC = 2**20
+"""Characters of a spec that are kept in its reject."""
+
+
+class Compiler(NamedTuple):
+    """A compiler in the warehouse's one spelling: ``gcc@11.4.0``, or ``none``."""
+
+    compiler: str
+    name: str
+    version: str | None
+
+
+class Reject(NamedTuple):
+    """What could not be loaded from a file: place in it, reason, raw text, specs it stands for."""
+
+    place: str
+    reason: str
+    raw: str | None
+    specs: int | None
+
+
+@dataclass
+class Records:
+    """What a page gave: specs sorted by hash, rejects in page order, unknown keys counted."""
+
+    specs: list[Spec]
+    rejects: list[Reject] = field(default_factory=list)
+    unknown: Counter[str] = field(default_factory=Counter)
+
+
+@functools.lru_cache(maxsize=4096)
+def normalise_compiler(raw: str) -> Compiler:
+    """The compiler that ``raw`` spells: ``gcc@=11.4.0``, ``gcc@11.4.0``, ``gcc`` or ``none``.
+
+    Pages up to March 2025 write ``@=`` (Spack's syntax for exactly this version), later ones
+    ``@``; Spack 1.1 prints ``gcc@11.4.0/<hash>``, of which the hash is no part of the compiler.
+
+    Raises:
+        Fault: ``raw`` is none of these.
+    """
+    match = _COMPILER.fullmatch(raw)
+    if match is None:
+        raise Fault("compiler", f"{raw!r} is not name@version")
+    name, version = match.groups()
+    return Compiler(name if version is None else f"{name}@{version}", name, version)
+
+
+@functools.lru_cache(maxsize=4096)
+def read_size(size: str | int) -> int | None:
+    """The size in bytes; None where the source writes ``-``: it does not say.
+
+    Raises:
+        Fault: ``size`` is neither ``-`` nor a whole number of bytes below 2**63.
+    """
+    if size == "-":
+        return None
+    digits = str(size)
+    if not (digits.isascii() and digits.isdigit()) or len(digits) > 19 or int(digits) >= 2**63:
+        raise Fault("size", f"{size!r} is neither '-' nor a number of bytes")
+    return int(digits)
+
+
+def read_records(page: Page) -> Records:
+    """The specs and rejects of a page.
+
+    ``len(specs) + rejects`` of ``spec_details[…]`` is the number of records that the page holds.
+
+    Raises:
+        Fault: ``spec_details`` is not a list.
+    """
+    details = page.spec_details
+    records: Iterable[object]
+    if isinstance(details, bytes):
+        try:
+            specs = _SPECS.decode(details)
+            if is_clean(specs) and b"\\u0000" not in details:
+                return Records(sort_specs(specs))
+        except msgspec.ValidationError:
+            pass  # Something is amiss: the slow way below says what, and where.
+        try:
+            records = _RAWS.decode(details)
+        except msgspec.ValidationError:
+            raise Fault("spec_details", "is not a list") from None
+    elif isinstance(details, list):
+        records = details
+    else:
+        raise Fault("spec_details", "is not a list")
+    return read_each(records)
+
+
+def is_clean(specs: list[Spec]) -> bool:
+    """Whether well-shaped specs also hold what shapes cannot say: see :func:`check_values`."""
+    if len({spec.hash for spec in specs}) != len(specs):
+        return False
+    try:
+        for spec in specs:
+            if not _HASH.fullmatch(spec.hash):
+                return False
+            normalise_compiler(spec.compiler)
+            read_size(spec.size)
+    except Fault:
+        return False
+    return True
+
+
+def read_each(records: Iterable[object]) -> Records:
+    """Specs and rejects, record by record."""
+    found = Records([])
+    first: dict[str, int] = {}
+    for index, record in enumerate(records):
+        raw = None
+        if isinstance(record, msgspec.Raw):
+            raw = bytes(record).decode()
+            record = msgspec.json.decode(record)
+        try:
+            spec = check_record(record, found.unknown)
+            if spec.hash in first:
+                raise Fault("hash", f"{spec.hash} stands already in spec_details[{first[spec.hash]}]")
+        except Fault as fault:
+            place = f"spec_details[{index}]" + (f".{fault.place}" if fault.place else "")
+            text = raw if raw is not None else spell(record)
+            found.rejects.append(Reject(place, fault.reason, text[:LONGEST_SPEC], 1))
+        else:
+            first[spec.hash] = index
+            found.specs.append(spec)
+    sort_specs(found.specs)
+    return found
+
+
+def check_record(record: object, unknown: Counter[str]) -> Spec:
+    """The spec that one decoded record gives; its unknown keys are added to ``unknown``.
+
+    Raises:
+        Fault: with the first key that is missing, of a wrong type, or of a wrong value.
+    """
+    if not isinstance(record, dict):
+        raise Fault("", f"is {name_type(record)}, not a mapping")
+    for name in REQUIRED:
+        if name not in record:
+            raise Fault(name, "is missing")
+        check_type(name, record[name])
+    if record.get("tarball") is not None:
+        check_type("tarball", record["tarball"])
+    unknown.update(str(key) for key in record if key not in Spec.__struct_fields__)
+    spec = Spec(**{key: record[key] for key in Spec.__struct_fields__ if key in record})
+    check_values(spec)
+    return spec
+
+
+def check_type(name: str, value: object) -> None:
+    """Refuse a value whose type is not its key's."""
+    if name in LISTS:
+        if not isinstance(value, list):
+            raise Fault(name, f"is {name_type(value)}, not a list")
+        for at, item in enumerate(value):
+            if not isinstance(item, str):
+                raise Fault(f"{name}[{at}]", f"is {name_type(item)}, not a text")
+    elif name == "size" and isinstance(value, int) and not isinstance(value, bool):
+        pass
+    elif not isinstance(value, str):
+        raise Fault(name, f"is {name_type(value)}, not a text")
+
+
+def check_values(spec: Spec) -> None:
+    """Refuse a spec whose values, of the right types, cannot be."""
+    if not _HASH.fullmatch(spec.hash):
+        raise Fault("hash", f"{spec.hash[:80]!r} is not 32 characters of base32 (a-z, 2-7)")
+    if len(spec.versions) != 1:
+        raise Fault("versions", f"holds {len(spec.versions)} versions, not one" if spec.versions else "is empty")
+    if not spec.stacks:
+        raise Fault("stacks", "is empty")
+    for name in REQUIRED:
+        value = getattr(spec, name)
+        for text in value if isinstance(value, list) else [value]:
+            if text == "":
+                raise Fault(name, "is empty" if text is value else "holds an empty text")
+            if isinstance(text, str) and "\0" in text:
+                raise Fault(name, "holds a NUL character")
+    normalise_compiler(spec.compiler)
+    read_size(spec.size)
+
+
+def sort_specs(specs: list[Spec]) -> list[Spec]:
+    """``specs`` in place by hash, each with its stacks sorted and every stack once."""
+    specs.sort(key=_by_hash)
+    for spec in specs:
+        stacks = spec.stacks
+        stacks.sort()
+        if len(set(stacks)) != len(stacks):
+            spec.stacks = sorted(set(stacks))
+    return specs
+
+
+def _by_hash(spec: Spec) -> str:
+    return spec.hash
+
+
+def name_type(value: object) -> str:
+    """A value's type in words, with the value where it is short."""
+    if value is None:
+        return "null"
+    kinds = {
+        bool: "a truth value",
+        int: "a number",
+        float: "a number",
+        str: "a text",
+        list: "a list",
+        dict: "a mapping",
+    }
+    kind = kinds.get(type(value), f"a {type(value).__name__}")
+    return f"{kind} ({value})" if isinstance(value, int | float) else kind
+
+
+def spell(value: object) -> str:
+    """``value`` as JSON, for a reject whose page was no JSON."""
+    return msgspec.json.encode(value, enc_hook=str).decode()
+
+
+@dataclass
+class Claims:
+    """What a page's own ``meta`` says, as three columns: field, stack (or empty), JSON text."""
+
+    fields: list[str] = field(default_factory=list)
+    items: list[str] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
+
+    def add(self, name: str, value: object) -> None:
+        self.fields.append(name)
+        self.items.append("")
+        self.said.append(spell(value))
+
+
+META_LISTS = ("compilers", "oss", "platforms", "targets", "versions", "stacks")
+
+
+def read_meta(page: Page) -> tuple[str | None, Claims]:
+    """A page's ``meta`` as JSON text (None where it has none), and what it claims.
+
+    Lists count as sets. A field of a wrong type is a claim too: one that nothing agrees with.
+
+    Raises:
+        Fault: ``meta`` is not a mapping.
+    """
+    if page.meta is None:
+        return None, Claims()
+    if isinstance(page.meta, bytes):
+        meta: object = msgspec.json.decode(page.meta)
+        text = page.meta.decode()
+    else:
+        meta, text = page.meta, spell(page.meta)
+    if not isinstance(meta, dict):
+        raise Fault("meta", f"is {name_type(meta)}, not a mapping")
+    return text, list_claims(meta)
+
+
+def list_claims(meta: Mapping[str, Any]) -> Claims:
+    """The claims of a ``meta``, those about stacks one by one."""
+    claims = Claims()
+    if "num_specs" in meta:
+        claims.add("num_specs", meta["num_specs"])
+    by_stack = meta.get("num_specs_by_stack")
+    if isinstance(by_stack, dict):
+        # The empty stack marks the page as one that counts by stack, even where it names none.
+        claims.fields += ["num_specs_by_stack"] * (len(by_stack) + 1)
+        claims.items += ["", *map(str, by_stack)]
+        claims.said += ["0", *(str(count) if type(count) is int else spell(count) for count in by_stack.values())]
+    elif "num_specs_by_stack" in meta:
+        claims.add("num_specs_by_stack", by_stack)
+    for name in META_LISTS:
+        if name in meta:
+            said = meta[name]
+            if isinstance(said, list) and all(type(item) is str for item in said):
+                said = sorted(set(said))
+            claims.add(name, said)
+    return claims

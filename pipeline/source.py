@@ -1,0 +1,159 @@
+"""Find and read the files of the sources; the only module that opens them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from pipeline.errors import Fault, SourceError
+from pipeline.parse import LARGEST_PAGE, opens_like_page
+
+SKIPPED_FOLDERS = frozenset({".git"})
+FIRST_READ = 2**20
+"""Bytes: nearly every page comes in one read, and of a large file that is no page no more is read."""
+
+
+class Entry(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """A file as the folder shows it.
+
+    ``root`` is the index of its source; ``path`` is relative to that source, with ``/``.
+    ``signature`` changes whenever the content may have changed: size, modification and change
+    time in nanoseconds, inode; empty where the file cannot be looked at.
+    """
+
+    root: int
+    path: str
+    signature: tuple[int, ...]
+
+
+class Root(NamedTuple):
+    """A source: a folder, and the one file of it that counts, or None for all of them."""
+
+    folder: str
+    only: str | None
+
+    def locate(self, entry: Entry) -> str:
+        """The path to open for an entry of this source."""
+        return f"{self.folder}/{entry.path}"
+
+
+def find_roots(sources: Sequence[Path]) -> list[Root]:
+    """The sources as given, each once.
+
+    Raises:
+        SourceError: one does not exist.
+    """
+    roots = []
+    for source in sources:
+        if not os.path.lexists(source):
+            raise SourceError(f"{source}: no such file or folder")
+        full = os.path.abspath(source)
+        roots.append(Root(full, None) if os.path.isdir(full) else Root(*os.path.split(full)))
+    return list(dict.fromkeys(roots))
+
+
+def scan(roots: Sequence[Root], skip: Collection[Path] = ()) -> list[Entry]:
+    """All files of the sources, in the order of source and path.
+
+    Links to folders are followed, each folder once; ``.git`` and the folders in ``skip`` (such as
+    the warehouse itself) are passed over. What is neither file nor link (a pipe, a device) is no
+    source of anything and is never opened.
+    """
+    skipped = {os.path.realpath(folder) for folder in skip}
+    found: list[Entry] = []
+    for index, root in enumerate(roots):
+        paths = [root.only] if root.only is not None else _walk(root.folder, "", skipped, set())
+        found.extend(_look(index, f"{root.folder}/{path}", path) for path in paths)
+    found.sort(key=lambda entry: (entry.root, entry.path))
+    return found
+
+
+def _look(root: int, full: str, path: str) -> Entry:
+    try:
+        path.encode()
+    except UnicodeEncodeError:  # a file name that is no UTF-8: told as a reject under a name that is
+        return Entry(root, os.fsencode(path).decode("utf-8", "backslashreplace"), ())
+    try:
+        status = os.stat(full)
+    except OSError:
+        return Entry(root, path, ())
+    return Entry(root, path, (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino))
+
+
+def _walk(folder: str, prefix: str, skipped: set[str], seen: set[str]) -> Iterator[str]:
+    """Relative paths of the files below a folder, and of folders that cannot be listed."""
+    try:
+        entries = list(os.scandir(folder))
+    except OSError:
+        yield prefix.rstrip("/") or "."
+        return
+    for entry in entries:
+        path = prefix + entry.name
+        if entry.is_dir(follow_symlinks=False):
+            if entry.name not in SKIPPED_FOLDERS and (not skipped or os.path.realpath(entry.path) not in skipped):
+                yield from _walk(entry.path, path + "/", skipped, seen)
+        elif entry.is_file(follow_symlinks=False):
+            yield path
+        elif entry.is_symlink():
+            if not entry.is_dir():
+                yield path
+                continue
+            real = os.path.realpath(entry.path)
+            # A link back up would be followed for ever.
+            if real not in skipped and real not in seen and not os.path.realpath(folder).startswith(real):
+                seen.add(real)
+                yield from _walk(entry.path, path + "/", skipped, seen)
+
+
+def read_page_bytes(full: str) -> tuple[bytes | None, str]:
+    """A file's bytes, or None where it cannot be a page, and the SHA-256 of what was read.
+
+    Raises:
+        Fault: the file cannot be read, is larger than a page may be, or keeps changing.
+    """
+    for _ in range(3):
+        try:
+            data, steady = _read_once(full)
+        except OSError as error:
+            raise Fault("file", f"cannot be read: {error.strerror or error}") from None
+        if steady:
+            return data, hashlib.sha256(data).hexdigest() if data is not None else ""
+    raise Fault("file", "changes while it is read")
+
+
+def _read_once(full: str) -> tuple[bytes | None, bool]:
+    # O_NONBLOCK: opening a pipe that was put in the file's place must not wait for a writer.
+    descriptor = os.open(full, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        before = os.fstat(descriptor)
+        if not stat.S_ISREG(before.st_mode):
+            if stat.S_ISDIR(before.st_mode):
+                raise Fault("file", "is a folder that cannot be listed")
+            return None, True
+        data = os.read(descriptor, min(before.st_size + 1, FIRST_READ))
+        if not opens_like_page(data[:8]):
+            return None, True
+        if before.st_size > LARGEST_PAGE:
+            raise Fault("file", f"is larger than {LARGEST_PAGE // 2**20} MiB, with {before.st_size:,} bytes")
+        if len(data) < before.st_size:
+            data += _read_rest(descriptor, before.st_size - len(data))
+        after = os.fstat(descriptor)
+    finally:
+        os.close(descriptor)
+    steady = len(data) == after.st_size and (before.st_mtime_ns, before.st_size) == (after.st_mtime_ns, after.st_size)
+    return data, steady
+
+
+def _read_rest(descriptor: int, size: int) -> bytes:
+    """The next ``size`` bytes, or fewer where the file ends before."""
+    parts = []
+    while size > 0 and (part := os.read(descriptor, size)):
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)

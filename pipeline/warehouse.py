@@ -1,0 +1,199 @@
+"""The DuckDB file: tables from Parquet, views from ``sql/``, comments from :mod:`columns`."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import duckdb
+import jinja2
+
+from pipeline import sqlfiles
+from pipeline.columns import (
+    AXES,
+    PAGES_TABLE,
+    REJECTS,
+    RELATIONS,
+    ROOT,
+    SPEC_STACKS,
+    TABLES,
+    VIEWS,
+    Relation,
+    describe_wide,
+)
+from pipeline.errors import NoWarehouseError
+from pipeline.layout import DATABASE, BuildPaths, Layout
+
+STORAGE_VERSION = "v1.2.0"
+"""The oldest DuckDB whose shell must open the file."""
+MEMORY_LIMIT = "256MB"
+
+TEMPLATES = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True, autoescape=False)
+
+
+def quote_name(name: str) -> str:
+    """``name`` as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def quote_text(text: str) -> str:
+    """``text`` as an SQL string literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+@contextlib.contextmanager
+def attach_database(path: Path, threads: int) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection that writes a warehouse file, which is complete on disk when the context ends.
+
+    All is done in one transaction: many small ones would each be written twice.
+    """
+    with duckdb.connect(config={"threads": threads, "memory_limit": MEMORY_LIMIT}) as connection:
+        # Spill beside the file: the default would be the user's working directory.
+        connection.execute(f"set temp_directory = {quote_text(str(path.with_suffix('.tmp')))}")
+        connection.execute(
+            f"attach {quote_text(str(path))} as warehouse (storage_version {quote_text(STORAGE_VERSION)})"
+        )
+        connection.execute("use warehouse")
+        connection.execute("begin")
+        yield connection
+        connection.execute("commit")
+        connection.execute("checkpoint warehouse")
+        connection.execute("use memory")
+        connection.execute("detach warehouse")
+
+
+def load_snapshot(connection: duckdb.DuckDBPyConnection, build: BuildPaths, snapshot: str) -> None:
+    """Append a snapshot's Parquet files to the tables."""
+    load_parquet(connection, SPEC_STACKS, [build.spec_stacks(snapshot)], snapshot)
+    load_parquet(connection, PAGES_TABLE, [build.pages(snapshot)], snapshot)
+
+
+def load_rejects(connection: duckdb.DuckDBPyConnection, build: BuildPaths) -> None:
+    """Make the table of rejects that of the Parquet files."""
+    connection.execute(f"delete from {REJECTS.name}")
+    load_parquet(connection, REJECTS, build.all_rejects())
+
+
+def delete_snapshots(connection: duckdb.DuckDBPyConnection, snapshots: Iterable[str]) -> None:
+    """Take snapshots out of the tables."""
+    for snapshot in snapshots:
+        for table in (SPEC_STACKS, PAGES_TABLE):
+            connection.execute(f"delete from {table.name} where snapshot = ?", [snapshot])
+
+
+def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
+    """Create the empty tables, with their comments."""
+    for table in TABLES:
+        columns = ", ".join(
+            f"{quote_name(column.name)} {column.type}{'' if column.nullable else ' not null'}"
+            for column in table.columns
+        )
+        connection.execute(f"create table {table.name} ({columns})")
+        comment(connection, "table", table)
+
+
+def load_parquet(
+    connection: duckdb.DuckDBPyConnection, table: Relation, files: Iterable[Path], snapshot: str | None = None
+) -> None:
+    """Append Parquet files to a table; ``snapshot`` is the value of the partition they lie in."""
+    names = [quote_name(name) for name in table.names]
+    values = [quote_text(snapshot) if name == '"snapshot"' and snapshot is not None else name for name in names]
+    listed = ", ".join(quote_text(str(file)) for file in files)
+    connection.execute(
+        f"insert into {table.name} ({', '.join(names)}) "
+        f"select {', '.join(values)} from read_parquet([{listed}], hive_partitioning = false)"
+    )
+
+
+def create_views(connection: duckdb.DuckDBPyConnection) -> None:
+    """Create every view of ``sql/``, with its comments, in place of those that are there."""
+    for view in reversed(VIEWS):
+        connection.execute(f"drop view if exists {view.name}")
+    for file in sqlfiles.view_files():
+        connection.execute(render(connection, file))
+        view = RELATIONS[file.stem.split("_", 1)[1]]
+        comment(connection, "view", view)
+        if view.wide:
+            for value, column in wide_columns(connection, view):
+                describe(connection, view.name, column, describe_wide(view.wide, value))
+
+
+def render(connection: duckdb.DuckDBPyConnection, file: Path) -> str:
+    """The SQL of a file, a matrix's columns written out from the data or from the view."""
+    text = file.read_text()
+    if "{%" not in text:
+        return text
+    name = file.stem.split("_", 1)[1] if file.parent == sqlfiles.sql_folder() else file.stem.removesuffix("_totals")
+    relation = RELATIONS[name]
+    columns = wide_columns(connection, relation)
+    return TEMPLATES.from_string(text).render(
+        columns=[(quote_text(value), quote_name(column)) for value, column in columns]
+    )
+
+
+def wide_columns(connection: duckdb.DuckDBPyConnection, matrix: Relation) -> list[tuple[str, str]]:
+    """(value, column name) for each value of a matrix's axis, in text order.
+
+    A column is named by its value. To DuckDB names that differ by case alone are one: a value that
+    would repeat an earlier name gets ``_2``, ``_3`` …
+    """
+    assert matrix.wide in AXES
+    where = f"where stack <> {quote_text(ROOT)}" if matrix.wide == "stack" else ""
+    values = connection.execute(f"select distinct {matrix.wide} from spec_stacks {where} order by 1").fetchall()
+    taken = {name.lower() for name in matrix.names}
+    columns = []
+    for (value,) in values:
+        name, number = value, 1
+        while name.lower() in taken:
+            number += 1
+            name = f"{value}_{number}"
+        taken.add(name.lower())
+        columns.append((value, name))
+    return columns
+
+
+def comment(connection: duckdb.DuckDBPyConnection, kind: str, relation: Relation) -> None:
+    """Push the descriptions of a relation and its columns into the database."""
+    connection.execute(f"comment on {kind} {relation.name} is {quote_text(relation.description)}")
+    for column in relation.columns:
+        describe(connection, relation.name, column.name, column.description)
+
+
+def describe(connection: duckdb.DuckDBPyConnection, relation: str, column: str, description: str) -> None:
+    connection.execute(f"comment on column {relation}.{quote_name(column)} is {quote_text(description)}")
+
+
+def find_database(layout: Layout) -> Path:
+    """The published warehouse file, as one build's own path: a build meanwhile does not change it.
+
+    Raises:
+        NoWarehouseError: there is none.
+    """
+    if not layout.database.is_file():
+        raise NoWarehouseError(f"{layout.root}: no {DATABASE} here; build one with: spack-warehouse build SOURCE")
+    return layout.database.resolve()
+
+
+@contextlib.contextmanager
+def open_database(layout: Layout) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A read-only connection to the published warehouse.
+
+    Raises:
+        NoWarehouseError: there is none, or DuckDB cannot open it.
+    """
+    path = find_database(layout)
+    try:
+        connection = connect(path)
+    except duckdb.Error as error:
+        first = str(error).splitlines()[0]
+        raise NoWarehouseError(
+            f"{path}: cannot be opened ({first}); build it anew with: spack-warehouse build SOURCE"
+        ) from None
+    with connection:
+        yield connection
+
+
+def connect(path: Path) -> duckdb.DuckDBPyConnection:
+    """A read-only connection to a warehouse file."""
+    return duckdb.connect(str(path), read_only=True)

@@ -1,0 +1,15 @@
+-- stack_by_compiler: a row per snapshot, stack and compiler that meet in at least one spec.
+-- root is no stack.
+create view stack_by_compiler as
+select
+    spec_stacks.snapshot,
+    spec_stacks.stack,
+    spec_stacks.compiler,
+    count(distinct spec_stacks.package) as packages,
+    count(distinct spec_stacks.hash) as specs,
+from spec_stacks
+where spec_stacks.stack <> 'root'
+group by
+    spec_stacks.snapshot,
+    spec_stacks.stack,
+    spec_stacks.compiler;

@@ -1,0 +1,28 @@
+-- matrix_by_stack_totals: the cells of each row of the matrix add up to the long view's counts.
+with wide as (
+    select
+        matrix_by_stack.snapshot,
+        matrix_by_stack.package,
+        0 {%- for value, column in columns %} + matrix_by_stack.{{ column }} {%- endfor %} as total,
+    from matrix_by_stack
+),
+
+long as (
+    select
+        coverage_by_stack.snapshot,
+        coverage_by_stack.package,
+        sum(coverage_by_stack.num_specs) as total,
+    from coverage_by_stack
+    group by
+        coverage_by_stack.snapshot,
+        coverage_by_stack.package
+)
+
+select
+    coalesce(wide.snapshot, long.snapshot) as snapshot,
+    coalesce(wide.package, long.package) as package,
+    wide.total as wide_total,
+    long.total as long_total,
+from wide
+full outer join long on wide.snapshot = long.snapshot and wide.package = long.package
+where coalesce(wide.total, 0) <> coalesce(long.total, 0);

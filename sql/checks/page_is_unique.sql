@@ -1,0 +1,10 @@
+-- page_is_unique: a snapshot has one page per package.
+select
+    pages.snapshot,
+    pages.package,
+    count(*) as num_pages,
+from pages
+group by
+    pages.snapshot,
+    pages.package
+having count(*) > 1;

@@ -1,0 +1,7 @@
+-- unknown_keys: the specs of every page have no key that the warehouse does not know. (warning)
+select
+    pages.snapshot,
+    pages.path,
+    pages.unknown_keys,
+from pages
+where len(pages.unknown_keys) > 0;
