@@ -8,7 +8,7 @@ SOURCE ?= tests/data/pages
 WAREHOUSE ?= warehouse
 
 .DEFAULT_GOAL := help
-.PHONY: help warehouse report shell test lint format bench lock clean
+.PHONY: help warehouse report shell test lint format bench readme lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -33,7 +33,7 @@ lint: $(VENV)/dev ## Check style, types and SQL; writes nothing
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/sqlfluff lint --processes 2 --disable-progress-bar sql
+	$(BIN)/sqlfluff lint --disable-progress-bar sql
 
 format: $(VENV)/dev ## Format the Python and SQL code
 	$(BIN)/ruff check --fix-only .
@@ -42,6 +42,9 @@ format: $(VENV)/dev ## Format the Python and SQL code
 
 bench: $(VENV)/dev ## Measure against other ways of reading pages; writes bench/RESULTS.md
 	$(BIN)/python -m bench
+
+readme: $(VENV)/dev ## Renew the answers and the data dictionary in the README
+	$(BIN)/python -m tests.readme
 
 lock: $(VENV)/dev ## Renew the pinned requirements from pyproject.toml
 	$(BIN)/python -m pip install --quiet uv

@@ -36,7 +36,7 @@ from pipeline.warehouse import (
     create_views,
     delete_snapshots,
     load_rejects,
-    load_snapshot,
+    load_snapshots,
 )
 from pipeline.workers import Workers, start_workers
 from pipeline.write import write_file_rejects, write_snapshot
@@ -101,9 +101,11 @@ def assemble(
             reused = reuse(layout, build, last, affected) if last is not None else {}
             if not winners and not reused and not any(one.reject for one in seen):
                 raise SourceError("no cache page in " + ", ".join(root.folder for root in roots))
+            written = write_snapshots(workers, build, scratch, reader, winners, progress)
             write_file_rejects(build, seen)
+            progress.stage("building warehouse.duckdb", 1, "file")
             with open_tables(layout, build, affected if reused else None, jobs) as connection:
-                written = write_snapshots(workers, build, scratch, reader, winners, connection, progress)
+                load_snapshots(connection, build, written)
                 load_rejects(connection, build)
                 create_views(connection)
         shutil.rmtree(scratch)
@@ -170,10 +172,9 @@ def write_snapshots(
     scratch: Path,
     reader: Reader,
     winners: dict[str, list[Seen]],
-    connection: duckdb.DuckDBPyConnection,
     progress: Progress,
 ) -> dict[str, SnapshotRows]:
-    """Write the Parquet files of each snapshot in ``winners``, and load them into the tables."""
+    """Write the Parquet files of each snapshot in ``winners``."""
     progress.stage("writing", len(winners), "snapshot")
     rows = [[reader.rows[page.entry.root, page.entry.path] for page in pages] for pages in winners.values()]
     constant = len(winners)
@@ -181,7 +182,6 @@ def write_snapshots(
     results = workers.run(write_snapshot, [build] * constant, [scratch] * constant, list(winners), rows, start=False)
     for snapshot, counts in zip(winners, results, strict=True):
         written[snapshot] = counts
-        load_snapshot(connection, build, snapshot)
         progress.advance(1)
     return written
 

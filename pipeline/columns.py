@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pyarrow as pa
 
+META_LISTS = ("compilers", "oss", "platforms", "targets", "versions", "stacks")
+"""The fields of a page's ``meta`` that list the distinct values of its specs."""
 AXES = ("stack", "compiler", "target")
 ROOT = "root"
 """The union mirror, listed among a spec's stacks by the pages but no stack itself."""
@@ -98,11 +100,14 @@ PAGES_TABLE = Relation(
         Column("rejects", "BIGINT", "rows of rejects from the page"),
         Column("unknown_keys", "VARCHAR[]", "keys of its specs that the warehouse does not know, each as key=count"),
         Column("meta", "VARCHAR", "the page's own meta, as JSON; NULL where it has none", nullable=True),
+        Column("meta_num_specs", "BIGINT", "num_specs of meta; NULL where it has none of that type", nullable=True),
         Column(
-            "claims",
-            "STRUCT(field VARCHAR, item VARCHAR, said VARCHAR)[]",
-            "meta in a form to compare: a row per field (per stack for num_specs_by_stack), said as JSON",
+            "meta_num_specs_by_stack",
+            "MAP(VARCHAR, BIGINT)",
+            "num_specs_by_stack of meta, root included",
+            nullable=True,
         ),
+        *(Column(f"meta_{name}", "VARCHAR[]", f"{name} of meta, as it has them", nullable=True) for name in META_LISTS),
     ),
 )
 
@@ -215,7 +220,7 @@ VIEWS = (
             SNAPSHOT,
             PACKAGE,
             Column("field", "VARCHAR", "field of meta, e.g. num_specs"),
-            Column("said", "VARCHAR", "what meta says, as JSON; NULL for a stack that it leaves out", nullable=True),
+            Column("said", "VARCHAR", "what meta says, as JSON; a stack that it leaves out counts as 0"),
             Column("found", "VARCHAR", "what the loaded specs give, as JSON"),
         ),
     ),
@@ -233,12 +238,11 @@ def arrow_schema(relation: Relation, without: tuple[str, ...] = ()) -> pa.Schema
     """The Arrow schema of a table's Parquet files; ``without`` names partition columns."""
     import pyarrow as pa
 
-    claim = pa.struct([pa.field(name, pa.string()) for name in ("field", "item", "said")])
     types = {
         "VARCHAR": pa.string(),
         "BIGINT": pa.int64(),
         "VARCHAR[]": pa.list_(pa.string()),
-        "STRUCT(field VARCHAR, item VARCHAR, said VARCHAR)[]": pa.list_(claim),
+        "MAP(VARCHAR, BIGINT)": pa.map_(pa.string(), pa.int64()),
     }
     return pa.schema(
         [

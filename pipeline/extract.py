@@ -8,7 +8,7 @@ is only what the build must know to bring the pages of a snapshot together: see 
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -16,10 +16,10 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.columns import PAGES_TABLE, REJECTS, SPEC_STACKS, arrow_schema
+from pipeline.columns import META_LISTS, PAGES_TABLE, REJECTS, SPEC_STACKS, arrow_schema
 from pipeline.errors import Fault
 from pipeline.layout import LONGEST_PARTITION, partition_name
-from pipeline.normalise import Claims, Reject, Spec, normalise_compiler, read_meta, read_records, read_size
+from pipeline.normalise import Meta, Reject, Spec, normalise_compiler, read_meta, read_records, read_size
 from pipeline.parse import parse_page
 from pipeline.source import Entry, Root, read_page_bytes
 from pipeline.state import Rows, Seen
@@ -57,7 +57,7 @@ class _Page(msgspec.Struct, gc=False):
     bytes: int
     sha256: str
     meta: str | None
-    claims: Claims
+    said: Meta
     specs: list[Spec]
     rejects: list[Reject]
     unknown_keys: list[str]
@@ -114,12 +114,7 @@ def read_page(root: Root, entry: Entry) -> _Page | None:
     if len(partition_name(page.snapshot)) > LONGEST_PARTITION:
         raise Fault("categories[1]", f"is too long for a snapshot's name: {page.snapshot[:80]!r}…")
     records = read_records(page)
-    rejects = records.rejects
-    try:
-        meta, claims = read_meta(page)
-    except Fault as fault:
-        meta, claims = None, Claims()
-        rejects = [*rejects, Reject(fault.place, fault.reason, None, 0)]
+    meta, said, more = read_meta(page)
     return _Page(
         package=page.package,
         snapshot=page.snapshot,
@@ -127,9 +122,9 @@ def read_page(root: Root, entry: Entry) -> _Page | None:
         bytes=len(data),
         sha256=sha256,
         meta=meta,
-        claims=claims,
+        said=said,
         specs=records.specs,
-        rejects=rejects,
+        rejects=[*records.rejects, *more],
         unknown_keys=[f"{key}={count}" for key, count in sorted(records.unknown.items())],
     )
 
@@ -177,32 +172,36 @@ def repeat(values: Sequence[str], counts: Sequence[int]) -> pa.Array:
     return pa.array(values, pa.string()).take(pa.array(list(indices), pa.int32()))
 
 
-def make_lists(lists: Sequence[list[str]]) -> pa.ListArray:
+def make_lists(lists: Sequence[list[str] | None]) -> pa.ListArray:
     """A list array; about twice as fast as Arrow's own conversion of nested lists."""
-    return pa.ListArray.from_arrays(make_offsets(lists), chain_texts(lists))
+    return pa.ListArray.from_arrays(*flatten(lists), mask=find_missing(lists))
 
 
-def make_offsets(lists: Sequence[list[str]]) -> pa.Array:
-    """Where each list begins in the chain of all, and where the last ends."""
-    lengths = pa.array(map(len, lists), pa.int32(), size=len(lists))
-    return pa.concat_arrays([pa.array([0], pa.int32()), pc.cumulative_sum(lengths)])
+def flatten(lists: Sequence[Collection[str] | None]) -> tuple[pa.Array, pa.Array]:
+    """Where each list begins in the chain of all (and the last ends), and the chain."""
+    lengths = pa.array([len(one or ()) for one in lists], pa.int32())
+    offsets = pa.concat_arrays([pa.array([0], pa.int32()), pc.cumulative_sum(lengths)])
+    return offsets, pa.array(list(chain.from_iterable(one or () for one in lists)), pa.string())
 
 
-def chain_texts(lists: Iterable[list[str]]) -> pa.Array:
-    return pa.array(list(chain.from_iterable(lists)), pa.string())
+def find_missing(values: Sequence[object | None]) -> pa.Array | None:
+    """The mask of what is None; None where nothing is."""
+    return pa.array([value is None for value in values]) if None in values else None
+
+
+def make_counts(counts: Sequence[dict[str, int] | None]) -> pa.MapArray:
+    """A map array of texts to numbers."""
+    offsets, keys = flatten(counts)
+    values = pa.array([number for one in counts for number in (one or {}).values()], pa.int64())
+    missing = find_missing(counts)
+    if missing is not None:
+        # A map array has no mask of its own: a null offset says that a map is null.
+        offsets = pc.if_else(pa.concat_arrays([missing, pa.array([False])]), None, offsets)
+    return pa.MapArray.from_arrays(offsets, keys, values)
 
 
 def make_pages(pages: Sequence[_Page]) -> pa.Table:
     """The page rows of ``pages``, as a table of :data:`PAGE_SCHEMA`."""
-    fields = [page.claims.fields for page in pages]
-    claims = pa.StructArray.from_arrays(
-        [
-            chain_texts(fields),
-            chain_texts(page.claims.items for page in pages),
-            chain_texts(page.claims.said for page in pages),
-        ],
-        fields=list(PAGE_SCHEMA.field("claims").type.value_type),
-    )
     columns = {
         "package": pa.array([page.package for page in pages], pa.string()),
         "path": pa.array([page.path for page in pages], pa.string()),
@@ -212,7 +211,9 @@ def make_pages(pages: Sequence[_Page]) -> pa.Table:
         "rejects": pa.array([len(page.rejects) for page in pages], pa.int64()),
         "unknown_keys": make_lists([page.unknown_keys for page in pages]),
         "meta": pa.array([page.meta for page in pages], pa.string()),
-        "claims": pa.ListArray.from_arrays(make_offsets(fields), claims),
+        "meta_num_specs": pa.array([page.said.num_specs for page in pages], pa.int64()),
+        "meta_num_specs_by_stack": make_counts([page.said.num_specs_by_stack for page in pages]),
+        **{f"meta_{name}": make_lists([getattr(page.said, name) for page in pages]) for name in META_LISTS},
     }
     return pa.table(columns, schema=PAGE_SCHEMA)
 

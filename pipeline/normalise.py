@@ -10,9 +10,9 @@ from __future__ import annotations
 import functools
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
 
@@ -264,60 +264,51 @@ def spell(value: object) -> str:
     return msgspec.json.encode(value, enc_hook=str).decode()
 
 
-@dataclass
-class Claims:
-    """What a page's own ``meta`` says, as three columns: field, stack (or empty), JSON text."""
+class Meta(msgspec.Struct, gc=False):
+    """What a page's own ``meta`` says of its specs; None for a field that it lacks."""
 
-    fields: list[str] = field(default_factory=list)
-    items: list[str] = field(default_factory=list)
-    said: list[str] = field(default_factory=list)
-
-    def add(self, name: str, value: object) -> None:
-        self.fields.append(name)
-        self.items.append("")
-        self.said.append(spell(value))
-
-
-META_LISTS = ("compilers", "oss", "platforms", "targets", "versions", "stacks")
+    num_specs: int | None = None
+    num_specs_by_stack: dict[str, int] | None = None
+    compilers: list[str] | None = None
+    oss: list[str] | None = None
+    platforms: list[str] | None = None
+    targets: list[str] | None = None
+    versions: list[str] | None = None
+    stacks: list[str] | None = None
 
 
-def read_meta(page: Page) -> tuple[str | None, Claims]:
-    """A page's ``meta`` as JSON text (None where it has none), and what it claims.
+_META = msgspec.json.Decoder(Meta)
+_META_TYPES = {field.name: field.type for field in msgspec.structs.fields(Meta)}
 
-    Lists count as sets. A field of a wrong type is a claim too: one that nothing agrees with.
 
-    Raises:
-        Fault: ``meta`` is not a mapping.
-    """
+def read_meta(page: Page) -> tuple[str | None, Meta, list[Reject]]:
+    """A page's ``meta`` as JSON text (None where it has none), its fields, and those of a wrong type."""
     if page.meta is None:
-        return None, Claims()
+        return None, Meta(), []
     if isinstance(page.meta, bytes):
-        meta: object = msgspec.json.decode(page.meta)
-        text = page.meta.decode()
+        try:
+            return page.meta.decode(), check_counts(_META.decode(page.meta)), []
+        except msgspec.ValidationError:
+            pass  # A field is amiss: below it is told which.
+        values, text = msgspec.json.decode(page.meta), page.meta.decode()
     else:
-        meta, text = page.meta, spell(page.meta)
-    if not isinstance(meta, dict):
-        raise Fault("meta", f"is {name_type(meta)}, not a mapping")
-    return text, list_claims(meta)
+        values, text = page.meta, spell(page.meta)
+    if not isinstance(values, dict):
+        return text, Meta(), [Reject("meta", f"is {name_type(values)}, not a mapping", None, 0)]
+    meta, rejects = Meta(), []
+    for name, kind in _META_TYPES.items():
+        try:
+            setattr(meta, name, msgspec.convert(values.get(name), kind))
+            check_counts(meta)
+        except msgspec.ValidationError:
+            setattr(meta, name, None)
+            rejects.append(Reject(f"meta.{name}", "is of a wrong type", spell(values[name]), 0))
+    return text, meta, rejects
 
 
-def list_claims(meta: Mapping[str, Any]) -> Claims:
-    """The claims of a ``meta``, those about stacks one by one."""
-    claims = Claims()
-    if "num_specs" in meta:
-        claims.add("num_specs", meta["num_specs"])
-    by_stack = meta.get("num_specs_by_stack")
-    if isinstance(by_stack, dict):
-        # The empty stack marks the page as one that counts by stack, even where it names none.
-        claims.fields += ["num_specs_by_stack"] * (len(by_stack) + 1)
-        claims.items += ["", *map(str, by_stack)]
-        claims.said += ["0", *(str(count) if type(count) is int else spell(count) for count in by_stack.values())]
-    elif "num_specs_by_stack" in meta:
-        claims.add("num_specs_by_stack", by_stack)
-    for name in META_LISTS:
-        if name in meta:
-            said = meta[name]
-            if isinstance(said, list) and all(type(item) is str for item in said):
-                said = sorted(set(said))
-            claims.add(name, said)
-    return claims
+def check_counts(meta: Meta) -> Meta:
+    """Refuse counts that no 64-bit integer holds."""
+    counts = [meta.num_specs or 0, *(meta.num_specs_by_stack or {}).values()]
+    if max(counts) >= 2**63 or min(counts) < -(2**63):
+        raise msgspec.ValidationError("a count of more than 64 bits")
+    return meta

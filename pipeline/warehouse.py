@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import duckdb
@@ -44,10 +44,7 @@ def quote_text(text: str) -> str:
 
 @contextlib.contextmanager
 def attach_database(path: Path, threads: int) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection that writes a warehouse file, which is complete on disk when the context ends.
-
-    All is done in one transaction: many small ones would each be written twice.
-    """
+    """A connection that writes a warehouse file, which is complete on disk when the context ends."""
     with duckdb.connect(config={"threads": threads, "memory_limit": MEMORY_LIMIT}) as connection:
         # Spill beside the file: the default would be the user's working directory.
         connection.execute(f"set temp_directory = {quote_text(str(path.with_suffix('.tmp')))}")
@@ -55,24 +52,47 @@ def attach_database(path: Path, threads: int) -> Iterator[duckdb.DuckDBPyConnect
             f"attach {quote_text(str(path))} as warehouse (storage_version {quote_text(STORAGE_VERSION)})"
         )
         connection.execute("use warehouse")
-        connection.execute("begin")
+        # Rows have no order of their own, and keeping one would leave all but one thread idle.
+        connection.execute("set preserve_insertion_order = false")
         yield connection
-        connection.execute("commit")
         connection.execute("checkpoint warehouse")
         connection.execute("use memory")
         connection.execute("detach warehouse")
 
 
-def load_snapshot(connection: duckdb.DuckDBPyConnection, build: BuildPaths, snapshot: str) -> None:
-    """Append a snapshot's Parquet files to the tables."""
-    load_parquet(connection, SPEC_STACKS, [build.spec_stacks(snapshot)], snapshot)
-    load_parquet(connection, PAGES_TABLE, [build.pages(snapshot)], snapshot)
+def load_snapshots(connection: duckdb.DuckDBPyConnection, build: BuildPaths, snapshots: Iterable[str]) -> None:
+    """Append the Parquet files of snapshots to the tables."""
+    chosen = list(snapshots)
+    if chosen:
+        load_partitions(connection, SPEC_STACKS, {build.spec_stacks(snapshot): snapshot for snapshot in chosen})
+        load_partitions(connection, PAGES_TABLE, {build.pages(snapshot): snapshot for snapshot in chosen})
+
+
+def load_partitions(connection: duckdb.DuckDBPyConnection, table: Relation, files: Mapping[Path, str]) -> None:
+    """Append Parquet files to a table, each with the snapshot of its partition.
+
+    All go in by one statement, which DuckDB spreads over its threads. The snapshot is not left to
+    DuckDB to read off the path: a folder above the warehouse may look like a partition too.
+    """
+    columns = ["parts.snapshot", *(f"rows.{quote_name(name)}" for name in table.names if name != "snapshot")]
+    parts = ", ".join(f"({quote_text(str(file))}, {quote_text(snapshot)})" for file, snapshot in files.items())
+    connection.execute(
+        f"insert into {table.name} select {', '.join(columns)} from {read_files(files)} as rows "
+        f"inner join (values {parts}) as parts (file, snapshot) on rows.file = parts.file"
+    )
 
 
 def load_rejects(connection: duckdb.DuckDBPyConnection, build: BuildPaths) -> None:
     """Make the table of rejects that of the Parquet files."""
     connection.execute(f"delete from {REJECTS.name}")
-    load_parquet(connection, REJECTS, build.all_rejects())
+    columns = ", ".join(map(quote_name, REJECTS.names))
+    connection.execute(f"insert into {REJECTS.name} select {columns} from {read_files(build.all_rejects())}")
+
+
+def read_files(files: Iterable[Path]) -> str:
+    """The SQL that reads Parquet files, with a column ``file`` for the path of each row's."""
+    listed = ", ".join(quote_text(str(file)) for file in files)
+    return f"read_parquet([{listed}], filename = 'file', hive_partitioning = false)"
 
 
 def delete_snapshots(connection: duckdb.DuckDBPyConnection, snapshots: Iterable[str]) -> None:
@@ -91,19 +111,6 @@ def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
         )
         connection.execute(f"create table {table.name} ({columns})")
         comment(connection, "table", table)
-
-
-def load_parquet(
-    connection: duckdb.DuckDBPyConnection, table: Relation, files: Iterable[Path], snapshot: str | None = None
-) -> None:
-    """Append Parquet files to a table; ``snapshot`` is the value of the partition they lie in."""
-    names = [quote_name(name) for name in table.names]
-    values = [quote_text(snapshot) if name == '"snapshot"' and snapshot is not None else name for name in names]
-    listed = ", ".join(quote_text(str(file)) for file in files)
-    connection.execute(
-        f"insert into {table.name} ({', '.join(names)}) "
-        f"select {', '.join(values)} from read_parquet([{listed}], hive_partitioning = false)"
-    )
 
 
 def create_views(connection: duckdb.DuckDBPyConnection) -> None:

@@ -1,133 +1,163 @@
 -- meta_mismatches: a row per field of a page's own meta (per stack for num_specs_by_stack) that its
--- specs do not bear out. Both sides are compared as JSON text, lists as sorted sets.
--- A field that meta lacks is no mismatch; a stack that num_specs_by_stack lacks counts as 0 there.
+-- specs do not bear out. Lists are compared as sets. A field that meta lacks is no mismatch; a stack
+-- that num_specs_by_stack lacks counts as 0 there; a field of a wrong type agrees with nothing.
 create view meta_mismatches as
-with claimed as (
+with found as (
     select
-        pages.snapshot,
-        pages.package,
-        unnest(pages.claims) as claim,
-    from pages
-),
-
-said as (
-    select
-        claimed.snapshot,
-        claimed.package,
-        claimed.claim.field,
-        claimed.claim.item,
-        claimed.claim.said,
-    from claimed
-),
-
-of_page as (
-    select
-        pages.snapshot,
-        pages.package,
+        spec_stacks.snapshot,
+        spec_stacks.package,
         count(distinct spec_stacks.hash) as num_specs,
-        to_json(list_sort(coalesce(array_agg(distinct spec_stacks.compiler_raw) filter (where spec_stacks.hash is not null), []))) as compilers,
-        to_json(list_sort(coalesce(array_agg(distinct spec_stacks.os) filter (where spec_stacks.hash is not null), []))) as oss,
-        to_json(list_sort(coalesce(array_agg(distinct spec_stacks.platform) filter (where spec_stacks.hash is not null), []))) as platforms,
-        to_json(list_sort(coalesce(array_agg(distinct spec_stacks.target) filter (where spec_stacks.hash is not null), []))) as targets,
-        to_json(list_sort(coalesce(array_agg(distinct spec_stacks.version) filter (where spec_stacks.hash is not null), []))) as versions,
-        to_json(list_sort(coalesce(array_agg(distinct spec_stacks.stack) filter (where spec_stacks.hash is not null), []))) as stacks,
-    from pages
-    left join spec_stacks on pages.snapshot = spec_stacks.snapshot and pages.package = spec_stacks.package
+        list_sort(array_agg(distinct spec_stacks.compiler_raw)) as compilers,
+        list_sort(array_agg(distinct spec_stacks.os)) as oss,
+        list_sort(array_agg(distinct spec_stacks.platform)) as platforms,
+        list_sort(array_agg(distinct spec_stacks.target)) as targets,
+        list_sort(array_agg(distinct spec_stacks.version)) as versions,
+        list_sort(array_agg(distinct spec_stacks.stack)) as stacks,
+    from spec_stacks
     group by
-        pages.snapshot,
-        pages.package
+        spec_stacks.snapshot,
+        spec_stacks.package
 ),
 
-of_stack as (
+-- Each page's fields beside what was found; a page without specs has found nothing.
+compared as (
+    select
+        pages.snapshot,
+        pages.package,
+        pages.meta_num_specs as said_num_specs,
+        coalesce(found.num_specs, 0) as found_num_specs,
+        list_sort(list_distinct(pages.meta_compilers)) as said_compilers,
+        coalesce(found.compilers, []) as found_compilers,
+        list_sort(list_distinct(pages.meta_oss)) as said_oss,
+        coalesce(found.oss, []) as found_oss,
+        list_sort(list_distinct(pages.meta_platforms)) as said_platforms,
+        coalesce(found.platforms, []) as found_platforms,
+        list_sort(list_distinct(pages.meta_targets)) as said_targets,
+        coalesce(found.targets, []) as found_targets,
+        list_sort(list_distinct(pages.meta_versions)) as said_versions,
+        coalesce(found.versions, []) as found_versions,
+        list_sort(list_distinct(pages.meta_stacks)) as said_stacks,
+        coalesce(found.stacks, []) as found_stacks,
+    from pages
+    left join found on pages.snapshot = found.snapshot and pages.package = found.package
+),
+
+said_by_stack as (
+    select
+        pages.snapshot,
+        pages.package,
+        unnest(map_keys(pages.meta_num_specs_by_stack)) as stack,
+        unnest(map_values(pages.meta_num_specs_by_stack)) as num_specs,
+    from pages
+),
+
+found_by_stack as (
     select
         spec_stacks.snapshot,
         spec_stacks.package,
         spec_stacks.stack,
         count(*) as num_specs,
     from spec_stacks
+    inner join pages on spec_stacks.snapshot = pages.snapshot and spec_stacks.package = pages.package
+    where pages.meta_num_specs_by_stack is not null
     group by
         spec_stacks.snapshot,
         spec_stacks.package,
         spec_stacks.stack
 ),
 
-by_stack as (
+compared_by_stack as (
     select
-        said.snapshot,
-        said.package,
-        said.item as stack,
-        said.said,
-    from said
-    where said.field = 'num_specs_by_stack'
-),
-
--- The pages whose meta counts by stack: only there may a stack be missing.
-counting as (
-    select distinct
-        by_stack.snapshot,
-        by_stack.package,
-    from by_stack
-),
-
-found_by_stack as (
-    select
-        of_stack.snapshot,
-        of_stack.package,
-        of_stack.stack,
-        of_stack.num_specs,
-    from of_stack
-    inner join counting on of_stack.snapshot = counting.snapshot and of_stack.package = counting.package
-),
-
-stack_mismatches as (
-    select
-        coalesce(by_stack.snapshot, found_by_stack.snapshot) as snapshot,
-        coalesce(by_stack.package, found_by_stack.package) as package,
-        coalesce(by_stack.stack, found_by_stack.stack) as stack,
-        by_stack.said,
-        cast(coalesce(found_by_stack.num_specs, 0) as varchar) as found,
-    from by_stack
+        coalesce(said_by_stack.snapshot, found_by_stack.snapshot) as snapshot,
+        coalesce(said_by_stack.package, found_by_stack.package) as package,
+        coalesce(said_by_stack.stack, found_by_stack.stack) as stack,
+        coalesce(said_by_stack.num_specs, 0) as said,
+        coalesce(found_by_stack.num_specs, 0) as found,
+    from said_by_stack
     full outer join found_by_stack
         on
-            by_stack.snapshot = found_by_stack.snapshot
-            and by_stack.package = found_by_stack.package
-            and by_stack.stack = found_by_stack.stack
-),
-
-page_mismatches as (
-    select
-        said.snapshot,
-        said.package,
-        said.field,
-        said.said,
-        case said.field
-            when 'num_specs' then cast(of_page.num_specs as varchar)
-            when 'compilers' then cast(of_page.compilers as varchar)
-            when 'oss' then cast(of_page.oss as varchar)
-            when 'platforms' then cast(of_page.platforms as varchar)
-            when 'targets' then cast(of_page.targets as varchar)
-            when 'versions' then cast(of_page.versions as varchar)
-            when 'stacks' then cast(of_page.stacks as varchar)
-        end as found,
-    from said
-    inner join of_page on said.snapshot = of_page.snapshot and said.package = of_page.package
-    where said.field <> 'num_specs_by_stack'
+            said_by_stack.snapshot = found_by_stack.snapshot
+            and said_by_stack.package = found_by_stack.package
+            and said_by_stack.stack = found_by_stack.stack
 )
 
 select
-    page_mismatches.snapshot,
-    page_mismatches.package,
-    page_mismatches.field,
-    page_mismatches.said,
-    page_mismatches.found,
-from page_mismatches
-where page_mismatches.said <> page_mismatches.found
+    compared.snapshot,
+    compared.package,
+    'num_specs' as field,
+    cast(compared.said_num_specs as varchar) as said,
+    cast(compared.found_num_specs as varchar) as found,
+from compared
+where compared.said_num_specs <> compared.found_num_specs
 union all
 select
-    stack_mismatches.snapshot,
-    stack_mismatches.package,
+    compared_by_stack.snapshot,
+    compared_by_stack.package,
     'num_specs_by_stack' as field,
-    stack_mismatches.stack || ': ' || stack_mismatches.said as said,
-    stack_mismatches.stack || ': ' || stack_mismatches.found as found,
-from stack_mismatches
-where coalesce(stack_mismatches.said, '0') <> stack_mismatches.found;
+    compared_by_stack.stack || ': ' || cast(compared_by_stack.said as varchar) as said,
+    compared_by_stack.stack || ': ' || cast(compared_by_stack.found as varchar) as found,
+from compared_by_stack
+where compared_by_stack.said <> compared_by_stack.found
+union all
+select
+    compared.snapshot,
+    compared.package,
+    'compilers' as field,
+    cast(to_json(compared.said_compilers) as varchar) as said,
+    cast(to_json(compared.found_compilers) as varchar) as found,
+from compared
+where compared.said_compilers <> compared.found_compilers
+union all
+select
+    compared.snapshot,
+    compared.package,
+    'oss' as field,
+    cast(to_json(compared.said_oss) as varchar) as said,
+    cast(to_json(compared.found_oss) as varchar) as found,
+from compared
+where compared.said_oss <> compared.found_oss
+union all
+select
+    compared.snapshot,
+    compared.package,
+    'platforms' as field,
+    cast(to_json(compared.said_platforms) as varchar) as said,
+    cast(to_json(compared.found_platforms) as varchar) as found,
+from compared
+where compared.said_platforms <> compared.found_platforms
+union all
+select
+    compared.snapshot,
+    compared.package,
+    'targets' as field,
+    cast(to_json(compared.said_targets) as varchar) as said,
+    cast(to_json(compared.found_targets) as varchar) as found,
+from compared
+where compared.said_targets <> compared.found_targets
+union all
+select
+    compared.snapshot,
+    compared.package,
+    'versions' as field,
+    cast(to_json(compared.said_versions) as varchar) as said,
+    cast(to_json(compared.found_versions) as varchar) as found,
+from compared
+where compared.said_versions <> compared.found_versions
+union all
+select
+    compared.snapshot,
+    compared.package,
+    'stacks' as field,
+    cast(to_json(compared.said_stacks) as varchar) as said,
+    cast(to_json(compared.found_stacks) as varchar) as found,
+from compared
+where compared.said_stacks <> compared.found_stacks
+union all
+select
+    rejects.snapshot,
+    rejects.package,
+    substring(rejects.place, 6) as field,
+    rejects.raw as said,
+    rejects.reason as found,
+from rejects
+where rejects.place like 'meta.%' and rejects.snapshot is not null;

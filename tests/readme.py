@@ -1,0 +1,49 @@
+"""The parts of the README that are made: answers to its questions, and the data dictionary.
+
+``python -m tests.readme`` (``make readme``) writes them anew; a test fails while they are old.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from pipeline.dictionary import render_dictionary
+
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+PAGES = "tests/data/pages"
+
+# An SQL block and the answer below it; the query runs as it stands.
+ANSWER = re.compile(r"```sql\n(?P<query>.*?)```\n\n```text\n(?P<answer>.*?)```\n", re.DOTALL)
+DICTIONARY = re.compile(r"(?<=<!-- dictionary -->\n)(?P<dictionary>.*?)(?=<!-- end of dictionary -->)", re.DOTALL)
+
+
+def run(*arguments: str) -> str:
+    """What a command of the project prints to stdout, from the root of the repository."""
+    command = [sys.executable, "-m", "pipeline", *arguments]
+    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+
+
+def render_readme(text: str, warehouse: Path) -> str:
+    """``text`` with every made part made anew, from a warehouse of the sample pages."""
+
+    def answer(match: re.Match[str]) -> str:
+        made = run("sql", match["query"], "--warehouse", str(warehouse)).strip("\n")
+        return f"```sql\n{match['query']}```\n\n```text\n{made}\n```\n"
+
+    return DICTIONARY.sub(lambda _: "\n" + render_dictionary() + "\n", ANSWER.sub(answer, text))
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        warehouse = Path(folder, "warehouse")
+        run("build", PAGES, "--warehouse", str(warehouse))
+        README.write_text(render_readme(README.read_text(), warehouse))
+
+
+if __name__ == "__main__":
+    main()
