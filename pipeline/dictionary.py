@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from pipeline.columns import TABLES, VIEWS, Column, Relation, describe_wide
 
 
