@@ -38,7 +38,7 @@ from pipeline.warehouse import (
     load_rejects,
     load_snapshots,
 )
-from pipeline.workers import Workers, start_workers
+from pipeline.workers import Workers
 from pipeline.write import write_file_rejects, write_snapshot
 
 
@@ -61,9 +61,10 @@ class Reader:
         self.progress.stage("reading", len(entries), "file")
         found: list[Seen] = []
         constant = len(batches)
-        for batch in self.workers.run(
-            extract_batch, [self.roots] * constant, batches, [self.scratch] * constant, names, start=True
-        ):
+        if constant > 2:
+            self.workers.start()
+        results = self.workers.run(extract_batch, [self.roots] * constant, batches, [self.scratch] * constant, names)
+        for batch in results:
             for seen, rows in batch:
                 found.append(seen)
                 if rows is not None:
@@ -78,7 +79,7 @@ def assemble(
     roots: Sequence[Root],
     plan: Plan,
     last: State | None,
-    jobs: int,
+    workers: Workers,
     progress: Progress,
     began_ns: int,
 ) -> tuple[State, int, list[Check]]:
@@ -90,24 +91,23 @@ def assemble(
     try:
         scratch = build.folder / "scratch"
         scratch.mkdir()
-        with start_workers(jobs) as workers:
-            reader = Reader(workers, roots, scratch, progress)
-            kept, affected, changed = read_changes(reader, plan, last)
-            if last is not None and not changed:
-                refresh_state(layout, last, in_order([*kept, *reader.seen]), began_ns)
-                return last, 0, []
-            winners = choose_pages(roots, [one for one in reader.seen if one.snapshot in affected])
-            seen = in_order([*kept, *reader.seen])
-            reused = reuse(layout, build, last, affected) if last is not None else {}
-            if not winners and not reused and not any(one.reject for one in seen):
-                raise SourceError("no cache page in " + ", ".join(root.folder for root in roots))
-            written = write_snapshots(workers, build, scratch, reader, winners, progress)
-            write_file_rejects(build, seen)
-            progress.stage("building warehouse.duckdb", 1, "file")
-            with open_tables(layout, build, affected if reused else None, jobs) as connection:
-                load_snapshots(connection, build, written)
-                load_rejects(connection, build)
-                create_views(connection)
+        reader = Reader(workers, roots, scratch, progress)
+        kept, affected, changed = read_changes(reader, plan, last)
+        if last is not None and not changed:
+            refresh_state(layout, last, order_seen([*kept, *reader.seen]), began_ns)
+            return last, 0, []
+        winners = choose_pages(roots, [one for one in reader.seen if one.snapshot in affected])
+        seen = order_seen([*kept, *reader.seen])
+        reused = reuse(layout, build, last, affected) if last is not None else {}
+        if not winners and not reused and not any(one.reject for one in seen):
+            raise SourceError("no cache page in " + ", ".join(root.folder for root in roots))
+        written = write_snapshots(workers, build, scratch, reader, winners, progress)
+        write_file_rejects(build, seen)
+        progress.stage("building warehouse.duckdb", 1, "file")
+        with open_tables(layout, build, affected if reused else None) as connection:
+            load_snapshots(connection, build, written)
+            load_rejects(connection, build)
+            create_views(connection)
         shutil.rmtree(scratch)
         with connect(build.database) as connection:
             checks = run_checks(connection, winners if reused else None)
@@ -143,7 +143,7 @@ def read_changes(reader: Reader, plan: Plan, last: State | None) -> tuple[list[S
     return kept, affected, changed
 
 
-def in_order(seen: Iterable[Seen]) -> list[Seen]:
+def order_seen(seen: Iterable[Seen]) -> list[Seen]:
     return sorted(seen, key=lambda one: (one.entry.root, one.entry.path))
 
 
@@ -154,7 +154,7 @@ def choose_pages(roots: Sequence[Root], seen: Iterable[Seen]) -> dict[str, list[
         DuplicatePageError: two files that differ are the page of one package.
     """
     chosen: dict[tuple[str, str], Seen] = {}
-    for one in in_order(seen):
+    for one in order_seen(seen):
         assert one.key is not None
         first = chosen.setdefault(one.key, one)
         if first.sha256 != one.sha256:
@@ -179,7 +179,7 @@ def write_snapshots(
     rows = [[reader.rows[page.entry.root, page.entry.path] for page in pages] for pages in winners.values()]
     constant = len(winners)
     written = {}
-    results = workers.run(write_snapshot, [build] * constant, [scratch] * constant, list(winners), rows, start=False)
+    results = workers.run(write_snapshot, [build] * constant, [scratch] * constant, list(winners), rows)
     for snapshot, counts in zip(winners, results, strict=True):
         written[snapshot] = counts
         progress.advance(1)
@@ -188,12 +188,12 @@ def write_snapshots(
 
 @contextlib.contextmanager
 def open_tables(
-    layout: Layout, build: BuildPaths, affected: Iterable[str] | None, threads: int
+    layout: Layout, build: BuildPaths, affected: Iterable[str] | None
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """The tables of the new database: empty, or the published ones less the ``affected`` snapshots."""
     if affected is not None and layout.current is not None:
         shutil.copyfile(layout.current.database, build.database)
-    with attach_database(build.database, threads) as connection:
+    with attach_database(build.database) as connection:
         if affected is None:
             create_tables(connection)
         else:

@@ -11,6 +11,7 @@ import gc
 from collections.abc import Collection, Iterable, Sequence
 from itertools import chain
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 import pyarrow as pa
@@ -23,6 +24,8 @@ from pipeline.normalise import Meta, Reject, Spec, normalise_compiler, read_meta
 from pipeline.parse import parse_page
 from pipeline.source import Entry, Root, read_page_bytes
 from pipeline.state import Rows, Seen
+
+Held = TypeVar("Held")
 
 BATCH_BYTES = 4 * 2**20
 BATCH_FILES = 500
@@ -174,30 +177,35 @@ def repeat(values: Sequence[str], counts: Sequence[int]) -> pa.Array:
 
 def make_lists(lists: Sequence[list[str] | None]) -> pa.ListArray:
     """A list array; about twice as fast as Arrow's own conversion of nested lists."""
-    return pa.ListArray.from_arrays(*flatten(lists), mask=find_missing(lists))
-
-
-def flatten(lists: Sequence[Collection[str] | None]) -> tuple[pa.Array, pa.Array]:
-    """Where each list begins in the chain of all (and the last ends), and the chain."""
-    lengths = pa.array([len(one or ()) for one in lists], pa.int32())
-    offsets = pa.concat_arrays([pa.array([0], pa.int32()), pc.cumulative_sum(lengths)])
-    return offsets, pa.array(list(chain.from_iterable(one or () for one in lists)), pa.string())
-
-
-def find_missing(values: Sequence[object | None]) -> pa.Array | None:
-    """The mask of what is None; None where nothing is."""
-    return pa.array([value is None for value in values]) if None in values else None
+    present, mask = split_missing(lists, [])
+    return pa.ListArray.from_arrays(make_offsets(present), make_texts(chain.from_iterable(present)), mask=mask)
 
 
 def make_counts(counts: Sequence[dict[str, int] | None]) -> pa.MapArray:
     """A map array of texts to numbers."""
-    offsets, keys = flatten(counts)
-    values = pa.array([number for one in counts for number in (one or {}).values()], pa.int64())
-    missing = find_missing(counts)
-    if missing is not None:
+    present, mask = split_missing(counts, {})
+    offsets = make_offsets(present)
+    if mask is not None:
         # A map array has no mask of its own: a null offset says that a map is null.
-        offsets = pc.if_else(pa.concat_arrays([missing, pa.array([False])]), None, offsets)
-    return pa.MapArray.from_arrays(offsets, keys, values)
+        offsets = pc.if_else(pa.concat_arrays([mask, pa.array([False])]), None, offsets)
+    values = pa.array([number for one in present for number in one.values()], pa.int64())
+    return pa.MapArray.from_arrays(offsets, make_texts(chain.from_iterable(present)), values)
+
+
+def split_missing(values: Sequence[Held | None], empty: Held) -> tuple[list[Held], pa.Array | None]:
+    """``values`` with ``empty`` in place of None, and the mask of where that is; None where it is nowhere."""
+    present = [empty if value is None else value for value in values]
+    return present, pa.array([value is None for value in values]) if None in values else None
+
+
+def make_offsets(values: Sequence[Collection[object]]) -> pa.Array:
+    """Where each of ``values`` begins in the chain of all, and where the last ends."""
+    lengths = pa.array(list(map(len, values)), pa.int32())
+    return pa.concat_arrays([pa.array([0], pa.int32()), pc.cumulative_sum(lengths)])
+
+
+def make_texts(texts: Iterable[str]) -> pa.Array:
+    return pa.array(list(texts), pa.string())
 
 
 def make_pages(pages: Sequence[_Page]) -> pa.Table:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,13 +32,12 @@ LONGEST_RAW = 4096
 
 _BOM = b"\xef\xbb\xbf"
 _OPENING = re.compile(rb"---[ \t]*(?:\r?\n|\Z)")
-_CLOSING = re.compile(rb"(?:---|\.\.\.)[ \t\r]*(?:\n|\Z)")
+_CLOSING = (b"---", b"...")
 _LIFTED = (b"meta: ", b"spec_details: ")
 _MARK = b"lifted"
 _RAW = msgspec.json.Decoder(msgspec.Raw)
-_TITLE = re.compile(rb'title:[ \t]+"([^"\\]+)"[ \t\r]*')
-_CATEGORIES = re.compile(rb"categories:[ \t]+\[[ \t]*([\w.-]+)[ \t]*,[ \t]*([\w.-]+)[ \t]*\][ \t\r]*")
-_LAYOUT = re.compile(rb"layout:[ \t]+\w+[ \t\r]*")
+_TITLE = re.compile(rb'"([^"\\]+)"')
+_CATEGORIES = re.compile(rb"\[[ \t]*([\w.-]+)[ \t]*,[ \t]*([\w.-]+)[ \t]*\]")
 
 
 @dataclass(frozen=True)
@@ -66,18 +65,20 @@ def parse_page(data: bytes) -> Page | None:
     if not data:
         raise Fault("file", "is empty")
     start = len(_BOM) if data.startswith(_BOM) else 0
-    opening = _OPENING.match(data, start)
-    if opening is None:
+    if not _OPENING.match(data, start):
         return None
-    front = data[opening.end() : find_closing(data, opening.end())]
-    if b"spec_details" not in front:
+    # In lines once, since all that follows goes by lines: the first is the opening "---".
+    _, *lines = data.split(b"\n")
+    front = lines[: find_closing(lines)]
+    if not any(b"spec_details" in line for line in front):
         return None
-    check_text(front, opening.end())
     try:
+        for number, line in enumerate(front):
+            check_text(line, number + 2)
         return read_front_matter(front)
     except Fault as fault:
         if fault.raw is None:
-            fault.raw = front[: LONGEST_RAW * 4].decode("utf-8", "ignore")[:LONGEST_RAW]
+            fault.raw = b"\n".join(front)[: LONGEST_RAW * 4].decode("utf-8", "replace")[:LONGEST_RAW]
         raise
 
 
@@ -86,36 +87,31 @@ def opens_like_page(head: bytes) -> bool:
     return not head or head.removeprefix(_BOM).startswith(b"---")
 
 
-def find_closing(data: bytes, start: int) -> int:
-    """Where the line ``---`` or ``...`` that ends the front matter begins, or the end of ``data``."""
-    ends = [len(data)]
-    for mark in (b"---", b"..."):
-        # From the line break of the opening line on: the front matter may be empty.
-        at = data.find(b"\n" + mark, start - 1)
-        while at >= 0 and not _CLOSING.match(data, at + 1):
-            at = data.find(b"\n" + mark, at + 1)
-        if at >= 0:
-            ends.append(at + 1)
-    return min(ends)
+def find_closing(lines: Sequence[bytes]) -> int:
+    """The index of the line ``---`` or ``...`` that ends the front matter, or the number of lines."""
+    for index, line in enumerate(lines):
+        if line[:3] in _CLOSING and not line[3:].strip(b" \t\r"):
+            return index
+    return len(lines)
 
 
-def check_text(front: bytes, offset: int) -> None:
-    """Refuse what is no text: invalid UTF-8 and NUL bytes, both named by their offset."""
-    nul = front.find(b"\0")
+def check_text(line: bytes, number: int) -> None:
+    """Refuse what is no text: NUL bytes and invalid UTF-8, named by the line and the byte in it."""
+    nul = line.find(b"\0")
     if nul >= 0:
-        raise Fault(f"byte {offset + nul}", "is a NUL byte")
-    if not front.isascii():
+        raise Fault(f"line {number}", f"holds a NUL byte, its byte {nul + 1:,}")
+    if not line.isascii():
         try:
-            front.decode("utf-8")
+            line.decode("utf-8")
         except UnicodeDecodeError as error:
-            raise Fault(f"byte {offset + error.start}", f"is no UTF-8: {error.reason}") from None
+            raise Fault(f"line {number}", f"is no UTF-8 at its byte {error.start + 1:,}: {error.reason}") from None
 
 
-def read_front_matter(front: bytes) -> Page | None:
+def read_front_matter(front: Sequence[bytes]) -> Page | None:
     """The page of a front matter: by lifting its JSON lines, or else by YAML alone."""
     lifted: dict[str, bytes] = {}
     head: list[bytes] = []
-    for line in front.split(b"\n"):
+    for line in front:
         if line.startswith(_LIFTED):
             name, _, value = line.partition(b": ")
             key, value = name.decode(), value.strip(b" \t\r")
@@ -131,7 +127,7 @@ def read_front_matter(front: bytes) -> Page | None:
         keys = read_plain_head(head) or load_yaml(b"\n".join(head).decode())
         if all(keys.get(key) == _MARK.decode() for key in lifted):
             return _make_page({**keys, **lifted})
-    keys = load_yaml(front.decode())
+    keys = load_yaml(b"\n".join(front).decode())
     return _make_page(keys) if "spec_details" in keys else None
 
 
@@ -150,20 +146,24 @@ def read_plain_head(head: list[bytes]) -> dict[str, object] | None:
     """The head that cache.spack.io's generator writes, without YAML; None for any other."""
     found: dict[str, object] = {}
     for line in head:
-        key: str
+        name, colon, rest = line.partition(b": ")
+        text = rest.strip(b" \t\r")
+        if not colon:
+            if line.strip(b" \t\r"):
+                return None
+            continue
         value: object
-        if title := _TITLE.fullmatch(line):
-            key, value = "title", title[1].decode()
-        elif categories := _CATEGORIES.fullmatch(line):
-            key, value = "categories", [categories[1].decode(), categories[2].decode()]
+        if text == _MARK or (name == b"layout" and text.isalpha()):
+            value = text.decode()
+        elif name == b"title" and (title := _TITLE.fullmatch(text)):
+            value = title[1].decode()
+        elif name == b"categories" and (categories := _CATEGORIES.fullmatch(text)):
+            value = [categories[1].decode(), categories[2].decode()]
             if not all(map(is_plain_text, value)):
                 return None
-        elif line.endswith(b": " + _MARK):
-            key, value = line.partition(b": ")[0].decode(), _MARK.decode()
-        elif not line.strip(b" \t\r") or _LAYOUT.fullmatch(line):
-            continue
         else:
             return None
+        key = name.decode()
         if key in found:
             return None
         found[key] = value

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -58,20 +58,22 @@ def find_roots(sources: Sequence[Path]) -> list[Root]:
     return list(dict.fromkeys(roots))
 
 
-def scan(roots: Sequence[Root], skip: Collection[Path] = ()) -> list[Entry]:
-    """All files of the sources, in the order of source and path.
+def scan(roots: Sequence[Root], skip: Collection[Path] = ()) -> Iterator[Entry]:
+    """All files of the sources, as they are found.
 
     Links to folders are followed, each folder once; ``.git`` and the folders in ``skip`` (such as
     the warehouse itself) are passed over. What is neither file nor link (a pipe, a device) is no
     source of anything and is never opened.
     """
     skipped = {os.path.realpath(folder) for folder in skip}
-    found: list[Entry] = []
     for index, root in enumerate(roots):
-        paths = [root.only] if root.only is not None else _walk(root.folder, "", skipped, set())
-        found.extend(_look(index, f"{root.folder}/{path}", path) for path in paths)
-    found.sort(key=lambda entry: (entry.root, entry.path))
-    return found
+        for path in [root.only] if root.only is not None else _walk(root.folder, "", skipped, set()):
+            yield _look(index, f"{root.folder}/{path}", path)
+
+
+def in_order(entries: Iterable[Entry]) -> list[Entry]:
+    """Entries in the order of source and path, which every later stage keeps."""
+    return sorted(entries, key=lambda entry: (entry.root, entry.path))
 
 
 def _look(root: int, full: str, path: str) -> Entry:

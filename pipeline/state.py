@@ -34,6 +34,15 @@ class Rows(msgspec.Struct, frozen=True, gc=False, array_like=True):
     rejects: int
     num_rejects: int
 
+    def span(self, kind: str) -> tuple[int, int]:
+        """Start and length of the page's rows in the table of one kind."""
+        spans = {
+            "pages": (self.page, 1),
+            "specs": (self.specs, self.num_specs),
+            "rejects": (self.rejects, self.num_rejects),
+        }
+        return spans[kind]
+
 
 class Seen(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """What reading one file gave.

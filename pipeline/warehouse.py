@@ -43,9 +43,9 @@ def quote_text(text: str) -> str:
 
 
 @contextlib.contextmanager
-def attach_database(path: Path, threads: int) -> Iterator[duckdb.DuckDBPyConnection]:
+def attach_database(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection that writes a warehouse file, which is complete on disk when the context ends."""
-    with duckdb.connect(config={"threads": threads, "memory_limit": MEMORY_LIMIT}) as connection:
+    with duckdb.connect(config={"memory_limit": MEMORY_LIMIT}) as connection:
         # Spill beside the file: the default would be the user's working directory.
         connection.execute(f"set temp_directory = {quote_text(str(path.with_suffix('.tmp')))}")
         connection.execute(

@@ -27,41 +27,43 @@ class Workers:
     def __init__(self, jobs: int) -> None:
         self._jobs = jobs
         self._pool: ProcessPoolExecutor | None = None
+        self._starting: threading.Thread | None = None
 
-    def run(self, function: Callable[..., Result], *arguments: Sequence[object], start: bool) -> Iterator[Result]:
+    def start(self) -> None:
+        """Start the processes in the background: they load Arrow while the caller goes on."""
+        if self._pool is None and self._jobs > 1:
+            # Neither plain fork, which copies threads' locks, nor a start from nothing for each.
+            method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+            context = multiprocessing.get_context(method)
+            if method == "forkserver":
+                context.set_forkserver_preload(["pipeline.write"])
+            self._pool = ProcessPoolExecutor(self._jobs, context, initializer=_end_with_parent)
+            self._starting = threading.Thread(target=self._pool.submit, args=[os.getpid])
+            self._starting.start()
+
+    def run(self, function: Callable[..., Result], *arguments: Sequence[object]) -> Iterator[Result]:
         """The results of ``function`` over ``arguments``, in their order, as they come.
-
-        Without ``start`` the processes are used only if an earlier call has started them.
 
         Raises:
             WarehouseError: a process was killed, as the kernel does when memory runs out.
         """
-        if start and self._pool is None and self._jobs > 1 and len(arguments[0]) > 1:
-            self._pool = start_pool(self._jobs)
-        if self._pool is None:
+        if self._pool is None or self._starting is None:
             yield from map(function, *arguments)
             return
+        self._starting.join()
         try:
             yield from self._pool.map(function, *arguments)
         except BrokenProcessPool:
             raise WarehouseError("a worker process was killed; with little memory, build with --jobs 1") from None
 
     def close(self) -> None:
-        if self._pool is not None:
+        if self._pool is not None and self._starting is not None:
+            self._starting.join()
             self._pool.shutdown(cancel_futures=True)
 
 
-def start_pool(jobs: int) -> ProcessPoolExecutor:
-    """Start processes by neither plain fork, which copies threads' locks, nor one by one from nothing."""
-    method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-    context = multiprocessing.get_context(method)
-    if method == "forkserver":
-        context.set_forkserver_preload(["pipeline.write"])
-    return ProcessPoolExecutor(jobs, context, initializer=_end_with_parent)
-
-
 @contextlib.contextmanager
-def start_workers(jobs: int) -> Iterator[Workers]:
+def open_workers(jobs: int) -> Iterator[Workers]:
     workers = Workers(jobs)
     try:
         yield workers

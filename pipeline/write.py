@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -10,8 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.columns import PAGES_TABLE, REJECTS, SPEC_STACKS, arrow_schema
-from pipeline.extract import REJECT_SCHEMA
+from pipeline.columns import SPEC_STACKS, arrow_schema
+from pipeline.extract import PAGE_SCHEMA, REJECT_SCHEMA
 from pipeline.layout import BuildPaths
 from pipeline.state import Rows, Seen, SnapshotRows
 
@@ -22,27 +23,34 @@ SPEC_STACKS_SCHEMA = arrow_schema(SPEC_STACKS, without=("snapshot",))
 
 
 class Spilled:
-    """The spilled tables of a build's batches, mapped into memory one after the other."""
+    """The spilled tables of a build's batches, mapped into memory when they are first asked for."""
 
     def __init__(self, scratch: Path) -> None:
-        self.scratch = scratch
+        self._scratch = scratch
         self._open: dict[str, pa.Table] = {}
 
-    def table(self, batch: str, kind: str) -> pa.Table:
+    def join(self, kind: str, pages: Sequence[Rows]) -> pa.Table:
+        """The rows of ``pages`` in the tables of one kind: ``specs``, ``pages`` or ``rejects``."""
+        return pa.concat_tables([self._table(batch, kind).slice(*span) for batch, span in find_spans(kind, pages)])
+
+    def _table(self, batch: str, kind: str) -> pa.Table:
         name = f"{batch}.{kind}.arrow"
         if name not in self._open:
-            with pa.memory_map(str(self.scratch / name)) as file:
+            with pa.memory_map(str(self._scratch / name)) as file:
                 self._open[name] = pa.ipc.open_file(file).read_all()
         return self._open[name]
 
-    def specs(self, rows: Rows) -> pa.Table:
-        return self.table(rows.batch, "specs").slice(rows.specs, rows.num_specs)
 
-    def page(self, rows: Rows) -> pa.Table:
-        return self.table(rows.batch, "pages").slice(rows.page, 1)
-
-    def rejects(self, rows: Rows) -> pa.Table:
-        return self.table(rows.batch, "rejects").slice(rows.rejects, rows.num_rejects)
+def find_spans(kind: str, pages: Iterable[Rows]) -> list[tuple[str, tuple[int, int]]]:
+    """Where the rows of ``pages`` stand: batch, and start and length; neighbours are taken as one."""
+    spans: list[tuple[str, tuple[int, int]]] = []
+    for page in pages:
+        start, length = page.span(kind)
+        if spans and spans[-1][0] == page.batch and sum(spans[-1][1]) == start:
+            start, length = spans[-1][1][0], spans[-1][1][1] + length
+            spans.pop()
+        spans.append((page.batch, (start, length)))
+    return spans
 
 
 def write_snapshot(build: BuildPaths, scratch: Path, snapshot: str, pages: Sequence[Rows]) -> SnapshotRows:
@@ -52,71 +60,74 @@ def write_snapshot(build: BuildPaths, scratch: Path, snapshot: str, pages: Seque
     become rejects.
     """
     spilled = Spilled(scratch)
-    specs = [spilled.specs(rows) for rows in pages]
-    page_rows = pa.concat_tables([spilled.page(rows) for rows in pages])
-    rejects = pa.concat_tables([spilled.rejects(rows) for rows in pages])
-    hashes = pa.concat_tables([table.select(["hash"]) for table in specs])["hash"]
+    groups = [spilled.join("specs", group) for group in group_pages(pages)]
+    page_rows, rejects = spilled.join("pages", pages), spilled.join("rejects", pages)
+    hashes = pa.concat_tables([group.select(["hash"]) for group in groups])["hash"]
     if pc.count_distinct(hashes).as_py() != len(hashes):
-        specs, page_rows, more = reject_repeats(specs, page_rows, snapshot)
-        rejects = pa.concat_tables([rejects, more]).sort_by("path")
-    rows = write_tables(build.spec_stacks(snapshot), map(add_stacks, group_tables(specs)), SPEC_STACKS_SCHEMA)
-    write_tables(build.pages(snapshot), [page_rows], arrow_schema(PAGES_TABLE, without=("snapshot",)))
+        groups, page_rows, more = reject_repeats(groups, page_rows, snapshot)
+        rejects = pa.concat_tables([rejects, more])
+    rows = write_tables(build.spec_stacks(snapshot), map(add_stacks, groups), SPEC_STACKS_SCHEMA)
+    write_tables(build.pages(snapshot), [page_rows], PAGE_SCHEMA)
     if rejects.num_rows:
-        write_tables(build.rejects(snapshot), [rejects], arrow_schema(REJECTS))
-    return SnapshotRows(len(pages), sum(table.num_rows for table in specs), rows, rejects.num_rows)
+        write_tables(build.rejects(snapshot), [rejects], REJECT_SCHEMA)
+    return SnapshotRows(len(pages), sum(group.num_rows for group in groups), rows, rejects.num_rows)
+
+
+def group_pages(pages: Iterable[Rows]) -> Iterator[list[Rows]]:
+    """Cut pages into row groups: the same ones in however many batches they were read."""
+    group: list[Rows] = []
+    specs = 0
+    for page in pages:
+        group.append(page)
+        specs += page.num_specs
+        if specs >= GROUP_SPECS:
+            yield group
+            group, specs = [], 0
+    if group:
+        yield group
 
 
 def reject_repeats(
-    specs: Sequence[pa.Table], pages: pa.Table, snapshot: str
+    groups: Sequence[pa.Table], pages: pa.Table, snapshot: str
 ) -> tuple[list[pa.Table], pa.Table, pa.Table]:
-    """Take specs whose hash an earlier page of the snapshot gave out of ``specs``.
+    """Take the specs whose hash an earlier page of the snapshot gave out of ``groups``.
 
-    Returns the specs that stay, the page rows with their counts set right, and the new rejects.
+    Returns the groups that stay, the page rows with their counts set right, and the new rejects.
     """
-    owners: dict[str, int] = {}
-    kept, rows, rejects = [], pages.to_pylist(), []
-    for number, (table, page) in enumerate(zip(specs, rows, strict=True)):
+    owners: dict[str, str] = {}
+    lost: Counter[str] = Counter()
+    kept, rejects = [], []
+    for group in groups:
         keep = []
-        for index, hash in enumerate(table["hash"].to_pylist()):
-            owner = owners.setdefault(hash, number)
-            keep.append(owner == number)
-            if owner != number:
+        for spec in group.to_pylist():
+            owner = owners.setdefault(spec["hash"], spec["package"])
+            keep.append(owner == spec["package"])
+            if owner != spec["package"]:
+                lost[spec["package"]] += 1
                 rejects.append(
                     {
-                        "path": page["path"],
-                        "place": f"spec_details[hash={hash}]",
-                        "reason": f"the hash stands already in {rows[owner]['path']}, of the same snapshot",
-                        "raw": msgspec.json.encode(table.slice(index, 1).to_pylist()[0]).decode(),
+                        "path": spec["source"],
+                        "place": f"spec_details[hash={spec['hash']}]",
+                        "reason": f"the hash is already that of a spec of {owner}, in the same snapshot",
+                        "raw": msgspec.json.encode(spec).decode(),
                         "specs": 1,
                         "snapshot": snapshot,
-                        "package": page["package"],
+                        "package": spec["package"],
                     }
                 )
-        kept.append(table.filter(pa.array(keep, pa.bool_())))
-        page["specs"] = sum(keep)
-        page["rejects"] += len(keep) - sum(keep)
-    return kept, pa.Table.from_pylist(rows, schema=pages.schema), pa.Table.from_pylist(rejects, schema=REJECT_SCHEMA)
-
-
-def group_tables(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """Join consecutive pages until they make a row group: the same groups however they were spilled."""
-    group: list[pa.Table] = []
-    rows = 0
-    for table in tables:
-        group.append(table)
-        rows += table.num_rows
-        if rows >= GROUP_SPECS:
-            yield pa.concat_tables(group).combine_chunks()
-            group, rows = [], 0
-    if group:
-        yield pa.concat_tables(group).combine_chunks()
+        kept.append(group.filter(pa.array(keep, pa.bool_())))
+    rows = pages.to_pylist()
+    for page in rows:
+        page["specs"] -= lost[page["package"]]
+        page["rejects"] += lost[page["package"]]
+    return kept, pa.Table.from_pylist(rows, schema=PAGE_SCHEMA), pa.Table.from_pylist(rejects, schema=REJECT_SCHEMA)
 
 
 def add_stacks(specs: pa.Table) -> pa.Table:
     """A row per spec and stack, in the order of package, hash and stack, as specs and stacks come."""
     stacks = specs["stacks"].combine_chunks()
-    rows = specs.drop_columns(["stacks"]).take(pc.list_parent_indices(stacks))
-    return rows.add_column(2, "stack", stacks.flatten()).cast(SPEC_STACKS_SCHEMA)
+    rows = specs.drop_columns(["stacks"]).combine_chunks().take(pc.list_parent_indices(stacks))
+    return rows.add_column(2, "stack", stacks.flatten())
 
 
 def write_tables(path: Path, tables: Iterable[pa.Table], schema: pa.Schema) -> int:

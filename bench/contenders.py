@@ -1,0 +1,191 @@
+"""What is compared: the project's stages, and other ways of getting at the same specs.
+
+``python -m bench.contenders NAME SOURCE SCRATCH`` runs one. The others read, decode and (where they
+write) write; they validate, normalise and reject nothing.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import random
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+MARK = b"\nspec_details: "
+
+
+def list_pages(source: Path) -> list[str]:
+    return sorted(os.path.join(folder, name) for folder, _, names in os.walk(source) for name in names)
+
+
+def read_details(source: Path) -> Iterator[bytes]:
+    """The JSON of each page's spec_details."""
+    for page in list_pages(source):
+        with open(page, "rb") as file:
+            data = file.read()
+        start = data.index(MARK) + len(MARK)
+        yield data[start : data.index(b"\n", start)]
+
+
+def read_bytes(source: Path, scratch: Path) -> None:
+    """Reading the bytes, and nothing else."""
+    for page in list_pages(source):
+        with open(page, "rb") as file:
+            file.read()
+
+
+def extract(source: Path, scratch: Path) -> None:
+    """Spack Warehouse: extract (validated, normalised, rejects, pages; final Parquet)."""
+    from pipeline.layout import Layout
+    from pipeline.progress import Progress
+    from pipeline.source import find_roots, in_order, scan
+    from pipeline.workers import count_cpus, open_workers
+
+    build = Layout(scratch / "extract").begin()
+    spilled = build.folder / "scratch"
+    spilled.mkdir()
+    roots = find_roots([source])
+    with open_workers(count_cpus()) as workers:
+        workers.start()
+        entries = in_order(scan(roots))
+        from pipeline.assemble import Reader, choose_pages, write_snapshots
+
+        reader = Reader(workers, roots, spilled, Progress())
+        pages = choose_pages(roots, reader.read(entries))
+        write_snapshots(workers, build, spilled, reader, pages, Progress())
+
+
+def build(source: Path, scratch: Path) -> None:
+    """Spack Warehouse: whole build (views, comments, checks)."""
+    from pipeline.build import build as run
+
+    shutil.rmtree(scratch / "warehouse", ignore_errors=True)
+    run([source], scratch / "warehouse")
+
+
+def rebuild_unchanged(source: Path, scratch: Path) -> None:
+    """Spack Warehouse: build again, nothing changed."""
+    from pipeline.build import build as run
+
+    run([source], scratch / "warehouse")
+
+
+def rebuild_one_snapshot(source: Path, scratch: Path) -> None:
+    """Spack Warehouse: build again, one page of one snapshot changed."""
+    from pipeline.build import build as run
+
+    page = random.choice(list_pages(source))
+    with open(page, "rb+") as file:
+        text = file.read()
+        at = text.index(b'"size": "', text.index(MARK)) + len(b'"size": "')
+        end = text.index(b'"', at)
+        size = b"-" if text[at:end] != b"-" else b"1"
+        file.seek(0)
+        file.write(text[:at] + size + text[end:])
+        file.truncate()
+    run([source], scratch / "warehouse")
+
+
+def orjson_loads(source: Path, scratch: Path) -> None:
+    """orjson.loads (Python objects of every page, kept)."""
+    import orjson
+
+    _kept = [orjson.loads(details) for details in read_details(source)]
+
+
+def arrow_json(source: Path, scratch: Path) -> None:
+    """PyArrow's JSON reader to one Parquet file."""
+    import pyarrow.json
+    import pyarrow.parquet
+
+    lines = io.BytesIO(b"".join(b'{"specs": %s}\n' % details for details in read_details(source)))
+    options = pyarrow.json.ReadOptions(block_size=16 * 2**20)
+    table = pyarrow.json.read_json(lines, options)
+    pyarrow.parquet.write_table(table, scratch / "arrow.parquet", compression="zstd")
+
+
+def polars_ndjson(source: Path, scratch: Path) -> None:
+    """Polars read_ndjson to one Parquet file."""
+    import polars
+
+    lines = io.BytesIO(b"".join(b'{"specs": %s}\n' % details for details in read_details(source)))
+    polars.read_ndjson(lines).explode("specs").unnest("specs").explode("stacks").write_parquet(
+        scratch / "polars.parquet"
+    )
+
+
+def duckdb_statement(source: Path, scratch: Path) -> None:
+    """One DuckDB statement: read_text, from_json, unnest, COPY."""
+    import duckdb
+
+    shape = '[{"compiler":"VARCHAR","hash":"VARCHAR","os":"VARCHAR","platform":"VARCHAR","size":"VARCHAR",'
+    shape += '"stacks":["VARCHAR"],"target":"VARCHAR","variants":["VARCHAR"],"versions":["VARCHAR"]}]'
+    duckdb.execute(
+        f"""
+        copy (
+            with pages as (
+                select filename, regexp_extract(content, 'spec_details: (\\[.*\\])', 1) as details
+                from read_text('{source}/**/*.md')
+            ),
+            specs as (select filename, unnest(from_json(details, '{shape}')) as spec from pages)
+            select
+                split_part(filename, '/', -3) as snapshot, split_part(filename, '/', -2) as package,
+                spec.hash, unnest(spec.stacks) as stack, spec.versions[1] as version, spec.compiler,
+                spec.os, spec.platform, spec.target, spec.variants, spec.size
+            from specs
+            order by all
+        ) to '{scratch}/duckdb.parquet' (format parquet, compression zstd)
+        """
+    )
+
+
+def yaml_libyaml(source: Path, scratch: Path) -> None:
+    """PyYAML with libyaml."""
+    import yaml
+
+    load_every(source, SAMPLES["yaml_libyaml"], yaml.CSafeLoader)
+
+
+def yaml_safe_load(source: Path, scratch: Path) -> None:
+    """PyYAML safe_load."""
+    import yaml
+
+    load_every(source, SAMPLES["yaml_safe_load"], yaml.SafeLoader)
+
+
+def load_every(source: Path, nth: int, loader: type) -> None:
+    import yaml
+
+    for page in list_pages(source)[::nth]:
+        with open(page, "rb") as file:
+            next(yaml.load_all(file, Loader=loader))
+
+
+CONTENDERS: dict[str, Callable[[Path, Path], None]] = {
+    function.__name__: function
+    for function in (
+        read_bytes,
+        extract,
+        build,
+        rebuild_unchanged,
+        rebuild_one_snapshot,
+        arrow_json,
+        polars_ndjson,
+        orjson_loads,
+        duckdb_statement,
+        yaml_libyaml,
+        yaml_safe_load,
+    )
+}
+
+SAMPLES = {"yaml_libyaml": 20, "yaml_safe_load": 200}
+"""Those that read only every n-th page, since all would take minutes; their times are multiplied."""
+
+
+if __name__ == "__main__":
+    name, source, scratch = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
+    scratch.mkdir(parents=True, exist_ok=True)
+    CONTENDERS[name](source, scratch)
