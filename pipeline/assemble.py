@@ -87,8 +87,8 @@ def assemble(
 
     Returns the new state, the number of snapshots that were written anew, and the checks' results.
     """
-    build = layout.begin()
     try:
+        build = layout.begin()
         scratch = build.folder / "scratch"
         scratch.mkdir()
         reader = Reader(workers, roots, scratch, progress)
@@ -122,9 +122,9 @@ def assemble(
         layout.publish(build)
         return state, len(winners), checks
     except duckdb.Error as error:
-        raise WarehouseError(f"{build.database}: {str(error).splitlines()[0]}") from error
+        raise WarehouseError(f"{layout.root}: {str(error).splitlines()[0]}") from error
     finally:
-        shutil.rmtree(build.folder, ignore_errors=True)
+        layout.sweep()
 
 
 def read_changes(reader: Reader, plan: Plan, last: State | None) -> tuple[list[Seen], set[str], bool]:

@@ -103,7 +103,8 @@ def _walk(folder: str, prefix: str, skipped: set[str], seen: set[str]) -> Iterat
         elif entry.is_file(follow_symlinks=False):
             yield path
         elif entry.is_symlink():
-            if not entry.is_dir():
+            # Not entry.is_dir(), which fails where links lead in a circle.
+            if not os.path.isdir(entry.path):
                 yield path
                 continue
             real = os.path.realpath(entry.path)

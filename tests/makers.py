@@ -1,0 +1,152 @@
+"""Specs, pages and warehouses for the tests: small, readable, and odd where it matters."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from hypothesis import strategies as st
+
+from pipeline.build import Summary, build
+from pipeline.layout import Layout
+
+ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
+Record = dict[str, Any]
+
+
+def make_hash(number: int) -> str:
+    """A hash of 32 letters, another for each number."""
+    letters = ""
+    for _ in range(32):
+        letters = ALPHABET[number % 32] + letters
+        number //= 32
+    return letters
+
+
+def make_spec(number: int = 0, **changes: Any) -> Record:
+    """A spec as pages spell it; ``changes`` replace keys, and one that is ``...`` takes the key out."""
+    spec: Record = {
+        "compiler": "gcc@11.4.0",
+        "hash": make_hash(number),
+        "os": "ubuntu22.04",
+        "platform": "linux",
+        "size": "-",
+        "stacks": ["e4s", "root"],
+        "target": "x86_64_v3",
+        "variants": ["build_system=cmake", "+mpi", "~cuda"],
+        "versions": ["1.14.5"],
+    }
+    spec.update(changes)
+    return {key: value for key, value in spec.items() if value is not ...}
+
+
+def count_meta(specs: Iterable[Record]) -> Record:
+    """A page's meta, counted in plain Python."""
+    specs = list(specs)
+
+    def distinct(key: str) -> list[str]:
+        return sorted({spec[key] for spec in specs})
+
+    by_stack = Counter(stack for spec in specs for stack in set(spec["stacks"]))
+    return {
+        "num_specs": len(specs),
+        "num_specs_by_stack": dict(by_stack),
+        "compilers": distinct("compiler"),
+        "oss": distinct("os"),
+        "platforms": distinct("platform"),
+        "targets": distinct("target"),
+        "versions": sorted({version for spec in specs for version in spec["versions"]}),
+        "stacks": sorted(by_stack),
+    }
+
+
+def make_page(specs: Iterable[Record], package: str = "hdf5", snapshot: str = "develop", meta: Any = None) -> str:
+    """A page as cache.spack.io's generator writes it; ``meta`` is counted where it is not given."""
+    specs = list(specs)
+    return (
+        "---\n"
+        f"title: {json.dumps(package)}\n"
+        "layout: cache\n"
+        f"categories: [package, {snapshot}]\n"
+        f"meta: {json.dumps(count_meta(specs) if meta is None else meta)}\n"
+        f"spec_details: {json.dumps(specs)}\n"
+        "---\n"
+    )
+
+
+def write_page(folder: Path, text: str | bytes, name: str = "page.md") -> Path:
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return path
+
+
+def write_pages(folder: Path, pages: Mapping[tuple[str, str], Iterable[Record]]) -> Path:
+    """Write a page for each (snapshot, package) as the site lays them out; returns the folder."""
+    for (snapshot, package), specs in pages.items():
+        name = f"_cache/{snapshot}/{package.replace('/', '_')}/specs.md"
+        write_page(folder, make_page(specs, package, json.dumps(snapshot)), name)
+    return folder
+
+
+def build_pages(folder: Path, pages: Mapping[tuple[str, str], Iterable[Record]]) -> Path:
+    """A warehouse of ``pages`` below ``folder``; returns its folder."""
+    build([write_pages(folder / "source", pages)], folder / "warehouse", jobs=1)
+    return folder / "warehouse"
+
+
+def build_text(folder: Path, text: str | bytes) -> tuple[Summary, Path]:
+    """A warehouse of one page given as text: the summary and the warehouse's folder."""
+    write_page(folder / "source", text)
+    return build([folder / "source"], folder / "warehouse", jobs=1), folder / "warehouse"
+
+
+def ask(warehouse: Path, query: str) -> list[tuple[Any, ...]]:
+    """The rows that a query gives on a warehouse, opened as any reader would."""
+    with duckdb.connect(str(Layout(warehouse).database.resolve()), read_only=True) as connection:
+        return connection.execute(query).fetchall()
+
+
+def rejects(warehouse: Path) -> list[tuple[str, str, str]]:
+    return ask(warehouse, "select path, place, reason from rejects order by all")
+
+
+def parquet_bytes(warehouse: Path) -> dict[str, bytes]:
+    """Every Parquet file of the published build, by its path."""
+    current = Layout(warehouse).current
+    assert current is not None
+    return {str(path.relative_to(current.folder)): path.read_bytes() for path in current.folder.rglob("*.parquet")}
+
+
+# What names are made of in the property tests: plain ones, and what trips SQL, YAML, CSV or HTML.
+names = st.sampled_from(
+    ["e4s", "E4S", "hep", "root", "snapshot", "package", "a'b", 'a"b', "a b", "=cmd", "<script>", "ü"]
+)
+texts = st.sampled_from(
+    ["x", "1.0", "no", "null", "~", "a: b", "#c", "- d", "e'f", 'g"h', "é", "\\", "{", "[1]", "1e3", "☃"]
+)
+hashes = st.integers(0, 32**6).map(make_hash)
+
+specs = st.builds(
+    make_spec,
+    number=st.integers(0, 5000),
+    compiler=st.sampled_from(
+        ["none", "gcc@11.4.0", "gcc@=11.4.0", "gcc@=7.5.0", "oneapi@=2024.2.1", "clang@14", "gcc"]
+    ),
+    os=texts,
+    platform=st.sampled_from(["linux", "darwin"]),
+    size=st.sampled_from(["-", "12", "123456789012"]),
+    stacks=st.lists(names, min_size=1, max_size=4, unique=True),
+    target=st.sampled_from(["x86_64_v3", "zen4", "aarch64"]),
+    variants=st.lists(st.sampled_from(["+mpi", "~cuda", "k=a,b", "k:=v", "cflags=-O2 -g", 'x="y"']), max_size=4),
+    versions=st.lists(texts, min_size=1, max_size=1),
+    tarball=st.one_of(st.just(...), st.none(), st.just("https://host/x.spack")),
+)
+
+
+def unique_specs(max_size: int = 6) -> st.SearchStrategy[list[Record]]:
+    return st.lists(specs, max_size=max_size, unique_by=lambda spec: spec["hash"])

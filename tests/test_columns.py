@@ -1,0 +1,83 @@
+"""The columns' one home and the database say the same, in both directions."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from pipeline import sqlfiles
+from pipeline.build import build
+from pipeline.columns import RELATIONS, TABLES, VIEWS, arrow_schema, describe_wide
+from tests.makers import ask
+
+PAGES = Path(__file__).parent / "data" / "pages"
+
+
+@pytest.fixture(scope="module")
+def warehouse(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("columns") / "warehouse"
+    build([PAGES], folder, jobs=1)
+    return folder
+
+
+def test_the_database_has_these_relations_and_no_other(warehouse):
+    tables = ask(warehouse, "select table_name, comment from duckdb_tables() where not internal")
+    views = ask(warehouse, "select view_name, comment from duckdb_views() where not internal")
+
+    assert dict(tables) == {table.name: table.description for table in TABLES}
+    assert dict(views) == {view.name: view.description for view in VIEWS}
+
+
+@pytest.mark.parametrize("relation", RELATIONS.values(), ids=lambda relation: relation.name)
+def test_a_relation_has_these_columns_with_these_comments(warehouse, relation):
+    query = f"""
+        select column_name, data_type, comment, is_nullable from duckdb_columns()
+        where table_name = '{relation.name}' order by column_index
+    """
+    found = ask(warehouse, query)
+    known = found[: len(relation.columns)]
+
+    assert [row[:3] for row in known] == [(c.name, c.type, c.description) for c in relation.columns]
+    if relation in TABLES:
+        assert [row[3] for row in known] == [column.nullable for column in relation.columns]
+    for name, kind, comment, _ in found[len(relation.columns) :]:
+        assert relation.wide
+        assert (kind, comment) == ("BIGINT", describe_wide(relation.wide, name))
+
+
+@pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.name)
+def test_a_column_that_may_hold_no_null_holds_none(warehouse, view):
+    for column in view.columns:
+        if not column.nullable:
+            assert ask(warehouse, f'select count(*) from {view.name} where "{column.name}" is null') == [(0,)]
+
+
+def test_every_view_has_one_file_and_every_file_a_view():
+    assert [file.stem.split("_", 1)[1] for file in sqlfiles.view_files()] == [view.name for view in VIEWS]
+
+
+@pytest.mark.parametrize("file", sqlfiles.view_files(), ids=lambda file: file.stem)
+def test_a_file_opens_with_what_its_view_is(file):
+    name = file.stem.split("_", 1)[1]
+
+    assert file.read_text().startswith(f"-- {name}: ")
+    assert f"create view {name} as\n" in file.read_text()
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
+def test_arrow_and_polars_read_the_schema_from_here(table):
+    schema = arrow_schema(table)
+    frame = pl.from_arrow(schema.empty_table())
+
+    assert schema.names == table.names
+    assert frame.columns == table.names
+    assert [field.nullable for field in schema] == [column.nullable for column in table.columns]
+    assert all(field.metadata[b"description"] for field in schema)
+
+
+def test_polars_reads_the_parquet_as_it_is(warehouse):
+    frame = pl.read_parquet(warehouse / "spec_stacks/**/*.parquet", hive_partitioning=True)
+
+    assert frame.height == 360
+    assert set(frame.columns) == {column.name for column in RELATIONS["spec_stacks"].columns}
+    assert frame["snapshot"].unique().sort().to_list() == ["develop", "develop-2025-03-16", "develop-2025-03-30"]

@@ -1,0 +1,82 @@
+"""One pointer publishes a build; what is left over goes; folders can be moved and copied."""
+
+import os
+import shutil
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.build import build
+from pipeline.layout import partition_name, partition_snapshot
+from tests.makers import ask, build_pages, make_spec, write_pages
+
+
+@given(st.text(min_size=1, max_size=40).filter(lambda text: text.isprintable()))
+def test_a_snapshots_name_survives_as_a_folder(snapshot):
+    name = partition_name(snapshot)
+
+    assert partition_snapshot(name) == snapshot
+    assert "/" not in name
+
+
+def builds(warehouse):
+    return sorted(folder.name for folder in (warehouse / ".builds").iterdir())
+
+
+@pytest.fixture
+def warehouse(tmp_path):
+    return build_pages(tmp_path, {("develop", "p"): [make_spec(1)]})
+
+
+def rebuild(tmp_path, number):
+    write_pages(tmp_path / "source", {("develop", "p"): [make_spec(number)]})
+    build([tmp_path / "source"], tmp_path / "warehouse", jobs=1)
+
+
+def test_the_published_build_and_the_one_before_it_are_kept(tmp_path, warehouse):
+    assert builds(warehouse) == ["000001"]
+    for number in range(2, 6):
+        rebuild(tmp_path, number)
+    assert builds(warehouse) == ["000004", "000005"]
+
+
+def test_what_interrupted_builds_left_is_removed(tmp_path, warehouse):
+    (warehouse / ".builds" / "000002.unfinished" / "scratch").mkdir(parents=True)
+    (warehouse / ".builds" / "000007").mkdir()
+    (warehouse / "..current.new").symlink_to("x")
+    rebuild(tmp_path, 1)
+
+    assert builds(warehouse) == ["000001"]
+    assert not os.path.lexists(warehouse / "..current.new")
+
+
+def test_links_are_relative_and_a_moved_folder_works(tmp_path, warehouse):
+    moved = tmp_path / "else" / "where"
+    moved.parent.mkdir()
+    shutil.move(warehouse, moved)
+
+    assert ask(moved, "select count(*) from specs") == [(1,)]
+    assert len(list(moved.glob("spec_stacks/*/*.parquet"))) == 1
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_copy_works_and_can_be_built_again(tmp_path, warehouse, links):
+    copy = tmp_path / "copy"
+    shutil.copytree(warehouse, copy, symlinks=links)
+    assert ask(copy, "select count(*) from specs") == [(1,)]
+    write_pages(tmp_path / "source", {("develop", "q"): [make_spec(2)]})
+    build([tmp_path / "source"], copy, jobs=1)
+
+    assert ask(copy, "select count(*) from specs") == [(2,)]
+    assert (copy / ".current").is_symlink()
+    assert builds(copy) in (["000001"], ["000001", "000002"])
+
+
+def test_what_else_lies_in_the_folder_is_left_alone(tmp_path, warehouse):
+    (warehouse / "README.md").write_text("mine")
+    (warehouse / "reports").mkdir()
+    rebuild(tmp_path, 3)
+
+    assert (warehouse / "README.md").read_text() == "mine"
+    assert (warehouse / "reports").is_dir()
