@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import shlex
 import shutil
 import signal
 import subprocess
@@ -185,7 +186,8 @@ def test_a_query_that_cannot_be_is_refused(warehouse, query, words, format):
 
 
 def test_a_closed_pipe_is_no_error(warehouse):
-    command = f"{sys.executable} -m pipeline sql 'from range(100000)' --warehouse {warehouse} | head -1"
+    query = [sys.executable, "-m", "pipeline", "sql", "from range(100000)", "--warehouse", str(warehouse)]
+    command = f"{shlex.join(query)} | head -1"
     done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=SECONDS, check=False)
 
     assert done.stderr == ""
