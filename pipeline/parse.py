@@ -67,9 +67,8 @@ def parse_page(data: bytes) -> Page | None:
     start = len(_BOM) if data.startswith(_BOM) else 0
     if not _OPENING.match(data, start):
         return None
-    # In lines once, since all that follows goes by lines: the first is the opening "---".
-    _, *lines = data.split(b"\n")
-    front = lines[: find_closing(lines)]
+    # In lines once, since all that follows goes by lines; the first is the opening "---".
+    front = split_front_matter(data, start)[1:]
     if not any(b"spec_details" in line for line in front):
         return None
     try:
@@ -87,12 +86,28 @@ def opens_like_page(head: bytes) -> bool:
     return not head or head.removeprefix(_BOM).startswith(b"---")
 
 
-def find_closing(lines: Sequence[bytes]) -> int:
-    """The index of the line ``---`` or ``...`` that ends the front matter, or the number of lines."""
-    for index, line in enumerate(lines):
-        if line[:3] in _CLOSING and not line[3:].strip(b" \t\r"):
-            return index
-    return len(lines)
+def split_front_matter(data: bytes, start: int) -> list[bytes]:
+    """The lines from ``start`` to the line ``---`` or ``...`` that ends the front matter, or to the end.
+
+    Raises:
+        Fault: what is left for YAML, the JSON lines apart, is too large.
+    """
+    lines: list[bytes] = []
+    for_yaml = 0
+    while start <= len(data):
+        end = data.find(b"\n", start)
+        line = data[start : end if end >= 0 else len(data)]
+        if lines and line[:3] in _CLOSING and not line[3:].strip(b" \t\r"):
+            break
+        lines.append(line)
+        if not line.startswith(_LIFTED):
+            for_yaml += len(line) + 1
+            if for_yaml > LARGEST_YAML and b"spec_details" in data:
+                raise Fault("front matter", f"is no JSON, and with more than {for_yaml:,} bytes too large for YAML")
+        if end < 0:
+            break
+        start = end + 1
+    return lines
 
 
 def check_text(line: bytes, number: int) -> None:
