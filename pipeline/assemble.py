@@ -6,12 +6,12 @@ import contextlib
 import os
 import shutil
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import duckdb
 
-from pipeline.checks import Check, run_checks
+from pipeline.checks import Check, check_snapshots, merge_checks
 from pipeline.errors import DuplicatePageError, SourceError, WarehouseError
 from pipeline.extract import extract_batch, make_batches
 from pipeline.layout import BuildPaths, Layout
@@ -31,7 +31,6 @@ from pipeline.state import (
 )
 from pipeline.warehouse import (
     attach_database,
-    connect,
     create_tables,
     create_views,
     delete_snapshots,
@@ -40,6 +39,12 @@ from pipeline.warehouse import (
 )
 from pipeline.workers import Workers
 from pipeline.write import write_file_rejects, write_snapshot
+
+FEW_BATCHES = 6
+"""So many batches are read sooner than other processes have started."""
+
+CHECKED_ROWS = 1_500_000
+"""Rows that are checked at a time: DuckDB groups so many within its memory limit."""
 
 
 class Reader:
@@ -61,7 +66,7 @@ class Reader:
         self.progress.stage("reading", len(entries), "file")
         found: list[Seen] = []
         constant = len(batches)
-        if constant > 2:
+        if constant > FEW_BATCHES:
             self.workers.start()
         results = self.workers.run(extract_batch, [self.roots] * constant, batches, [self.scratch] * constant, names)
         for batch in results:
@@ -102,19 +107,21 @@ def assemble(
         if not winners and not reused and not any(one.reject for one in seen):
             raise SourceError("no cache page in " + ", ".join(root.folder for root in roots))
         written = write_snapshots(workers, build, scratch, reader, winners, progress)
+        workers.close()
+        shutil.rmtree(scratch)
         write_file_rejects(build, seen)
         progress.stage("building warehouse.duckdb", 1, "file")
         with open_tables(layout, build, affected if reused else None) as connection:
             load_snapshots(connection, build, written)
             load_rejects(connection, build)
             create_views(connection)
-        shutil.rmtree(scratch)
-        with connect(build.database) as connection:
-            checks = run_checks(connection, winners if reused else None)
+        snapshots = dict(sorted((reused | written).items()))
+        # What was taken over was checked when it was written; if something failed, all is again.
+        checks = run_build_checks(build, snapshots if last is None or last.failed else written)
         state = State(
             fingerprint=fingerprint(),
             seen=distrust_racy(seen, began_ns),
-            snapshots=dict(sorted((reused | written).items())),
+            snapshots=snapshots,
             files=digest_files(build),
             failed=[check.name for check in checks if check.failed],
         )
@@ -199,6 +206,22 @@ def open_tables(
         else:
             delete_snapshots(connection, affected)
         yield connection
+
+
+def run_build_checks(build: BuildPaths, snapshots: Mapping[str, SnapshotRows]) -> list[Check]:
+    """Check some snapshots, as many at a time as memory allows: no check looks beyond one of them."""
+    results = []
+    chosen: list[str] = []
+    rows = 0
+    for snapshot, counts in snapshots.items():
+        chosen.append(snapshot)
+        rows += counts.rows
+        if rows >= CHECKED_ROWS:
+            results.append(check_snapshots(build.database, chosen))
+            chosen, rows = [], 0
+    if chosen or not results:
+        results.append(check_snapshots(build.database, chosen))
+    return merge_checks(results)
 
 
 def reuse(layout: Layout, build: BuildPaths, last: State, affected: set[str]) -> dict[str, SnapshotRows]:

@@ -65,9 +65,10 @@ def scan(roots: Sequence[Root], skip: Collection[Path] = ()) -> Iterator[Entry]:
     the warehouse itself) are passed over. What is neither file nor link (a pipe, a device) is no
     source of anything and is never opened.
     """
-    skipped = {os.path.realpath(folder) for folder in skip}
+    seen = {os.path.realpath(folder) for folder in skip}
     for index, root in enumerate(roots):
-        for path in [root.only] if root.only is not None else _walk(root.folder, "", skipped, set()):
+        paths = [root.only] if root.only is not None else _walk(root.folder, os.path.realpath(root.folder), "", seen)
+        for path in paths:
             yield _look(index, f"{root.folder}/{path}", path)
 
 
@@ -88,8 +89,12 @@ def _look(root: int, full: str, path: str) -> Entry:
     return Entry(root, path, (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino))
 
 
-def _walk(folder: str, prefix: str, skipped: set[str], seen: set[str]) -> Iterator[str]:
-    """Relative paths of the files below a folder, and of folders that cannot be listed."""
+def _walk(folder: str, real: str, prefix: str, seen: set[str]) -> Iterator[str]:
+    """Relative paths of the files below a folder, and of folders that cannot be listed.
+
+    ``real`` is the folder's path without links; ``seen`` are the real paths that are not entered,
+    to which those of linked folders are added.
+    """
     try:
         entries = list(os.scandir(folder))
     except OSError:
@@ -98,8 +103,9 @@ def _walk(folder: str, prefix: str, skipped: set[str], seen: set[str]) -> Iterat
     for entry in entries:
         path = prefix + entry.name
         if entry.is_dir(follow_symlinks=False):
-            if entry.name not in SKIPPED_FOLDERS and (not skipped or os.path.realpath(entry.path) not in skipped):
-                yield from _walk(entry.path, path + "/", skipped, seen)
+            below = f"{real}/{entry.name}"
+            if entry.name not in SKIPPED_FOLDERS and below not in seen:
+                yield from _walk(entry.path, below, path + "/", seen)
         elif entry.is_file(follow_symlinks=False):
             yield path
         elif entry.is_symlink():
@@ -107,11 +113,11 @@ def _walk(folder: str, prefix: str, skipped: set[str], seen: set[str]) -> Iterat
             if not os.path.isdir(entry.path):
                 yield path
                 continue
-            real = os.path.realpath(entry.path)
+            target = os.path.realpath(entry.path)
             # A link back up would be followed for ever.
-            if real not in skipped and real not in seen and not os.path.realpath(folder).startswith(real):
-                seen.add(real)
-                yield from _walk(entry.path, path + "/", skipped, seen)
+            if target not in seen and not f"{real}/".startswith(f"{target}/"):
+                seen.add(target)
+                yield from _walk(entry.path, target, path + "/", seen)
 
 
 def read_page_bytes(full: str) -> tuple[bytes | None, str]:
