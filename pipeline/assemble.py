@@ -107,7 +107,9 @@ def assemble(
         if not winners and not reused and not any(one.reject for one in seen):
             raise SourceError("no cache page in " + ", ".join(root.folder for root in roots))
         written = write_snapshots(workers, build, scratch, reader, winners, progress)
+        # DuckDB needs the memory next.
         workers.close()
+        reader.rows.clear()
         shutil.rmtree(scratch)
         write_file_rejects(build, seen)
         progress.stage("building warehouse.duckdb", 1, "file")

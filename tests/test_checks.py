@@ -8,7 +8,7 @@ from pipeline.checks import SHOWN, check_snapshots, run_check, run_checks
 from pipeline.layout import Layout
 from pipeline.warehouse import create_tables, create_views
 from tests.makers import build_pages, make_spec
-from tests.test_sql_cases import DEFAULTS, load
+from tests.test_sql_cases import complete, load
 
 GOOD = {
     "spec_stacks": [{"stack": "e4s"}, {"stack": "root"}, {"hash": "h2", "package": "zlib", "source": "zlib"}],
@@ -59,7 +59,7 @@ def offend(connection, name):
         return
     for table, rows in offence.items():
         for row in rows:
-            values = {**DEFAULTS[table], **row}
+            values = complete(table, row)
             marks = ", ".join("?" for _ in values)
             connection.execute(f"insert into {table} ({', '.join(values)}) values ({marks})", list(values.values()))
 

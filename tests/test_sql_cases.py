@@ -7,6 +7,8 @@ import pytest
 import yaml
 
 from pipeline.columns import RELATIONS, TABLES, VIEWS
+from pipeline.compilers import compiler_family
+from pipeline.versions import version_key
 from pipeline.warehouse import create_tables, create_views
 
 CASES = sorted((Path(__file__).parent / "sql_cases").glob("*/*.yaml"))
@@ -43,11 +45,23 @@ DEFAULTS = {
 }
 
 
+def complete(table, row):
+    """A row with what a case leaves out: defaults, and what the build derives."""
+    values = {**DEFAULTS[table], **row}
+    if table == "spec_stacks":
+        derived = {
+            "version_key": version_key(values["version"]),
+            "compiler_family": compiler_family(values["compiler_name"]),
+        }
+        values = {**derived, **values}
+    return values
+
+
 def load(connection, given):
     create_tables(connection)
     for table in TABLES:
         for row in given.get(table.name, []):
-            values = {**DEFAULTS[table.name], **row}
+            values = complete(table.name, row)
             columns = ", ".join(values)
             marks = ", ".join("?" for _ in values)
             connection.execute(f"insert into {table.name} ({columns}) values ({marks})", list(values.values()))

@@ -11,16 +11,23 @@ from hypothesis import strategies as st
 
 from pipeline.build import build
 from pipeline.columns import RELATIONS, VIEWS
+from pipeline.versions import version_key
 from tests.makers import ask, build_pages, make_spec, unique_specs
 
 PAGES = Path(__file__).parent / "data" / "pages"
 SNAPSHOTS = ["develop", "develop-2025-01-05", "v0.9", "v0.23.1", "other"]
 PACKAGES = ["hdf5", "py-wheel", "<script>", "a'b"]
 TESTED = set()
+FAMILIES = {"clang": "llvm", "oneapi": "intel-oneapi-compilers"}
 
 
 def compiler_of(spec):
     return spec["compiler"].replace("@=", "@")
+
+
+def newest(versions):
+    """The newest version in Spack's order; of those that are equal there, the later in text order."""
+    return max(versions, key=lambda version: (version_key(version), version))
 
 
 class Oracle:
@@ -54,10 +61,11 @@ class Oracle:
         return groups
 
     def coverage(self, axis):
-        return {
-            (*key, len(specs), tuple(sorted({spec["versions"][0] for _, spec in specs})))
-            for key, specs in self.group("package", axis).items()
-        }
+        rows = set()
+        for key, specs in self.group("package", axis).items():
+            versions = {spec["versions"][0] for _, spec in specs}
+            rows.add((*key, len(specs), tuple(sorted(versions)), newest(versions)))
+        return rows
 
     def matrix(self, axis):
         cells = Counter()
@@ -108,7 +116,8 @@ class Oracle:
             source = f"_cache/{snapshot}/{package}/specs.md"
             rows.add(
                 (
-                    *(snapshot, package, spec["hash"], spec["versions"][0], compiler, name, version or None),
+                    *(snapshot, package, spec["hash"], spec["versions"][0], version_key(spec["versions"][0])),
+                    *(compiler, name, version or None, FAMILIES.get(name, name)),
                     *(spec["compiler"], spec["os"], spec["platform"], spec["target"], tuple(spec["variants"])),
                     *(size, spec.get("tarball"), source),
                     *(tuple(sorted(self.values(spec, "stack"))), "root" in spec["stacks"]),
@@ -118,6 +127,50 @@ class Oracle:
 
     def root_only(self):
         return {row[:-2] for row in self.spec_rows() if row[-2] == ()}
+
+    def version_lag(self):
+        rows = set()
+        held = {
+            key: {spec["versions"][0] for _, spec in specs} for key, specs in self.group("package", "stack").items()
+        }
+        for (snapshot, package, stack), versions in held.items():
+            others = set().union(*(some for key, some in held.items() if key[:2] == (snapshot, package)))
+            latest = newest(versions)
+            behind = {version_key(one) for one in others if version_key(one) > version_key(latest)}
+            rows.add((snapshot, package, stack, latest, newest(others), len(behind)))
+        return rows
+
+    def reuse(self):
+        rows = set()
+        for (snapshot, package), specs in self.group("package").items():
+            counts = [len(self.values(spec, "stack")) for _, spec in specs]
+            shared = sum(count > 1 for count in counts)
+            rows.add((snapshot, package, len(specs), sum(counts), shared, sum(counts) / len(specs)))
+        return rows
+
+    def redundancy(self):
+        rows = set()
+        for (snapshot, package), specs in self.group("package").items():
+            seen = {
+                repr([spec[key] for key in ("versions", "compiler", "os", "platform", "target", "variants")])
+                for _, spec in specs
+            }
+            rows.add((snapshot, package, len(specs), len(seen), len(specs) - len(seen)))
+        return rows
+
+    def gaps(self):
+        held = {
+            (snapshot, stack, spec["platform"], package)
+            for snapshot, package, spec in self.specs
+            for stack in self.values(spec, "stack")
+        }
+        rows = set()
+        for snapshot, stack, platform in {row[:3] for row in held}:
+            for package in {row[3] for row in held}:
+                others = sorted(row[1] for row in held if row == (snapshot, row[1], platform, package))
+                if others and stack not in others:
+                    rows.add((snapshot, stack, package, platform, len(others), tuple(others)))
+        return rows
 
     def mismatches(self):
         """Pages whose meta, counted over all of their records, is not that of the loaded ones."""
@@ -154,6 +207,8 @@ def test_every_view_is_what_brute_force_counts(tmp_path_factory, pages):
         assert rows_of(warehouse, f"summary_by_{axis}") == oracle.summary(axis)
     for first, second in (("stack", "compiler"), ("stack", "target"), ("compiler", "target")):
         assert rows_of(warehouse, f"{first}_by_{second}") == oracle.pair(first, second)
+    for view in ("version_lag", "reuse", "redundancy", "gaps"):
+        assert rows_of(warehouse, view) == getattr(oracle, view)()
     assert {row[:2] for row in rows_of(warehouse, "meta_mismatches")} == oracle.mismatches()
     memberships = sum(len(spec["stacks"]) for _, _, spec in oracle.specs)
     assert ask(warehouse, "select count(*) from spec_stacks") == [(memberships,)]
@@ -203,6 +258,16 @@ def test_the_matrices_agree_with_each_pages_own_meta(sample, page):
         total = " + ".join(f'"{name}"' for name in wide)
         assert ask(sample, f"select {total} from matrix_by_{axis} {where}") == [(meta["num_specs"],)]
     assert {name for (name,) in ask(sample, f"select target from coverage_by_target {where}")} == set(meta["targets"])
+
+
+@pytest.mark.parametrize(
+    ("package", "redundant", "specs"),
+    [("py-distlib", 54, 58), ("py-build", 17, 24), ("py-packaging", 21, 32), ("py-wheel", 30, 43)],
+)
+def test_the_sample_is_as_redundant_as_it_is_known_to_be(sample, package, redundant, specs):
+    query = f"select redundant, specs from redundancy where package = '{package}'"
+
+    assert ask(sample, query) == [(redundant, specs)]
 
 
 def test_wide_cells_are_the_long_rows(sample):

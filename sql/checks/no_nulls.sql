@@ -12,6 +12,8 @@ where
     or spec_stacks.hash is null or spec_stacks.hash = ''
     or spec_stacks.stack is null or spec_stacks.stack = ''
     or spec_stacks.version is null or spec_stacks.version = ''
+    or spec_stacks.version_key is null or spec_stacks.version_key = ''
+    or spec_stacks.compiler_family is null or spec_stacks.compiler_family = ''
     or spec_stacks.compiler is null or spec_stacks.compiler = ''
     or spec_stacks.compiler_name is null or spec_stacks.compiler_name = ''
     or spec_stacks.compiler_raw is null or spec_stacks.compiler_raw = ''
