@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import duckdb
+import msgspec
 
-from pipeline.checks import Check, check_snapshots, merge_checks
+from pipeline.checks import Check, check_snapshots, merge_checks, run_checks
 from pipeline.errors import DuplicatePageError, SourceError, WarehouseError
 from pipeline.extract import extract_batch, make_batches
 from pipeline.layout import BuildPaths, Layout
@@ -31,6 +33,7 @@ from pipeline.state import (
 )
 from pipeline.warehouse import (
     attach_database,
+    connect,
     create_tables,
     create_views,
     delete_snapshots,
@@ -43,8 +46,10 @@ from pipeline.write import write_file_rejects, write_snapshot
 FEW_BATCHES = 6
 """So many batches are read sooner than other processes have started."""
 
-CHECKED_ROWS = 1_500_000
-"""Rows that are checked at a time: DuckDB groups so many within its memory limit."""
+WHOLE_ROWS = 1_500_000
+"""A warehouse of at most so many rows is checked at once: DuckDB groups them within its memory limit."""
+PART_ROWS = 300_000
+"""Rows of the parts in which a larger one is checked, each copied into memory."""
 
 
 class Reader:
@@ -69,11 +74,13 @@ class Reader:
         if constant > FEW_BATCHES:
             self.workers.start()
         results = self.workers.run(extract_batch, [self.roots] * constant, batches, [self.scratch] * constant, names)
-        for batch in results:
-            for seen, rows in batch:
-                found.append(seen)
+        for batch, outcomes in zip(batches, results, strict=True):
+            for entry, (one, rows) in zip(batch, outcomes, strict=True):
+                # What comes from a worker is a copy: the entry and the few names there are stand once.
+                shared = {name: value and sys.intern(value) for name, value in one.names.items()}
+                found.append(msgspec.structs.replace(one, entry=entry, **shared))
                 if rows is not None:
-                    self.rows[seen.entry.root, seen.entry.path] = rows
+                    self.rows[entry.root, entry.path] = rows
             self.progress.advance(len(batch))
         self.seen += found
         return found
@@ -119,7 +126,8 @@ def assemble(
             create_views(connection)
         snapshots = dict(sorted((reused | written).items()))
         # What was taken over was checked when it was written; if something failed, all is again.
-        checks = run_build_checks(build, snapshots if last is None or last.failed else written)
+        whole = last is None or bool(last.failed)
+        checks = run_build_checks(build, snapshots if whole else written, whole)
         state = State(
             fingerprint=fingerprint(),
             seen=distrust_racy(seen, began_ns),
@@ -210,19 +218,25 @@ def open_tables(
         yield connection
 
 
-def run_build_checks(build: BuildPaths, snapshots: Mapping[str, SnapshotRows]) -> list[Check]:
-    """Check some snapshots, as many at a time as memory allows: no check looks beyond one of them."""
+def run_build_checks(build: BuildPaths, snapshots: Mapping[str, SnapshotRows], whole: bool) -> list[Check]:
+    """Check some snapshots, or the ``whole`` file where it is small enough to be checked at once.
+
+    Part by part memory stays bounded; no check looks beyond one snapshot.
+    """
+    if whole and sum(counts.rows for counts in snapshots.values()) <= WHOLE_ROWS:
+        with connect(build.database) as connection:
+            return run_checks(connection)
     results = []
-    chosen: list[str] = []
+    part: list[str] = []
     rows = 0
     for snapshot, counts in snapshots.items():
-        chosen.append(snapshot)
+        part.append(snapshot)
         rows += counts.rows
-        if rows >= CHECKED_ROWS:
-            results.append(check_snapshots(build.database, chosen))
-            chosen, rows = [], 0
-    if chosen or not results:
-        results.append(check_snapshots(build.database, chosen))
+        if rows >= PART_ROWS:
+            results.append(check_snapshots(build.database, part))
+            part, rows = [], 0
+    if part or not results:
+        results.append(check_snapshots(build.database, part))
     return merge_checks(results)
 
 

@@ -44,12 +44,11 @@ def make_batches(entries: Sequence[Entry]) -> Iterable[list[Entry]]:
     batch: list[Entry] = []
     size = 0
     for entry in entries:
-        weight = entry.signature[0] if entry.signature else 0
-        if batch and (size + weight > BATCH_BYTES or len(batch) == BATCH_FILES):
+        if batch and (size + entry.size > BATCH_BYTES or len(batch) == BATCH_FILES):
             yield batch
             batch, size = [], 0
         batch.append(entry)
-        size += weight
+        size += entry.size
     if batch:
         yield batch
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import struct
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -19,17 +20,31 @@ FIRST_READ = 2**20
 """Bytes: nearly every page comes in one read, and of a large file that is no page no more is read."""
 
 
+_SIGNATURE = struct.Struct("<QqqQ")
+
+
 class Entry(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """A file as the folder shows it.
 
     ``root`` is the index of its source; ``path`` is relative to that source, with ``/``.
     ``signature`` changes whenever the content may have changed: size, modification and change
-    time in nanoseconds, inode; empty where the file cannot be looked at.
+    time in nanoseconds, inode, packed, for there is one in memory for every file of the sources.
+    It is empty where the file cannot be looked at.
     """
 
     root: int
     path: str
-    signature: tuple[int, ...]
+    signature: bytes
+
+    @property
+    def size(self) -> int:
+        """Bytes; 0 where they are not known."""
+        return _SIGNATURE.unpack(self.signature)[0] if self.signature else 0
+
+    @property
+    def changed_ns(self) -> int:
+        """The later of modification and change time; 0 where they are not known."""
+        return max(_SIGNATURE.unpack(self.signature)[1:3]) if self.signature else 0
 
 
 class Root(NamedTuple):
@@ -81,12 +96,13 @@ def _look(root: int, full: str, path: str) -> Entry:
     try:
         path.encode()
     except UnicodeEncodeError:  # a file name that is no UTF-8: told as a reject under a name that is
-        return Entry(root, os.fsencode(path).decode("utf-8", "backslashreplace"), ())
+        return Entry(root, os.fsencode(path).decode("utf-8", "backslashreplace"), b"")
     try:
         status = os.stat(full)
     except OSError:
-        return Entry(root, path, ())
-    return Entry(root, path, (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino))
+        return Entry(root, path, b"")
+    # Times may lie before 1970, and an inode may fill 64 bits.
+    return Entry(root, path, _SIGNATURE.pack(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino))
 
 
 def _walk(folder: str, real: str, prefix: str, seen: set[str]) -> Iterator[str]:

@@ -27,7 +27,7 @@ from pipeline.layout import DATABASE, BuildPaths, Layout
 
 STORAGE_VERSION = "v1.2.0"
 """The oldest DuckDB whose shell must open the file."""
-MEMORY_LIMIT = "400MB"
+MEMORY_LIMIT = "300MB"
 """What DuckDB may hold while it builds and checks; beyond that it spills beside the file."""
 
 TEMPLATES = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True, autoescape=False)
