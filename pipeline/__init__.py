@@ -3,6 +3,9 @@
 The modules stand along the data's one-way path, and each imports only from its left::
 
     columns, errors, layout          words, failures and paths that every stage uses
+    versions, compilers, targets     Spack's rules of order, names and compatibility, as keys and rows
+    variants -> specsyntax           a spec's variants -> what a spec asks for
+    -> specmatch                     -> whether a spec in a cache is that
     source -> parse -> normalise     files -> front matter -> checked specs
     versions, compilers              what is derived from them
     -> extract -> write              batches of pages -> sorted Parquet

@@ -1,18 +1,23 @@
-"""Families of compilers: one name for what Spack called differently before and after 1.0."""
+"""Families of compilers: Spack's old and new name of one compiler, joined."""
 
 from __future__ import annotations
 
-RENAMED = {
+_RENAMED = {
     "arm": "acfl",
     "clang": "llvm",
     "intel": "intel-oneapi-compilers-classic",
+    # Spack's own table of old names spells this package so, in the singular.
+    "intel-oneapi-compiler-classic": "intel-oneapi-compilers-classic",
     "oneapi": "intel-oneapi-compilers",
-    "dpcpp": "intel-oneapi-compilers",
     "rocmcc": "llvm-amdgpu",
 }
-"""Compilers up to Spack 0.23 and the packages that provide them since 1.0 (``BUILTIN_TO_LEGACY_COMPILER``)."""
+"""Up to Spack 0.23 -> from 1.0, where compilers are packages (``lib/spack/spack/aliases.py`` in Spack)."""
 
 
 def compiler_family(name: str) -> str:
-    """The family of a compiler's name: that of Spack 1.0, and the name itself where it is the same."""
-    return RENAMED.get(name, name)
+    """The one name of a compiler that Spack has called by several: that of its package in Spack 1.0.
+
+    ``oneapi`` and ``intel-oneapi-compilers`` are ``intel-oneapi-compilers``. A name without a second
+    one (``gcc``, ``apple-clang``, ``cce``, ``msvc``, ``nvhpc``, ``none``, any unknown one) is its own.
+    """
+    return _RENAMED.get(name, name)

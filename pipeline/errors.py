@@ -6,7 +6,8 @@
     ├── SourceError           a source cannot be read, or holds no page
     │   └── DuplicatePageError  two different files give the same (snapshot, package)
     ├── NoWarehouseError      there is no warehouse at the path, or it is damaged
-    └── QueryError            DuckDB refuses a query
+    ├── QueryError            DuckDB refuses a query
+    └── SpecSyntaxError       a spec that is not Spack's syntax, or asks what no cache tells
     Fault                     a spec or page that cannot be loaded: becomes a row of ``rejects``
 
 A ``Fault`` is not a ``WarehouseError``: it never ends a build.
@@ -39,6 +40,24 @@ class NoWarehouseError(WarehouseError):
 
 class QueryError(WarehouseError):
     """DuckDB refuses a query, or the query is no single read-only statement."""
+
+
+class SpecSyntaxError(WarehouseError):
+    """A spec asked for that is not in Spack's syntax, or asks for what a cache does not tell.
+
+    ``offset`` is the place in ``text``, counted in characters from 0; ``len(text)`` is its end.
+    """
+
+    def __init__(self, text: str, offset: int, reason: str) -> None:
+        super().__init__(f"{text!r}, character {offset + 1}: {reason}")
+        self.text = text
+        self.offset = offset
+        self.reason = reason
+
+    def render(self) -> str:
+        """Two lines: the spec, and a caret under the place with the reason beside it."""
+        line = "".join(character if character.isprintable() else " " for character in self.text)
+        return f"{line}\n{' ' * self.offset}^ {self.reason}"
 
 
 class Fault(Exception):
