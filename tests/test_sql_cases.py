@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from pipeline.columns import RELATIONS, VIEWS
-from pipeline.warehouse import create_tables, create_views
+from pipeline.warehouse import create_tables, create_views, quote_name
 
 CASES = sorted((Path(__file__).parent / "sql_cases").glob("*/*.yaml"))
 
@@ -72,8 +72,10 @@ def test_case(path):
         for expected in case["expect"]:
             columns = list(expected["rows"][0]) if expected["rows"] else RELATIONS[view].names
             assert all(row.keys() == set(columns) for row in expected["rows"]), "rows with other columns"
-            selected = ", ".join(f'"{column}"' for column in columns)
-            found = connection.execute(f"select {selected} from {view}").fetchall()
+            selected = "*" if RELATIONS[view].wide else ", ".join(map(quote_name, columns))
+            cursor = connection.execute(f"select {selected} from {view}")
+            assert [column[0] for column in cursor.description] == columns
+            found = cursor.fetchall()
             made = [{name: spell(cell) for name, cell in zip(columns, row, strict=True)} for row in found]
             assert sorted(made, key=repr) == sorted(
                 ({name: row[name] for name in columns} for row in expected["rows"]), key=repr
