@@ -24,6 +24,9 @@ from pathlib import Path
 
 from bench import corpus
 from bench.contenders import CONTENDERS, SAMPLES
+from pipeline.columns import VIEWS
+from pipeline.layout import Layout
+from pipeline.warehouse import open_database
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
 REFERENCE = "extract"
@@ -140,11 +143,29 @@ def main() -> None:
             "each contender in a process of its own, its start included.",
             render_table(results),
         ]
+        parts += ["## Queries on one snapshot", measure_queries(folder / "scratch" / "warehouse")]
         shutil.rmtree(small)
         if args.growth > 1:
             parts += measure_growth(folder, args.snapshots, args.growth, results)
         args.out.write_text("\n\n".join(parts) + "\n")
         print("\n\n".join(parts))
+
+
+def measure_queries(warehouse: Path) -> str:
+    """How long each view takes for the largest snapshot, all of its rows and columns fetched."""
+    rows = ["| view | median | rows |", "| --- | ---: | ---: |"]
+    with open_database(Layout(warehouse)) as connection:
+        found = connection.execute("select snapshot from snapshots order by specs desc limit 1").fetchone()
+        assert found is not None
+        for view in VIEWS:
+            query = f"select * from {view.name} where snapshot = ?"
+            times = []
+            for _ in range(7):
+                began = time.perf_counter()
+                table = connection.sql(query, params=[found[0]]).to_arrow_table()
+                times.append(time.perf_counter() - began)
+            rows.append(f"| {view.name} | {statistics.median(times) * 1000:.0f} ms | {table.num_rows:,} |")
+    return "\n".join(rows)
 
 
 def measure_growth(folder: Path, snapshots: int, growth: int, small: dict[str, Measured]) -> list[str]:

@@ -4,6 +4,7 @@ The modules stand along the data's one-way path, and each imports only from its 
 
     columns, errors, layout          words, failures and paths that every stage uses
     source -> parse -> normalise     files -> front matter -> checked specs
+    versions, compilers              what is derived from them
     -> extract -> write              batches of pages -> sorted Parquet
     -> state -> warehouse            what a build knew of its input -> DuckDB
     -> checks -> report              offenders -> exported files

@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import sys
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import duckdb
+import msgspec
 
-from pipeline.checks import Check, run_checks
+from pipeline.checks import Check, check_snapshots, merge_checks, run_checks
 from pipeline.errors import DuplicatePageError, SourceError, WarehouseError
 from pipeline.extract import extract_batch, make_batches
 from pipeline.layout import BuildPaths, Layout
@@ -41,6 +43,14 @@ from pipeline.warehouse import (
 from pipeline.workers import Workers
 from pipeline.write import write_file_rejects, write_snapshot
 
+FEW_BATCHES = 6
+"""So many batches are read sooner than other processes have started."""
+
+WHOLE_ROWS = 1_500_000
+"""A warehouse of at most so many rows is checked at once: DuckDB groups them within its memory limit."""
+PART_ROWS = 300_000
+"""Rows of the parts in which a larger one is checked, each copied into memory."""
+
 
 class Reader:
     """Reads files in batches and remembers what they are and where their rows were spilled."""
@@ -61,14 +71,16 @@ class Reader:
         self.progress.stage("reading", len(entries), "file")
         found: list[Seen] = []
         constant = len(batches)
-        if constant > 2:
+        if constant > FEW_BATCHES:
             self.workers.start()
         results = self.workers.run(extract_batch, [self.roots] * constant, batches, [self.scratch] * constant, names)
-        for batch in results:
-            for seen, rows in batch:
-                found.append(seen)
+        for batch, outcomes in zip(batches, results, strict=True):
+            for entry, (one, rows) in zip(batch, outcomes, strict=True):
+                # What comes from a worker is a copy: the entry and the few names there are stand once.
+                shared = {name: value and sys.intern(value) for name, value in one.names.items()}
+                found.append(msgspec.structs.replace(one, entry=entry, **shared))
                 if rows is not None:
-                    self.rows[seen.entry.root, seen.entry.path] = rows
+                    self.rows[entry.root, entry.path] = rows
             self.progress.advance(len(batch))
         self.seen += found
         return found
@@ -102,19 +114,24 @@ def assemble(
         if not winners and not reused and not any(one.reject for one in seen):
             raise SourceError("no cache page in " + ", ".join(root.folder for root in roots))
         written = write_snapshots(workers, build, scratch, reader, winners, progress)
+        # DuckDB needs the memory next.
+        workers.close()
+        reader.rows.clear()
+        shutil.rmtree(scratch)
         write_file_rejects(build, seen)
         progress.stage("building warehouse.duckdb", 1, "file")
         with open_tables(layout, build, affected if reused else None) as connection:
             load_snapshots(connection, build, written)
             load_rejects(connection, build)
             create_views(connection)
-        shutil.rmtree(scratch)
-        with connect(build.database) as connection:
-            checks = run_checks(connection, winners if reused else None)
+        snapshots = dict(sorted((reused | written).items()))
+        # What was taken over was checked when it was written; if something failed, all is again.
+        whole = last is None or bool(last.failed)
+        checks = run_build_checks(build, snapshots if whole else written, whole)
         state = State(
             fingerprint=fingerprint(),
             seen=distrust_racy(seen, began_ns),
-            snapshots=dict(sorted((reused | written).items())),
+            snapshots=snapshots,
             files=digest_files(build),
             failed=[check.name for check in checks if check.failed],
         )
@@ -199,6 +216,28 @@ def open_tables(
         else:
             delete_snapshots(connection, affected)
         yield connection
+
+
+def run_build_checks(build: BuildPaths, snapshots: Mapping[str, SnapshotRows], whole: bool) -> list[Check]:
+    """Check some snapshots, or the ``whole`` file where it is small enough to be checked at once.
+
+    Part by part memory stays bounded; no check looks beyond one snapshot.
+    """
+    if whole and sum(counts.rows for counts in snapshots.values()) <= WHOLE_ROWS:
+        with connect(build.database) as connection:
+            return run_checks(connection)
+    results = []
+    part: list[str] = []
+    rows = 0
+    for snapshot, counts in snapshots.items():
+        part.append(snapshot)
+        rows += counts.rows
+        if rows >= PART_ROWS:
+            results.append(check_snapshots(build.database, part))
+            part, rows = [], 0
+    if part or not results:
+        results.append(check_snapshots(build.database, part))
+    return merge_checks(results)
 
 
 def reuse(layout: Layout, build: BuildPaths, last: State, affected: set[str]) -> dict[str, SnapshotRows]:

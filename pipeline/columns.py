@@ -56,6 +56,7 @@ COMPILER = Column("compiler", "VARCHAR", "name@version without =, or none: no co
 TARGET = Column("target", "VARCHAR", "microarchitecture by archspec's name, e.g. x86_64_v3")
 NUM_SPECS = Column("num_specs", "BIGINT", "distinct hashes")
 VERSIONS = Column("versions", "VARCHAR[]", "distinct versions among them, in text order")
+LATEST_VERSION = Column("latest_version", "VARCHAR", "the newest of them, in Spack's order")
 PACKAGES = Column("packages", "BIGINT", "packages with at least one spec there")
 SPECS = Column("specs", "BIGINT", "distinct hashes there")
 
@@ -67,9 +68,11 @@ AXIS_COLUMN = {
 
 SPEC = (
     Column("version", "VARCHAR", "the spec's one version, e.g. 1.14.5"),
+    Column("version_key", "VARCHAR", "key whose text order is Spack's order of versions"),
     COMPILER,
     Column("compiler_name", "VARCHAR", "compiler without its version, or none"),
     Column("compiler_version", "VARCHAR", "compiler's version; NULL where it has none", nullable=True),
+    Column("compiler_family", "VARCHAR", "compiler's name as of Spack 1.0, e.g. llvm for clang"),
     Column("compiler_raw", "VARCHAR", "compiler as the source spelt it, e.g. gcc@=11.4.0"),
     Column("os", "VARCHAR", "operating system, e.g. ubuntu22.04"),
     Column("platform", "VARCHAR", "linux, darwin or windows"),
@@ -152,7 +155,7 @@ def _coverage(axis: str) -> Relation:
     return Relation(
         f"coverage_by_{axis}",
         f"Which packages have specs per {axis}: a row per snapshot, package and {axis} with at least one.",
-        (SNAPSHOT, PACKAGE, AXIS_COLUMN[axis], NUM_SPECS, VERSIONS),
+        (SNAPSHOT, PACKAGE, AXIS_COLUMN[axis], NUM_SPECS, VERSIONS, LATEST_VERSION),
     )
 
 
@@ -212,6 +215,53 @@ VIEWS = (
         "root_only_specs",
         "A row per snapshot and hash that stands in root and in no stack.",
         tuple(column for column in SPECS_VIEW.columns if column.name not in ("stacks", "in_root")),
+    ),
+    Relation(
+        "version_lag",
+        "How far each stack is behind: a row per snapshot, package and stack.",
+        (
+            SNAPSHOT,
+            PACKAGE,
+            AXIS_COLUMN["stack"],
+            replace(LATEST_VERSION, description="the newest version that the stack holds, in Spack's order"),
+            Column("newest_version", "VARCHAR", "the newest version that any stack of the snapshot holds"),
+            Column("versions_behind", "BIGINT", "distinct newer versions that other stacks of the snapshot hold"),
+        ),
+    ),
+    Relation(
+        "reuse",
+        "How many stacks share the specs of each package: a row per snapshot and package.",
+        (
+            SNAPSHOT,
+            PACKAGE,
+            replace(SPECS, description="distinct hashes, root-only ones included"),
+            Column("memberships", "BIGINT", "specs counted once for each stack that holds them, root left out"),
+            Column("shared_specs", "BIGINT", "distinct hashes that two or more stacks hold"),
+            Column("stacks_per_spec", "DOUBLE", "memberships / specs"),
+        ),
+    ),
+    Relation(
+        "redundancy",
+        "How many specs differ in nothing that a user sees: a row per snapshot and package.",
+        (
+            SNAPSHOT,
+            PACKAGE,
+            replace(SPECS, description="distinct hashes, root-only ones included"),
+            Column("configurations", "BIGINT", "distinct version, compiler, os, platform, target and variants"),
+            Column("redundant", "BIGINT", "specs less configurations"),
+        ),
+    ),
+    Relation(
+        "gaps",
+        "Packages that a stack lacks and others of its platform have: a row per snapshot, stack and package.",
+        (
+            SNAPSHOT,
+            AXIS_COLUMN["stack"],
+            PACKAGE,
+            Column("platform", "VARCHAR", "platform that the stack builds for"),
+            Column("held_by", "BIGINT", "other stacks of the platform that have the package there"),
+            Column("stacks", "VARCHAR[]", "those stacks, in text order"),
+        ),
     ),
     Relation(
         "meta_mismatches",

@@ -18,12 +18,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.columns import META_LISTS, PAGES_TABLE, REJECTS, SPEC_STACKS, arrow_schema
+from pipeline.compilers import compiler_family
 from pipeline.errors import Fault
 from pipeline.layout import LONGEST_PARTITION, partition_name
 from pipeline.normalise import Meta, Reject, Spec, normalise_compiler, read_meta, read_records, read_size
 from pipeline.parse import parse_page
 from pipeline.source import Entry, Root, read_page_bytes
 from pipeline.state import Rows, Seen
+from pipeline.versions import version_key
 
 Held = TypeVar("Held")
 
@@ -42,12 +44,11 @@ def make_batches(entries: Sequence[Entry]) -> Iterable[list[Entry]]:
     batch: list[Entry] = []
     size = 0
     for entry in entries:
-        weight = entry.signature[0] if entry.signature else 0
-        if batch and (size + weight > BATCH_BYTES or len(batch) == BATCH_FILES):
+        if batch and (size + entry.size > BATCH_BYTES or len(batch) == BATCH_FILES):
             yield batch
             batch, size = [], 0
         batch.append(entry)
-        size += weight
+        size += entry.size
     if batch:
         yield batch
 
@@ -138,14 +139,17 @@ def make_specs(pages: Sequence[_Page]) -> pa.Table:
     counts = [len(page.specs) for page in pages]
     compilers = encode([spec.compiler for spec in specs])
     known = [normalise_compiler(raw) for raw in compilers.dictionary.to_pylist()]
+    versions = encode([spec.versions[0] for spec in specs])
     sizes = encode([str(spec.size) for spec in specs])
     columns = {
         "package": repeat([page.package for page in pages], counts),
         "hash": pa.array([spec.hash for spec in specs], pa.string()),
-        "version": pa.array([spec.versions[0] for spec in specs], pa.string()),
+        "version": versions.dictionary_decode(),
+        "version_key": translate(versions, [version_key(version) for version in versions.dictionary.to_pylist()]),
         "compiler": translate(compilers, [one.compiler for one in known]),
         "compiler_name": translate(compilers, [one.name for one in known]),
         "compiler_version": translate(compilers, [one.version for one in known]),
+        "compiler_family": translate(compilers, [compiler_family(one.name) for one in known]),
         "compiler_raw": compilers.dictionary_decode(),
         "os": pa.array([spec.os for spec in specs], pa.string()),
         "platform": pa.array([spec.platform for spec in specs], pa.string()),

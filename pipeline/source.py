@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import struct
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -19,17 +20,31 @@ FIRST_READ = 2**20
 """Bytes: nearly every page comes in one read, and of a large file that is no page no more is read."""
 
 
+_SIGNATURE = struct.Struct("<QqqQ")
+
+
 class Entry(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """A file as the folder shows it.
 
     ``root`` is the index of its source; ``path`` is relative to that source, with ``/``.
     ``signature`` changes whenever the content may have changed: size, modification and change
-    time in nanoseconds, inode; empty where the file cannot be looked at.
+    time in nanoseconds, inode, packed, for there is one in memory for every file of the sources.
+    It is empty where the file cannot be looked at.
     """
 
     root: int
     path: str
-    signature: tuple[int, ...]
+    signature: bytes
+
+    @property
+    def size(self) -> int:
+        """Bytes; 0 where they are not known."""
+        return _SIGNATURE.unpack(self.signature)[0] if self.signature else 0
+
+    @property
+    def changed_ns(self) -> int:
+        """The later of modification and change time; 0 where they are not known."""
+        return max(_SIGNATURE.unpack(self.signature)[1:3]) if self.signature else 0
 
 
 class Root(NamedTuple):
@@ -65,9 +80,10 @@ def scan(roots: Sequence[Root], skip: Collection[Path] = ()) -> Iterator[Entry]:
     the warehouse itself) are passed over. What is neither file nor link (a pipe, a device) is no
     source of anything and is never opened.
     """
-    skipped = {os.path.realpath(folder) for folder in skip}
+    seen = {os.path.realpath(folder) for folder in skip}
     for index, root in enumerate(roots):
-        for path in [root.only] if root.only is not None else _walk(root.folder, "", skipped, set()):
+        paths = [root.only] if root.only is not None else _walk(root.folder, os.path.realpath(root.folder), "", seen)
+        for path in paths:
             yield _look(index, f"{root.folder}/{path}", path)
 
 
@@ -80,16 +96,21 @@ def _look(root: int, full: str, path: str) -> Entry:
     try:
         path.encode()
     except UnicodeEncodeError:  # a file name that is no UTF-8: told as a reject under a name that is
-        return Entry(root, os.fsencode(path).decode("utf-8", "backslashreplace"), ())
+        return Entry(root, os.fsencode(path).decode("utf-8", "backslashreplace"), b"")
     try:
         status = os.stat(full)
     except OSError:
-        return Entry(root, path, ())
-    return Entry(root, path, (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino))
+        return Entry(root, path, b"")
+    # Times may lie before 1970, and an inode may fill 64 bits.
+    return Entry(root, path, _SIGNATURE.pack(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino))
 
 
-def _walk(folder: str, prefix: str, skipped: set[str], seen: set[str]) -> Iterator[str]:
-    """Relative paths of the files below a folder, and of folders that cannot be listed."""
+def _walk(folder: str, real: str, prefix: str, seen: set[str]) -> Iterator[str]:
+    """Relative paths of the files below a folder, and of folders that cannot be listed.
+
+    ``real`` is the folder's path without links; ``seen`` are the real paths that are not entered,
+    to which those of linked folders are added.
+    """
     try:
         entries = list(os.scandir(folder))
     except OSError:
@@ -98,8 +119,9 @@ def _walk(folder: str, prefix: str, skipped: set[str], seen: set[str]) -> Iterat
     for entry in entries:
         path = prefix + entry.name
         if entry.is_dir(follow_symlinks=False):
-            if entry.name not in SKIPPED_FOLDERS and (not skipped or os.path.realpath(entry.path) not in skipped):
-                yield from _walk(entry.path, path + "/", skipped, seen)
+            below = f"{real}/{entry.name}"
+            if entry.name not in SKIPPED_FOLDERS and below not in seen:
+                yield from _walk(entry.path, below, path + "/", seen)
         elif entry.is_file(follow_symlinks=False):
             yield path
         elif entry.is_symlink():
@@ -107,11 +129,11 @@ def _walk(folder: str, prefix: str, skipped: set[str], seen: set[str]) -> Iterat
             if not os.path.isdir(entry.path):
                 yield path
                 continue
-            real = os.path.realpath(entry.path)
+            target = os.path.realpath(entry.path)
             # A link back up would be followed for ever.
-            if real not in skipped and real not in seen and not os.path.realpath(folder).startswith(real):
-                seen.add(real)
-                yield from _walk(entry.path, path + "/", skipped, seen)
+            if target not in seen and not f"{real}/".startswith(f"{target}/"):
+                seen.add(target)
+                yield from _walk(entry.path, target, path + "/", seen)
 
 
 def read_page_bytes(full: str) -> tuple[bytes | None, str]:

@@ -64,6 +64,10 @@ class Seen(msgspec.Struct, frozen=True, gc=False, array_like=True):
         return (self.snapshot, self.package) if self.snapshot is not None and self.package is not None else None
 
     @property
+    def names(self) -> dict[str, str | None]:
+        return {"snapshot": self.snapshot, "package": self.package}
+
+    @property
     def entry_key(self) -> tuple[int, str]:
         return (self.entry.root, self.entry.path)
 
@@ -148,8 +152,8 @@ def distrust_racy(seen: Iterable[Seen], began_ns: int) -> list[Seen]:
     can change once more within the same tick and keep its size. Such a file is read again next time.
     """
     return [
-        msgspec.structs.replace(one, entry=msgspec.structs.replace(one.entry, signature=()))
-        if one.entry.signature and max(one.entry.signature[1:3]) > began_ns - RACY_NS
+        msgspec.structs.replace(one, entry=msgspec.structs.replace(one.entry, signature=b""))
+        if one.entry.changed_ns > began_ns - RACY_NS
         else one
         for one in seen
     ]

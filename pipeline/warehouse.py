@@ -27,7 +27,8 @@ from pipeline.layout import DATABASE, BuildPaths, Layout
 
 STORAGE_VERSION = "v1.2.0"
 """The oldest DuckDB whose shell must open the file."""
-MEMORY_LIMIT = "256MB"
+MEMORY_LIMIT = "300MB"
+"""What DuckDB may hold while it builds and checks; beyond that it spills beside the file."""
 
 TEMPLATES = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True, autoescape=False)
 
@@ -46,18 +47,25 @@ def quote_text(text: str) -> str:
 def attach_database(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection that writes a warehouse file, which is complete on disk when the context ends."""
     with duckdb.connect(config={"memory_limit": MEMORY_LIMIT}) as connection:
-        # Spill beside the file: the default would be the user's working directory.
-        connection.execute(f"set temp_directory = {quote_text(str(path.with_suffix('.tmp')))}")
+        spill_beside(connection, path)
         connection.execute(
             f"attach {quote_text(str(path))} as warehouse (storage_version {quote_text(STORAGE_VERSION)})"
         )
         connection.execute("use warehouse")
         # Rows have no order of their own, and keeping one would leave all but one thread idle.
         connection.execute("set preserve_insertion_order = false")
+        # One transaction: what is inserted goes to its place in the file, and not to a log first.
+        connection.execute("begin")
         yield connection
+        connection.execute("commit")
         connection.execute("checkpoint warehouse")
         connection.execute("use memory")
         connection.execute("detach warehouse")
+
+
+def spill_beside(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Let DuckDB put what exceeds its memory beside a warehouse file, not in the user's working directory."""
+    connection.execute(f"set temp_directory = {quote_text(str(path.with_suffix('.tmp')))}")
 
 
 def load_snapshots(connection: duckdb.DuckDBPyConnection, build: BuildPaths, snapshots: Iterable[str]) -> None:
@@ -203,4 +211,4 @@ def open_database(layout: Layout) -> Iterator[duckdb.DuckDBPyConnection]:
 
 def connect(path: Path) -> duckdb.DuckDBPyConnection:
     """A read-only connection to a warehouse file."""
-    return duckdb.connect(str(path), read_only=True)
+    return duckdb.connect(str(path), read_only=True, config={"memory_limit": MEMORY_LIMIT})

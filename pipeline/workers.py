@@ -60,6 +60,7 @@ class Workers:
         if self._pool is not None and self._starting is not None:
             self._starting.join()
             self._pool.shutdown(cancel_futures=True)
+            self._pool = self._starting = None
 
 
 @contextlib.contextmanager

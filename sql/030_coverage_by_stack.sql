@@ -7,6 +7,7 @@ select
     spec_stacks.stack,
     count(*) as num_specs,
     list_sort(array_agg(distinct spec_stacks.version)) as versions,
+    arg_max(spec_stacks.version, spec_stacks.version_key || ' ' || spec_stacks.version) as latest_version,
 from spec_stacks
 where spec_stacks.stack <> 'root'
 group by

@@ -137,6 +137,7 @@ names = st.sampled_from(
 texts = st.sampled_from(
     ["x", "1.0", "no", "null", "~", "a: b", "#c", "- d", "e'f", 'g"h', "é", "\\", "{", "[1]", "1e3", "☃"]
 )
+versions = st.sampled_from(["1.9", "1.10", "1.10.0", "1.09", "develop", "main", "2.0rc1", "2.0-rc1", "2.0"])
 hashes = st.integers(0, 32**6).map(make_hash)
 
 specs = st.builds(
@@ -151,7 +152,7 @@ specs = st.builds(
     stacks=st.lists(names, min_size=1, max_size=4, unique=True),
     target=st.sampled_from(["x86_64_v3", "zen4", "aarch64"]),
     variants=st.lists(st.sampled_from(["+mpi", "~cuda", "k=a,b", "k:=v", "cflags=-O2 -g", 'x="y"']), max_size=4),
-    versions=st.lists(texts, min_size=1, max_size=1),
+    versions=st.lists(texts | versions, min_size=1, max_size=1),
     tarball=st.one_of(st.just(...), st.none(), st.just("https://host/x.spack")),
 )
 

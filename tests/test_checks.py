@@ -4,9 +4,11 @@ import duckdb
 import pytest
 
 from pipeline import sqlfiles
-from pipeline.checks import SHOWN, run_check, run_checks
+from pipeline.checks import SHOWN, check_snapshots, run_check, run_checks
 from pipeline.columns import AXES, SPEC_STACKS
+from pipeline.layout import Layout
 from pipeline.warehouse import create_tables, create_views
+from tests.makers import build_pages, make_spec
 from tests.test_sql_cases import insert, load
 
 GOOD = {
@@ -56,7 +58,7 @@ OFFENCES = {
     ],
     "page_is_unique": [([{"pages": [{"path": "twice"}]}], {"package": "hdf5", "num_pages": 2})],
     "no_nulls": [
-        *(([{"spec_stacks": [{"version": "odd", name: ""}]}], {"package": "hdf5", name: ""}) for name in NAMED),
+        *(([{"spec_stacks": [{"variants": ["odd"], name: ""}]}], {"package": "hdf5", name: ""}) for name in NAMED),
         *(([blank(name)], {"package": "hdf5", name: None}) for name in FILLED),
     ],
     "pages_are_accounted_for": [
@@ -71,8 +73,8 @@ OFFENCES = {
         (["update pages set snapshot = 'v1.0'"], {"snapshot": "develop", "source": "page"}),
     ],
     "rejects": [
-        ([{"rejects": [OF_PAGE]}], {"path": "page", "place": "file", "reason": "because", "snapshot": "develop"}),
-        ([{"rejects": [{}]}], {"path": "page", "snapshot": None}),
+        ([{"rejects": [OF_PAGE]}], {"path": "page", "place": "file", "reason": "because"}),
+        ([{"rejects": [{}]}], {"path": "page"}),
     ],
     "meta_mismatches": [
         ([{"pages": [{**PAGE, "specs": 0, "meta_num_specs": 7}]}], {"field": "num_specs", "said": "7", "found": "0"})
@@ -152,16 +154,20 @@ def test_an_offence_is_found_and_shown(connection, name, steps, shown):
     assert any(shown.items() <= row.items() for row in shown_rows(check)), check.rows
 
 
-@pytest.mark.parametrize(("name", "steps", "shown"), CASES)
-def test_a_check_can_be_kept_to_some_snapshots(connection, name, steps, shown):
-    commit(connection, steps)
-    snapshots = {row.get("snapshot") for row in shown_rows(run_check(connection, file_of(name)))}
+def test_checks_can_be_kept_to_some_snapshots(tmp_path):
+    pages = {("develop", "p"): [make_spec(1, new=1)], ("v1.0", "p"): [make_spec(1)]}
+    database = Layout(build_pages(tmp_path, pages)).database.resolve()
 
-    for snapshot in snapshots - {None}:
-        assert run_check(connection, file_of(name), [snapshot]).offenders >= 1
-    # What belongs to no snapshot concerns every build.
-    assert bool(run_check(connection, file_of(name), ["v9.9"]).offenders) == (None in snapshots)
-    assert bool(run_check(connection, file_of(name), []).offenders) == (None in snapshots)
+    def found(*snapshots):
+        return [check.name for check in check_snapshots(database, snapshots) if check.offenders]
+
+    assert found("develop") == found("develop", "v1.0") == ["unknown_keys"]
+    assert found("v1.0") == found() == []
+    with duckdb.connect(str(database)) as connection:
+        connection.execute("insert into spec_stacks from spec_stacks where snapshot = 'develop' limit 1")
+        connection.execute("insert into rejects (path, place, reason) values ('unread', 'file', 'is empty')")
+    assert found("develop") == ["key_is_unique", "meta_mismatches", "rejects", "unknown_keys"]
+    assert found("v1.0") == found() == ["rejects"], "a file of no known snapshot concerns every build"
 
 
 def test_all_offenders_are_counted_and_a_few_are_shown(connection):

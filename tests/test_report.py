@@ -68,8 +68,8 @@ def test_a_report_is_its_view_for_one_snapshot(warehouse, report):
 def test_lists_are_json_and_numbers_plain(warehouse):
     rows = read_csv(warehouse / "reports" / "develop" / "coverage_by_stack.csv")
 
-    assert rows[0] == ["snapshot", "package", "stack", "num_specs", "versions"]
-    assert rows[1] == ["develop", "py-build", "e4s", "8", '["1.2.1","1.2.2"]']
+    assert rows[0] == ["snapshot", "package", "stack", "num_specs", "versions", "latest_version"]
+    assert rows[1] == ["develop", "py-build", "e4s", "8", '["1.2.1","1.2.2"]', "1.2.2"]
 
 
 def test_the_same_warehouse_gives_the_same_bytes(warehouse, tmp_path):

@@ -8,6 +8,8 @@ import pytest
 import yaml
 
 from pipeline.columns import RELATIONS, VIEWS
+from pipeline.compilers import compiler_family
+from pipeline.versions import version_key
 from pipeline.warehouse import create_tables, create_views, quote_name
 
 CASES = sorted((Path(__file__).parent / "sql_cases").glob("*/*.yaml"))
@@ -44,11 +46,23 @@ DEFAULTS = {
 }
 
 
+def complete(table, row):
+    """A row with what a case leaves out: defaults, and what the build derives."""
+    values = {**DEFAULTS[table], **row}
+    if table == "spec_stacks":
+        derived = {
+            "version_key": version_key(values["version"]),
+            "compiler_family": compiler_family(values["compiler_name"]),
+        }
+        values = {**derived, **values}
+    return values
+
+
 def insert(connection, given):
-    """Add rows to the tables, each completed from DEFAULTS."""
+    """Add rows to the tables, each completed."""
     for table, rows in given.items():
         for row in rows:
-            values = {**DEFAULTS[table], **row}
+            values = complete(table, row)
             marks = ", ".join("?" for _ in values)
             connection.execute(f"insert into {table} ({', '.join(values)}) values ({marks})", list(values.values()))
 

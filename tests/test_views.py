@@ -14,6 +14,7 @@ from pipeline.build import build
 from pipeline.checks import run_checks
 from pipeline.columns import AXES, META_LISTS, RELATIONS, VIEWS, describe_wide
 from pipeline.layout import Layout
+from pipeline.versions import version_key
 from pipeline.warehouse import open_database
 from tests import makers
 from tests.makers import ask, build_pages, count_meta, make_hash, make_spec
@@ -25,6 +26,7 @@ SNAPSHOTS = [
 ]
 PACKAGES = ["hdf5", "py-wheel", "<script>", "a'b", "snapshot", "ü"]
 TESTED = set()
+FAMILIES = {"clang": "llvm", "oneapi": "intel-oneapi-compilers"}
 
 
 def kind_of(snapshot):
@@ -55,6 +57,11 @@ def spell(value):
 
 def compiler_of(spec):
     return spec["compiler"].replace("@=", "@")
+
+
+def newest(versions):
+    """The newest version in Spack's order; of those that are equal there, the later in text order."""
+    return max(versions, key=lambda version: (version_key(version), version))
 
 
 class Oracle:
@@ -89,10 +96,11 @@ class Oracle:
         return groups
 
     def coverage(self, axis):
-        return {
-            (*key, len(specs), tuple(sorted({spec["versions"][0] for _, spec in specs})))
-            for key, specs in self.group("package", axis).items()
-        }
+        rows = set()
+        for key, specs in self.group("package", axis).items():
+            versions = {spec["versions"][0] for _, spec in specs}
+            rows.add((*key, len(specs), tuple(sorted(versions)), newest(versions)))
+        return rows
 
     def columns(self, axis):
         return sorted({value for _, _, spec in self.specs for value in self.values(spec, axis)})
@@ -142,7 +150,8 @@ class Oracle:
             source = f"_cache/{snapshot}/{package}/specs.md"
             rows.add(
                 (
-                    *(snapshot, package, spec["hash"], spec["versions"][0], compiler, name, version or None),
+                    *(snapshot, package, spec["hash"], spec["versions"][0], version_key(spec["versions"][0])),
+                    *(compiler, name, version or None, FAMILIES.get(name, name)),
                     *(spec["compiler"], spec["os"], spec["platform"], spec["target"], tuple(spec["variants"])),
                     *(size, spec.get("tarball"), source),
                     *(tuple(sorted(self.values(spec, "stack"))), "root" in spec["stacks"]),
@@ -152,6 +161,50 @@ class Oracle:
 
     def root_only(self):
         return {row[:-2] for row in self.spec_rows() if row[-2] == ()}
+
+    def version_lag(self):
+        rows = set()
+        held = {
+            key: {spec["versions"][0] for _, spec in specs} for key, specs in self.group("package", "stack").items()
+        }
+        for (snapshot, package, stack), versions in held.items():
+            others = set().union(*(some for key, some in held.items() if key[:2] == (snapshot, package)))
+            latest = newest(versions)
+            behind = {version_key(one) for one in others if version_key(one) > version_key(latest)}
+            rows.add((snapshot, package, stack, latest, newest(others), len(behind)))
+        return rows
+
+    def reuse(self):
+        rows = set()
+        for (snapshot, package), specs in self.group("package").items():
+            counts = [len(self.values(spec, "stack")) for _, spec in specs]
+            shared = sum(count > 1 for count in counts)
+            rows.add((snapshot, package, len(specs), sum(counts), shared, sum(counts) / len(specs)))
+        return rows
+
+    def redundancy(self):
+        rows = set()
+        for (snapshot, package), specs in self.group("package").items():
+            seen = {
+                repr([spec[key] for key in ("versions", "compiler", "os", "platform", "target", "variants")])
+                for _, spec in specs
+            }
+            rows.add((snapshot, package, len(specs), len(seen), len(specs) - len(seen)))
+        return rows
+
+    def gaps(self):
+        held = {
+            (snapshot, stack, spec["platform"], package)
+            for snapshot, package, spec in self.specs
+            for stack in self.values(spec, "stack")
+        }
+        rows = set()
+        for snapshot, stack, platform in {row[:3] for row in held}:
+            for package in {row[3] for row in held}:
+                others = sorted(row[1] for row in held if row == (snapshot, row[1], platform, package))
+                if others and stack not in others:
+                    rows.add((snapshot, stack, package, platform, len(others), tuple(others)))
+        return rows
 
     def mismatches(self):
         """Where a page's meta is not what its loaded specs give; a null says nothing."""
@@ -242,6 +295,8 @@ def test_every_view_is_what_brute_force_counts(tmp_path_factory, made):
             assert rows_of(connection, f"summary_by_{axis}") == oracle.summary(axis)
         for first, second in (("stack", "compiler"), ("stack", "target"), ("compiler", "target")):
             assert rows_of(connection, f"{first}_by_{second}") == oracle.pair(first, second)
+        for view in ("version_lag", "reuse", "redundancy", "gaps"):
+            assert rows_of(connection, view) == getattr(oracle, view)()
         assert rows_of(connection, "meta_mismatches") == oracle.mismatches()
         memberships = sum(len(spec["stacks"]) for _, _, spec in oracle.specs)
         assert connection.execute("select count(*) from spec_stacks").fetchall() == [(memberships,)]
@@ -294,6 +349,16 @@ def test_the_matrices_agree_with_each_pages_own_meta(sample, page):
     assert {name for (name,) in ask(sample, f"select target from coverage_by_target {where}")} == set(meta["targets"])
     stacks = {name for (name,) in ask(sample, f"select stack from coverage_by_stack {where}")}
     assert stacks == set(meta["stacks"]) - {"root"}
+
+
+@pytest.mark.parametrize(
+    ("package", "redundant", "specs"),
+    [("py-distlib", 54, 58), ("py-build", 17, 24), ("py-packaging", 21, 32), ("py-wheel", 30, 43)],
+)
+def test_the_sample_is_as_redundant_as_it_is_known_to_be(sample, package, redundant, specs):
+    query = f"select redundant, specs from redundancy where package = '{package}'"
+
+    assert ask(sample, query) == [(redundant, specs)]
 
 
 def test_wide_cells_are_the_long_rows(sample):

@@ -34,7 +34,10 @@ def warehouse(tmp_path_factory):
 def odd_warehouse(tmp_path_factory):
     """One in which every table and view has rows, with names that must be quoted."""
     spec = make_spec(1, stacks=["E4S", "e4s", "snapshot", "a'b", 'a"b'], size="7", new_key=1)
-    pages = {("v0.9", "<script>"): [spec, make_spec(2, stacks=["root"]), make_spec(3, hash="bad")]}
+    pages = {
+        ("v0.9", "<script>"): [spec, make_spec(2, stacks=["root"]), make_spec(3, hash="bad")],
+        ("v0.9", "a'b"): [make_spec(4, stacks=["E4S"])],
+    }
     return build_pages(tmp_path_factory.mktemp("odd"), pages, {("v0.9", "<script>"): {"num_specs": 7}})
 
 

@@ -5,8 +5,10 @@ select
     spec_stacks.hash,
     spec_stacks.stack,
     spec_stacks.version,
+    spec_stacks.version_key,
     spec_stacks.compiler,
     spec_stacks.compiler_name,
+    spec_stacks.compiler_family,
     spec_stacks.compiler_raw,
     spec_stacks.os,
     spec_stacks.platform,
@@ -20,6 +22,8 @@ where
     or spec_stacks.hash is null or spec_stacks.hash = ''
     or spec_stacks.stack is null or spec_stacks.stack = ''
     or spec_stacks.version is null or spec_stacks.version = ''
+    or spec_stacks.version_key is null or spec_stacks.version_key = ''
+    or spec_stacks.compiler_family is null or spec_stacks.compiler_family = ''
     or spec_stacks.compiler is null or spec_stacks.compiler = ''
     or spec_stacks.compiler_name is null or spec_stacks.compiler_name = ''
     or spec_stacks.compiler_raw is null or spec_stacks.compiler_raw = ''

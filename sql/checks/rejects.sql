@@ -3,5 +3,4 @@ select
     rejects.path,
     rejects.place,
     rejects.reason,
-    rejects.snapshot,
 from rejects;

@@ -1,6 +1,5 @@
 -- unknown_keys: the specs of every page have no key that the warehouse does not know. (warning)
 select
-    pages.snapshot,
     pages.path,
     pages.unknown_keys,
 from pages

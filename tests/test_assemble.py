@@ -1,0 +1,38 @@
+"""A build's checks see all that it wrote, in one part or in many."""
+
+import duckdb
+import pytest
+
+from pipeline import assemble
+from pipeline.build import build
+from pipeline.layout import Layout
+from pipeline.state import load_state
+from tests.makers import build_pages, make_spec
+
+PAGES = {
+    (f"v{number}", "p"): [make_spec(number, **({"new": 1} if number % 2 else {})), make_spec(number + 100)]
+    for number in range(6)
+}
+
+
+@pytest.mark.parametrize(("whole_rows", "part_rows"), [(10**6, 1), (0, 1), (0, 5), (0, 10**6)])
+def test_parts_find_what_the_whole_holds(tmp_path, monkeypatch, whole_rows, part_rows):
+    monkeypatch.setattr(assemble, "WHOLE_ROWS", whole_rows)
+    monkeypatch.setattr(assemble, "PART_ROWS", part_rows)
+    warehouse = build_pages(tmp_path, PAGES)
+    current = Layout(warehouse).current
+    checks = assemble.run_build_checks(current, load_state(current).snapshots, whole=True)
+
+    assert {check.name: check.offenders for check in checks if check.offenders} == {"unknown_keys": 3}
+    assert len(next(check for check in checks if check.name == "unknown_keys").rows) == 3
+
+
+def test_a_file_that_was_changed_is_not_taken_over(tmp_path):
+    warehouse = build_pages(tmp_path, PAGES)
+    current = Layout(warehouse).current
+    with duckdb.connect(str(current.database)) as connection:
+        connection.execute("insert into spec_stacks from spec_stacks where snapshot = 'v3' limit 1")
+
+    assert load_state(current) is None
+    assert build([tmp_path / "source"], warehouse, jobs=1).rebuilt == 6
+    assert load_state(Layout(warehouse).current).failed == []
