@@ -11,13 +11,16 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pipeline.build import build
 from pipeline.columns import RELATIONS, VIEWS
 from pipeline.errors import NoWarehouseError
 from pipeline.layout import Layout
-from pipeline.warehouse import find_database, open_database
+from pipeline.warehouse import find_database, open_database, wide_columns
 from tests.makers import ask, build_pages, make_spec
+from tests.test_sql_cases import load
 
 PAGES = Path(__file__).parent / "data" / "pages"
 OLDEST = Path(sys.prefix) / "oldest-duckdb"
@@ -153,6 +156,23 @@ def test_many_readers_read_at_once(warehouse):
 def test_a_reader_cannot_write(warehouse):
     with open_database(Layout(warehouse)) as connection, pytest.raises(duckdb.Error, match="read-only"):
         connection.execute("delete from spec_stacks")
+
+
+names = st.sampled_from(["e4s", "E4S", "e4s_2", "E4S_2", "e4s_3", "snapshot", "Package", "package_2", "ü", "Ü", 'a"b'])
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(names, min_size=1, unique=True))
+def test_each_value_has_a_column_and_none_that_is_named_like_another_value(stacks):
+    matrix = RELATIONS["matrix_by_stack"]
+    with duckdb.connect() as connection:
+        load(connection, {"spec_stacks": [{"stack": stack} for stack in stacks]})
+        columns = wide_columns(connection, matrix)
+        (row,) = connection.execute("from matrix_by_stack").fetchall()
+
+    assert [value for value, _ in columns] == sorted(stacks)
+    assert len({name.lower() for name in [*matrix.names, *dict(columns).values()]}) == len(row) == 2 + len(stacks)
+    assert all(name == value or name not in stacks for value, name in columns)
 
 
 def test_it_is_found_as_one_builds_own_path(warehouse):
