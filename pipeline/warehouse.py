@@ -151,16 +151,17 @@ def wide_columns(connection: duckdb.DuckDBPyConnection, matrix: Relation) -> lis
     """(value, column name) for each value of a matrix's axis, in text order.
 
     A column is named by its value. To DuckDB names that differ by case alone are one: a value that
-    would repeat an earlier name gets ``_2``, ``_3`` …
+    would repeat an earlier name gets ``_2``, ``_3`` …, whichever is no other value's name.
     """
     assert matrix.wide in AXES
     where = f"where stack <> {quote_text(ROOT)}" if matrix.wide == "stack" else ""
     values = connection.execute(f"select distinct {matrix.wide} from spec_stacks {where} order by 1").fetchall()
     taken = {name.lower() for name in matrix.names}
+    plain = {value.lower() for (value,) in values}
     columns = []
     for (value,) in values:
         name, number = value, 1
-        while name.lower() in taken:
+        while name.lower() in taken or (number > 1 and name.lower() in plain):
             number += 1
             name = f"{value}_{number}"
         taken.add(name.lower())

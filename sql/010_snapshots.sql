@@ -33,9 +33,7 @@ select
     row_number() over (
         order by
             case named.kind when 'release' then 1 when 'weekly' then 2 when 'develop' then 3 else 4 end,
-            case when named.kind = 'release' then try_cast(split_part(substring(named.snapshot, 2), '.', 1) as bigint) end,
-            case when named.kind = 'release' then try_cast(split_part(named.snapshot, '.', 2) as bigint) end nulls first,
-            case when named.kind = 'release' then try_cast(split_part(named.snapshot, '.', 3) as bigint) end nulls first,
+            case when named.kind = 'release' then try_cast(string_split(substring(named.snapshot, 2), '.') as bigint[]) end,
             named.snapshot
     ) as sort_position,
     coalesce(counted.packages, 0) as packages,

@@ -20,4 +20,4 @@ select
     specs.tarball_url,
     specs.source,
 from specs
-where specs.in_root and len(specs.stacks) = 0;
+where specs.in_root and array_length(specs.stacks) = 0;

@@ -42,13 +42,21 @@ compared as (
     left join found on pages.snapshot = found.snapshot and pages.package = found.package
 ),
 
-said_by_stack as (
+counts as (
     select
         pages.snapshot,
         pages.package,
-        unnest(map_keys(pages.meta_num_specs_by_stack)) as stack,
-        unnest(map_values(pages.meta_num_specs_by_stack)) as num_specs,
+        unnest(map_entries(pages.meta_num_specs_by_stack)) as of_stack,
     from pages
+),
+
+said_by_stack as (
+    select
+        counts.snapshot,
+        counts.package,
+        counts.of_stack.key as stack,
+        counts.of_stack.value as num_specs,
+    from counts
 ),
 
 found_by_stack as (

@@ -85,17 +85,25 @@ def write_page(folder: Path, text: str | bytes, name: str = "page.md") -> Path:
     return path
 
 
-def write_pages(folder: Path, pages: Mapping[tuple[str, str], Iterable[Record]]) -> Path:
-    """Write a page for each (snapshot, package) as the site lays them out; returns the folder."""
+Pages = Mapping[tuple[str, str], Iterable[Record]]
+"""The specs of each (snapshot, package)."""
+
+
+def write_pages(folder: Path, pages: Pages, metas: Mapping[tuple[str, str], Any] | None = None) -> Path:
+    """Write a page for each (snapshot, package) as the site lays them out; returns the folder.
+
+    ``metas`` gives the meta of those pages that shall not have their own, counted one.
+    """
     for (snapshot, package), specs in pages.items():
         name = f"_cache/{snapshot}/{package.replace('/', '_')}/specs.md"
-        write_page(folder, make_page(specs, package, json.dumps(snapshot)), name)
+        meta = (metas or {}).get((snapshot, package))
+        write_page(folder, make_page(specs, package, json.dumps(snapshot), meta), name)
     return folder
 
 
-def build_pages(folder: Path, pages: Mapping[tuple[str, str], Iterable[Record]]) -> Path:
+def build_pages(folder: Path, pages: Pages, metas: Mapping[tuple[str, str], Any] | None = None) -> Path:
     """A warehouse of ``pages`` below ``folder``; returns its folder."""
-    build([write_pages(folder / "source", pages)], folder / "warehouse", jobs=1)
+    build([write_pages(folder / "source", pages, metas)], folder / "warehouse", jobs=1)
     return folder / "warehouse"
 
 

@@ -1,14 +1,15 @@
-"""Every check passes on good data, and has data here that it must object to."""
+"""Every check passes on good data, and each thing that it says is tested by data that it must object to."""
 
 import duckdb
 import pytest
 
 from pipeline import sqlfiles
 from pipeline.checks import SHOWN, check_snapshots, run_check, run_checks
+from pipeline.columns import AXES, SPEC_STACKS
 from pipeline.layout import Layout
 from pipeline.warehouse import create_tables, create_views
 from tests.makers import build_pages, make_spec
-from tests.test_sql_cases import complete, load
+from tests.test_sql_cases import insert, load
 
 GOOD = {
     "spec_stacks": [{"stack": "e4s"}, {"stack": "root"}, {"hash": "h2", "package": "zlib", "source": "zlib"}],
@@ -16,28 +17,98 @@ GOOD = {
     "rejects": [],
 }
 
-# What each check objects to: rows added to the good ones, or statements that damage them.
+# Another value of each column than the rows of GOOD have.
+OTHER = {"variants": ["+mpi"], "size_bytes": 7, "compiler_version": None}
+NAMED = [column.name for column in SPEC_STACKS.columns if column.type == "VARCHAR" and not column.nullable]
+FILLED = [column.name for column in SPEC_STACKS.columns if not column.nullable]
+DESCRIBING = [name for name in SPEC_STACKS.names if name not in ("snapshot", "hash", "stack")]
+
+OF_PAGE = {"snapshot": "develop", "package": "hdf5"}
+PAGE = {"package": "p", "path": "p"}
+MORE = {"spec_stacks": [{"hash": "h9"}]}
+NEW = {"spec_stacks": [{"hash": "h9", "package": "p"}]}
+LESS = "delete from spec_stacks where hash = 'h9'"
+
+
+def freeze(view):
+    """The statements that keep what a view gives now, whatever changes under it."""
+    return f"create table kept as from {view}; create or replace view {view} as from kept"
+
+
+def blank(column):
+    """The statements that leave a column of the good rows without values."""
+    return f"alter table spec_stacks alter {column} drop not null; update spec_stacks set {column} = null"
+
+
+def fake_summary(axis, packages=1, total=2, coverage="0.5", specs=1):
+    """The statement that puts one row in place of a summary's."""
+    return (
+        f"create or replace view summary_by_{axis} as select 'develop' as snapshot, 'x' as {axis}, "
+        f"{packages} as packages, {total} as packages_total, cast({coverage} as double) as coverage, {specs} as specs"
+    )
+
+
+# What each check objects to, and a part of the row that it shows then. An offence is done in steps:
+# rows added to the good ones, or statements that damage them.
 OFFENCES = {
-    "key_is_unique": {"spec_stacks": [{"stack": "e4s"}]},
-    "hash_is_one_spec": {"spec_stacks": [{"stack": "hep", "package": "zlib"}]},
-    "page_is_unique": {"pages": [{"path": "twice"}]},
-    "no_nulls": {"spec_stacks": [{"hash": "h3", "os": ""}]},
-    "pages_are_accounted_for": {"pages": [{"package": "lost", "path": "lost", "specs": 3}]},
-    "specs_have_a_page": {"spec_stacks": [{"hash": "h4", "source": "nowhere"}]},
-    "rejects": {"rejects": [{}]},
-    "meta_mismatches": {"pages": [{"package": "p", "path": "p", "specs": 0, "meta_num_specs": 7}]},
-    "unknown_keys": {"pages": [{"package": "p", "path": "p", "specs": 0, "unknown_keys": ["new=2"]}]},
+    "key_is_unique": [([{"spec_stacks": [{"stack": "e4s"}]}], {"hash": "h1", "stack": "e4s", "num_rows": 2})],
+    "hash_is_one_spec": [
+        ([{"spec_stacks": [{"stack": "hep", name: OTHER.get(name, "other")}]}], {"hash": "h1", "num_specs": 2})
+        for name in DESCRIBING
+    ],
+    "page_is_unique": [([{"pages": [{"path": "twice"}]}], {"package": "hdf5", "num_pages": 2})],
+    "no_nulls": [
+        *(([{"spec_stacks": [{"variants": ["odd"], name: ""}]}], {"package": "hdf5", name: ""}) for name in NAMED),
+        *(([blank(name)], {"package": "hdf5", name: None}) for name in FILLED),
+    ],
+    "pages_are_accounted_for": [
+        ([{"pages": [{**PAGE, "specs": 3}]}], {"package": "p", "specs": 3, "specs_found": None}),
+        ([MORE], {"package": "hdf5", "specs": 1, "specs_found": 2}),
+        ([{"rejects": [OF_PAGE]}], {"package": "hdf5", "rejects": 0, "rejects_found": 1}),
+        (["update pages set rejects = 1"], {"package": "hdf5", "rejects": 1, "rejects_found": None}),
+    ],
+    "specs_have_a_page": [
+        ([{"spec_stacks": [{"hash": "h9", "source": "x"}]}], {"package": "hdf5", "source": "x"}),
+        ([NEW], {"package": "p", "source": "page"}),
+        (["update pages set snapshot = 'v1.0'"], {"snapshot": "develop", "source": "page"}),
+    ],
+    "rejects": [
+        ([{"rejects": [OF_PAGE]}], {"path": "page", "place": "file", "reason": "because"}),
+        ([{"rejects": [{}]}], {"path": "page"}),
+    ],
+    "meta_mismatches": [
+        ([{"pages": [{**PAGE, "specs": 0, "meta_num_specs": 7}]}], {"field": "num_specs", "said": "7", "found": "0"})
+    ],
+    "unknown_keys": [([{"pages": [{**PAGE, "unknown_keys": ["new=2"]}]}], {"path": "p", "unknown_keys": ["new=2"]})],
     **{
-        f"matrix_by_{axis}_totals": f"create or replace view coverage_by_{axis} as "
-        f"select 'develop' as snapshot, 'hdf5' as package, 'x' as {axis}, 9 as num_specs, [] as versions"
-        for axis in ("stack", "compiler", "target")
+        f"matrix_by_{axis}_totals": [
+            ([freeze(f"matrix_by_{axis}"), MORE], {"package": "hdf5", "wide_total": 1, "long_total": 2}),
+            ([MORE, freeze(f"matrix_by_{axis}"), LESS], {"package": "hdf5", "wide_total": 2, "long_total": 1}),
+            ([freeze(f"matrix_by_{axis}"), NEW], {"package": "p", "wide_total": None, "long_total": 1}),
+            ([NEW, freeze(f"matrix_by_{axis}"), LESS], {"package": "p", "wide_total": 1, "long_total": None}),
+        ]
+        for axis in AXES
     },
     **{
-        f"summary_by_{axis}_in_range": f"create or replace view summary_by_{axis} as "
-        f"select 'develop' as snapshot, 'x' as {axis}, 3 as packages, 2 as packages_total, 1.5 as coverage, 9 as specs"
-        for axis in ("stack", "compiler", "target")
+        f"summary_by_{axis}_in_range": [
+            ([fake_summary(axis, **columns)], {axis: "x"})
+            for columns in (
+                {"coverage": "1.5"},
+                {"coverage": "-0.5"},
+                {"coverage": "null"},
+                {"packages": 3, "specs": 9},
+                {"packages": 2},
+            )
+        ]
+        for axis in AXES
     },
 }
+WARNINGS = ("rejects", "meta_mismatches", "unknown_keys")
+CASES = [
+    pytest.param(name, steps, shown, id=f"{name}-{number}")
+    for name, offences in OFFENCES.items()
+    for number, (steps, shown) in enumerate(offences)
+]
 
 
 @pytest.fixture
@@ -47,25 +118,20 @@ def connection():
         yield made
 
 
-def offend(connection, name):
-    offence = OFFENCES[name]
-    if isinstance(offence, str):
-        matrix = name.replace("_totals", "")
-        if matrix.startswith("matrix"):
-            # Fixed before the long view changes under it, as a wrong matrix would be.
-            connection.execute(f"create table fixed as from {matrix}")
-            connection.execute(f"create or replace view {matrix} as from fixed")
-        connection.execute(offence)
-        return
-    for table, rows in offence.items():
-        for row in rows:
-            values = complete(table, row)
-            marks = ", ".join("?" for _ in values)
-            connection.execute(f"insert into {table} ({', '.join(values)}) values ({marks})", list(values.values()))
+def commit(connection, steps):
+    for step in steps:
+        if isinstance(step, str):
+            connection.execute(step)
+        else:
+            insert(connection, step)
 
 
 def file_of(name):
     return sqlfiles.sql_folder() / "checks" / f"{name}.sql"
+
+
+def shown_rows(check):
+    return [dict(zip(check.columns, row, strict=True)) for row in check.rows]
 
 
 def test_every_check_has_an_offence_here():
@@ -76,15 +142,16 @@ def test_good_data_passes_every_check(connection):
     assert [check.name for check in run_checks(connection) if check.offenders] == []
 
 
-@pytest.mark.parametrize("name", OFFENCES)
-def test_an_offence_is_found_and_shown(connection, name):
-    offend(connection, name)
+@pytest.mark.parametrize(("name", "steps", "shown"), CASES)
+def test_an_offence_is_found_and_shown(connection, name, steps, shown):
+    commit(connection, steps)
     check = run_check(connection, file_of(name))
 
     assert check.offenders >= 1
     assert len(check.rows) == min(check.offenders, SHOWN)
-    assert check.warning == (name in ("rejects", "meta_mismatches", "unknown_keys"))
+    assert check.warning == (name in WARNINGS)
     assert check.failed != check.warning
+    assert any(shown.items() <= row.items() for row in shown_rows(check)), check.rows
 
 
 def test_checks_can_be_kept_to_some_snapshots(tmp_path):
@@ -98,21 +165,30 @@ def test_checks_can_be_kept_to_some_snapshots(tmp_path):
     assert found("v1.0") == found() == []
     with duckdb.connect(str(database)) as connection:
         connection.execute("insert into spec_stacks from spec_stacks where snapshot = 'develop' limit 1")
-    assert "key_is_unique" in found("develop")
-    assert found("v1.0") == []
+        connection.execute("insert into rejects (path, place, reason) values ('unread', 'file', 'is empty')")
+    assert found("develop") == ["key_is_unique", "meta_mismatches", "rejects", "unknown_keys"]
+    assert found("v1.0") == found() == ["rejects"], "a file of no known snapshot concerns every build"
 
 
 def test_all_offenders_are_counted_and_a_few_are_shown(connection):
-    for number in range(12):
-        connection.execute("insert into rejects (path, place, reason) values (?, 'file', 'x')", [f"page {number}"])
+    insert(connection, {"rejects": [{"path": f"page {number}"} for number in range(12)]})
     check = run_check(connection, file_of("rejects"))
 
     assert (check.offenders, len(check.rows)) == (12, SHOWN)
 
 
+def test_checks_run_in_the_order_of_their_names(connection):
+    checks = run_checks(connection)
+
+    assert [check.name for check in checks] == sorted(file.stem for file in sqlfiles.check_files())
+
+
 @pytest.mark.parametrize("file", sqlfiles.check_files(), ids=lambda file: file.stem)
-def test_a_check_opens_with_its_name_and_rule(file):
-    assert file.read_text().startswith(f"-- {file.stem}: ")
+def test_a_check_opens_with_its_name_and_rule(connection, file):
+    first = file.read_text().splitlines()[0]
+
+    assert first.startswith(f"-- {file.stem}: ")
+    assert first.removesuffix(" (warning)").endswith(f": {run_check(connection, file).rule}")
 
 
 def test_an_empty_warehouse_passes():

@@ -2,13 +2,16 @@
 
 from pathlib import Path
 
+import duckdb
 import polars as pl
+import pyarrow.parquet as pq
 import pytest
 
 from pipeline import sqlfiles
 from pipeline.build import build
 from pipeline.columns import RELATIONS, TABLES, VIEWS, arrow_schema, describe_wide
-from tests.makers import ask
+from tests.makers import ask, build_text, make_page, make_spec
+from tests.test_sql_cases import load
 
 PAGES = Path(__file__).parent / "data" / "pages"
 
@@ -45,6 +48,20 @@ def test_a_relation_has_these_columns_with_these_comments(warehouse, relation):
         assert (kind, comment) == ("BIGINT", describe_wide(relation.wide, name))
 
 
+def test_a_matrix_column_is_described_by_its_value_and_not_by_its_name():
+    rows = [{"stack": stack} for stack in ("E4S", "e4s", "package", "it's")]
+    query = "select column_name, comment from duckdb_columns() where table_name = 'matrix_by_stack'"
+    with duckdb.connect() as connection:
+        load(connection, {"spec_stacks": rows})
+        comments = dict(connection.execute(query).fetchall())
+
+    names = {"E4S": "E4S", "e4s_2": "e4s", "package_2": "package", "it's": "it's"}
+    assert {name: comments[name] for name in names} == {
+        name: describe_wide("stack", stack) for name, stack in names.items()
+    }
+    assert None not in comments.values()
+
+
 @pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.name)
 def test_a_column_that_may_hold_no_null_holds_none(warehouse, view):
     for column in view.columns:
@@ -73,6 +90,22 @@ def test_arrow_and_polars_read_the_schema_from_here(table):
     assert frame.columns == table.names
     assert [field.nullable for field in schema] == [column.nullable for column in table.columns]
     assert all(field.metadata[b"description"] for field in schema)
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
+def test_parquet_files_are_typed_and_described_as_here(tmp_path, table):
+    page = make_page([make_spec(1, tarball="https://host/x", size="7"), make_spec(2, hash="bad")])
+    _, warehouse = build_text(tmp_path, page)
+    files = [file for file in (warehouse / table.name).rglob("*.parquet") if pq.read_metadata(file).num_rows]
+    described = arrow_schema(table, without=() if table.name == "rejects" else ("snapshot",))
+
+    assert files
+    for file in files:
+        schema = pq.ParquetFile(file).schema_arrow
+        assert schema.equals(described)
+        assert [field.metadata for field in schema] == [field.metadata for field in described]
+        group = pq.read_metadata(file).row_group(0)
+        assert {group.column(index).compression for index in range(group.num_columns)} == {"ZSTD"}
 
 
 def test_polars_reads_the_parquet_as_it_is(warehouse):

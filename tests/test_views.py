@@ -1,5 +1,6 @@
 """Every view, counted again by brute force in plain Python over generated pages."""
 
+import datetime as dt
 import json
 import re
 from collections import Counter, defaultdict
@@ -10,15 +11,48 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.build import build
-from pipeline.columns import RELATIONS, VIEWS
+from pipeline.checks import run_checks
+from pipeline.columns import AXES, META_LISTS, RELATIONS, VIEWS, describe_wide
+from pipeline.layout import Layout
 from pipeline.versions import version_key
-from tests.makers import ask, build_pages, make_spec, unique_specs
+from pipeline.warehouse import open_database
+from tests import makers
+from tests.makers import ask, build_pages, count_meta, make_hash, make_spec
 
 PAGES = Path(__file__).parent / "data" / "pages"
-SNAPSHOTS = ["develop", "develop-2025-01-05", "v0.9", "v0.23.1", "other"]
-PACKAGES = ["hdf5", "py-wheel", "<script>", "a'b"]
+SNAPSHOTS = [
+    *("develop", "develop-2025-01-05", "develop-2024-02-29", "develop-2025-02-29", "develop-2025-13-45"),
+    *("v0.9", "v0.23.1", "v0.18", "v0.18.1", "v2025.11.0", "v1.0-rc1", "other", "Other", "a'b"),
+]
+PACKAGES = ["hdf5", "py-wheel", "<script>", "a'b", "snapshot", "ü"]
 TESTED = set()
 FAMILIES = {"clang": "llvm", "oneapi": "intel-oneapi-compilers"}
+
+
+def kind_of(snapshot):
+    if snapshot == "develop":
+        return "develop"
+    if snapshot.startswith("v") and all(part.isdigit() for part in snapshot[1:].split(".")):
+        return "release"
+    return "weekly" if date_of(snapshot) else "other"
+
+
+def date_of(snapshot):
+    try:
+        return dt.datetime.strptime(snapshot, "develop-%Y-%m-%d").date()
+    except ValueError:
+        return None
+
+
+def place_of(snapshot):
+    """What snapshots are ordered by."""
+    kind = kind_of(snapshot)
+    numbers = [int(part) for part in snapshot[1:].split(".")] if kind == "release" else []
+    return ["release", "weekly", "develop", "other"].index(kind), numbers, snapshot
+
+
+def spell(value):
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def compiler_of(spec):
@@ -33,9 +67,10 @@ def newest(versions):
 class Oracle:
     """The views, by loops over the pages' own records."""
 
-    def __init__(self, pages):
+    def __init__(self, pages, metas):
         self.specs = []  # (snapshot, package, spec): a hash counts once in a snapshot, for the first package
         self.pages = pages
+        self.metas = metas
         seen = set()
         for (snapshot, package), specs in sorted(pages.items()):
             for spec in specs:
@@ -67,14 +102,16 @@ class Oracle:
             rows.add((*key, len(specs), tuple(sorted(versions)), newest(versions)))
         return rows
 
+    def columns(self, axis):
+        return sorted({value for _, _, spec in self.specs for value in self.values(spec, axis)})
+
     def matrix(self, axis):
         cells = Counter()
         for snapshot, package, spec in self.specs:
             for value in self.values(spec, axis):
                 cells[snapshot, package, value] += 1
-        columns = sorted({value for _, _, spec in self.specs for value in self.values(spec, axis)})
         rows = {(snapshot, package) for snapshot, package, _ in self.specs}
-        return {(*row, *(cells[(*row, value)] for value in columns)) for row in rows}
+        return {(*row, *(cells[(*row, value)] for value in self.columns(axis))) for row in rows}
 
     def summary(self, axis):
         totals = self.group()
@@ -92,19 +129,16 @@ class Oracle:
         }
 
     def snapshots(self):
-        order = ["v0.9", "v0.23.1", "develop-2025-01-05", "develop", "other"]
-        kinds = {"develop": "develop", "develop-2025-01-05": "weekly", "other": "other"}
-        there = [name for name in order if any(snapshot == name for snapshot, _ in self.pages)]
         return {
             (
                 name,
-                kinds.get(name, "release"),
-                "2025-01-05" if name == "develop-2025-01-05" else None,
+                kind_of(name),
+                date_of(name),
                 position,
                 len({package for snapshot, package, _ in self.specs if snapshot == name}),
                 sum(snapshot == name for snapshot, _, _ in self.specs),
             )
-            for position, name in enumerate(there, 1)
+            for position, name in enumerate(sorted({snapshot for snapshot, _ in self.pages}, key=place_of), 1)
         }
 
     def spec_rows(self):
@@ -173,46 +207,101 @@ class Oracle:
         return rows
 
     def mismatches(self):
-        """Pages whose meta, counted over all of their records, is not that of the loaded ones."""
-        return {
-            (snapshot, package)
-            for (snapshot, package), specs in self.pages.items()
-            if len(specs) != sum((s, p) == (snapshot, package) for s, p, _ in self.specs)
-        }
+        """Where a page's meta is not what its loaded specs give; a null says nothing."""
+        rows = set()
+        for key, meta in self.metas.items():
+            found = count_meta(spec for *of, spec in self.specs if tuple(of) == key)
+            for field, said in meta.items():
+                if said is None:
+                    continue
+                if not is_well_typed(field, said):
+                    rows.add((*key, field, spell(said), "is of a wrong type"))
+                elif field == "num_specs_by_stack":
+                    for stack in {*said, *found[field]}:
+                        there, here = said.get(stack, 0), found[field].get(stack, 0)
+                        if there != here:
+                            rows.add((*key, field, f"{stack}: {there}", f"{stack}: {here}"))
+                else:
+                    said = said if field == "num_specs" else sorted(set(said))
+                    if said != found[field]:
+                        rows.add((*key, field, spell(said), spell(found[field])))
+        return rows
 
 
-def rows_of(warehouse, view, columns="*"):
+def is_well_typed(field, value):
+    if field == "num_specs":
+        return isinstance(value, int)
+    if field == "num_specs_by_stack":
+        return isinstance(value, dict) and all(isinstance(count, int) for count in value.values())
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def rows_of(connection, view):
     TESTED.add(view)
-    rows = ask(warehouse, f"select {columns} from {view}")
+    rows = connection.execute(f"select * from {view}").fetchall()
     made = [tuple(tuple(cell) if isinstance(cell, list) else cell for cell in row) for row in rows]
     assert len(set(made)) == len(made), f"{view} repeats a row"
     return set(made)
 
 
+def comments_of(connection, view):
+    query = "select comment from duckdb_columns() where table_name = ? order by column_index"
+    return [comment for (comment,) in connection.execute(query, [view]).fetchall()]
+
+
+# Few hashes, so that packages and snapshots share them.
+few_specs = st.lists(
+    st.tuples(makers.specs, st.integers(0, 12)).map(lambda made: {**made[0], "hash": make_hash(made[1])}),
+    max_size=6,
+    unique_by=lambda spec: spec["hash"],
+)
 keys = st.tuples(st.sampled_from(SNAPSHOTS), st.sampled_from(PACKAGES))
+# What a page may say wrongly of itself; a field that is ``...`` is left out.
+lies = st.fixed_dictionaries(
+    {},
+    optional={
+        "num_specs": st.sampled_from([0, 1, 2**40, -1, "2", None, ...]),
+        "num_specs_by_stack": st.dictionaries(makers.names, st.integers(0, 2), max_size=3)
+        | st.sampled_from([[1], {"e4s": "1"}, None, ...]),
+        **{
+            name: st.lists(makers.texts | makers.names, max_size=3) | st.sampled_from(["x", [1], {}, None, ...])
+            for name in META_LISTS
+        },
+    },
+)
+
+
+def apply_lies(specs, lies):
+    return {field: value for field, value in {**count_meta(specs), **lies}.items() if value is not ...}
 
 
 @settings(max_examples=30, deadline=None)
-@given(pages=st.dictionaries(keys, unique_specs(), min_size=1, max_size=6))
-def test_every_view_is_what_brute_force_counts(tmp_path_factory, pages):
-    warehouse = build_pages(tmp_path_factory.mktemp("views"), pages)
-    oracle = Oracle(pages)
+@given(st.dictionaries(keys, st.tuples(few_specs, lies), min_size=1, max_size=6))
+def test_every_view_is_what_brute_force_counts(tmp_path_factory, made):
+    pages = {key: specs for key, (specs, _) in made.items()}
+    metas = {key: apply_lies(specs, lies) for key, (specs, lies) in made.items()}
+    warehouse = build_pages(tmp_path_factory.mktemp("views"), pages, metas)
+    oracle = Oracle(pages, metas)
 
-    assert rows_of(warehouse, "snapshots", "* replace (cast(date as varchar) as date)") == oracle.snapshots()
-    assert rows_of(warehouse, "specs") == oracle.spec_rows()
-    assert rows_of(warehouse, "root_only_specs") == oracle.root_only()
-    for axis in ("stack", "compiler", "target"):
-        assert rows_of(warehouse, f"coverage_by_{axis}") == oracle.coverage(axis)
-        assert rows_of(warehouse, f"matrix_by_{axis}") == oracle.matrix(axis)
-        assert rows_of(warehouse, f"summary_by_{axis}") == oracle.summary(axis)
-    for first, second in (("stack", "compiler"), ("stack", "target"), ("compiler", "target")):
-        assert rows_of(warehouse, f"{first}_by_{second}") == oracle.pair(first, second)
-    for view in ("version_lag", "reuse", "redundancy", "gaps"):
-        assert rows_of(warehouse, view) == getattr(oracle, view)()
-    assert {row[:2] for row in rows_of(warehouse, "meta_mismatches")} == oracle.mismatches()
-    memberships = sum(len(spec["stacks"]) for _, _, spec in oracle.specs)
-    assert ask(warehouse, "select count(*) from spec_stacks") == [(memberships,)]
-    assert {view.name for view in VIEWS} == TESTED, "a view is not counted here"
+    with open_database(Layout(warehouse)) as connection:
+        assert rows_of(connection, "snapshots") == oracle.snapshots()
+        assert rows_of(connection, "specs") == oracle.spec_rows()
+        assert rows_of(connection, "root_only_specs") == oracle.root_only()
+        for axis in AXES:
+            assert rows_of(connection, f"coverage_by_{axis}") == oracle.coverage(axis)
+            assert rows_of(connection, f"matrix_by_{axis}") == oracle.matrix(axis)
+            columns = [describe_wide(axis, value) for value in oracle.columns(axis)]
+            assert comments_of(connection, f"matrix_by_{axis}")[2:] == columns
+            assert rows_of(connection, f"summary_by_{axis}") == oracle.summary(axis)
+        for first, second in (("stack", "compiler"), ("stack", "target"), ("compiler", "target")):
+            assert rows_of(connection, f"{first}_by_{second}") == oracle.pair(first, second)
+        for view in ("version_lag", "reuse", "redundancy", "gaps"):
+            assert rows_of(connection, view) == getattr(oracle, view)()
+        assert rows_of(connection, "meta_mismatches") == oracle.mismatches()
+        memberships = sum(len(spec["stacks"]) for _, _, spec in oracle.specs)
+        assert connection.execute("select count(*) from spec_stacks").fetchall() == [(memberships,)]
+        assert {view.name for view in VIEWS} == TESTED, "a view is not counted here"
+        assert [check.name for check in run_checks(connection) if check.failed] == []
 
 
 def test_names_that_differ_by_case_alone_have_a_column_each(tmp_path):
@@ -258,6 +347,8 @@ def test_the_matrices_agree_with_each_pages_own_meta(sample, page):
         total = " + ".join(f'"{name}"' for name in wide)
         assert ask(sample, f"select {total} from matrix_by_{axis} {where}") == [(meta["num_specs"],)]
     assert {name for (name,) in ask(sample, f"select target from coverage_by_target {where}")} == set(meta["targets"])
+    stacks = {name for (name,) in ask(sample, f"select stack from coverage_by_stack {where}")}
+    assert stacks == set(meta["stacks"]) - {"root"}
 
 
 @pytest.mark.parametrize(

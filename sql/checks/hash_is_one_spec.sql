@@ -1,15 +1,34 @@
--- hash_is_one_spec: within a snapshot a hash is one spec of one package.
+-- hash_is_one_spec: within a snapshot a hash is one spec of one package, the same in every stack.
+with described as (
+    select distinct
+        spec_stacks.snapshot,
+        spec_stacks.package,
+        spec_stacks.hash,
+        spec_stacks.version,
+        spec_stacks.version_key,
+        spec_stacks.compiler,
+        spec_stacks.compiler_name,
+        spec_stacks.compiler_version,
+        spec_stacks.compiler_family,
+        spec_stacks.compiler_raw,
+        spec_stacks.os,
+        spec_stacks.platform,
+        spec_stacks.target,
+        spec_stacks.variants,
+        spec_stacks.size_bytes,
+        spec_stacks.tarball_url,
+        spec_stacks.source,
+    from spec_stacks
+)
+
 select
-    spec_stacks.snapshot,
-    spec_stacks.hash,
-    min(spec_stacks.package) as package,
-    max(spec_stacks.package) as other_package,
-from spec_stacks
+    described.snapshot,
+    described.hash,
+    min(described.package) as package,
+    max(described.package) as other_package,
+    count(*) as num_specs,
+from described
 group by
-    spec_stacks.snapshot,
-    spec_stacks.hash
-having
-    min(spec_stacks.package) <> max(spec_stacks.package)
-    or min(spec_stacks.version) <> max(spec_stacks.version)
-    or min(spec_stacks.compiler_raw) <> max(spec_stacks.compiler_raw)
-    or min(spec_stacks.target) <> max(spec_stacks.target);
+    described.snapshot,
+    described.hash
+having count(*) > 1;

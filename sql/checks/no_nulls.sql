@@ -4,6 +4,16 @@ select
     spec_stacks.package,
     spec_stacks.hash,
     spec_stacks.stack,
+    spec_stacks.version,
+    spec_stacks.version_key,
+    spec_stacks.compiler,
+    spec_stacks.compiler_name,
+    spec_stacks.compiler_family,
+    spec_stacks.compiler_raw,
+    spec_stacks.os,
+    spec_stacks.platform,
+    spec_stacks.target,
+    spec_stacks.variants,
     spec_stacks.source,
 from spec_stacks
 where
@@ -21,4 +31,4 @@ where
     or spec_stacks.platform is null or spec_stacks.platform = ''
     or spec_stacks.target is null or spec_stacks.target = ''
     or spec_stacks.variants is null
-    or spec_stacks.source is null;
+    or spec_stacks.source is null or spec_stacks.source = '';

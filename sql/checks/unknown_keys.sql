@@ -3,4 +3,4 @@ select
     pages.path,
     pages.unknown_keys,
 from pages
-where len(pages.unknown_keys) > 0;
+where array_length(pages.unknown_keys) > 0;
