@@ -1,4 +1,4 @@
--- matrix_by_compiler_totals: the cells of each row of the matrix add up to the long view's counts.
+-- matrix_by_compiler_totals: the cells of each row of the matrix add up to what the long table holds: a hash has one compiler.
 with wide as (
     select
         matrix_by_compiler.snapshot,
@@ -9,13 +9,13 @@ with wide as (
 
 long as (
     select
-        coverage_by_compiler.snapshot,
-        coverage_by_compiler.package,
-        sum(coverage_by_compiler.num_specs) as total,
-    from coverage_by_compiler
+        spec_stacks.snapshot,
+        spec_stacks.package,
+        count(distinct spec_stacks.hash) as total,
+    from spec_stacks
     group by
-        coverage_by_compiler.snapshot,
-        coverage_by_compiler.package
+        spec_stacks.snapshot,
+        spec_stacks.package
 )
 
 select

@@ -1,4 +1,4 @@
--- matrix_by_stack_totals: the cells of each row of the matrix add up to the long view's counts.
+-- matrix_by_stack_totals: the cells of each row of the matrix add up to what the long table holds: spec_stacks has a row per hash and stack.
 with wide as (
     select
         matrix_by_stack.snapshot,
@@ -9,13 +9,14 @@ with wide as (
 
 long as (
     select
-        coverage_by_stack.snapshot,
-        coverage_by_stack.package,
-        sum(coverage_by_stack.num_specs) as total,
-    from coverage_by_stack
+        spec_stacks.snapshot,
+        spec_stacks.package,
+        count(*) as total,
+    from spec_stacks
+    where spec_stacks.stack <> 'root'
     group by
-        coverage_by_stack.snapshot,
-        coverage_by_stack.package
+        spec_stacks.snapshot,
+        spec_stacks.package
 )
 
 select

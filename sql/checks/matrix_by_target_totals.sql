@@ -1,4 +1,4 @@
--- matrix_by_target_totals: the cells of each row of the matrix add up to the long view's counts.
+-- matrix_by_target_totals: the cells of each row of the matrix add up to what the long table holds: a hash has one target.
 with wide as (
     select
         matrix_by_target.snapshot,
@@ -9,13 +9,13 @@ with wide as (
 
 long as (
     select
-        coverage_by_target.snapshot,
-        coverage_by_target.package,
-        sum(coverage_by_target.num_specs) as total,
-    from coverage_by_target
+        spec_stacks.snapshot,
+        spec_stacks.package,
+        count(distinct spec_stacks.hash) as total,
+    from spec_stacks
     group by
-        coverage_by_target.snapshot,
-        coverage_by_target.package
+        spec_stacks.snapshot,
+        spec_stacks.package
 )
 
 select
