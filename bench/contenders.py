@@ -41,6 +41,7 @@ def extract(source: Path, scratch: Path) -> None:
     """Spack Warehouse: extract (validated, normalised, rejects, pages; final Parquet)."""
     from pipeline.layout import Layout
     from pipeline.progress import Progress
+    from pipeline.reader import Reader
     from pipeline.source import find_roots, in_order, scan
     from pipeline.workers import count_cpus, open_workers
 
@@ -51,11 +52,11 @@ def extract(source: Path, scratch: Path) -> None:
     with open_workers(count_cpus()) as workers:
         workers.start()
         entries = in_order(scan(roots))
-        from pipeline.assemble import Reader, choose_pages, write_snapshots
-
         reader = Reader(workers, roots, spilled, Progress())
-        pages = choose_pages(roots, reader.read(entries))
-        write_snapshots(workers, build, spilled, reader, pages, Progress())
+        reader.send(entries)
+        from pipeline.assemble import choose_pages, write_snapshots
+
+        write_snapshots(build, reader, choose_pages(roots, reader.collect()))
 
 
 def build(source: Path, scratch: Path) -> None:

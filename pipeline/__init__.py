@@ -7,11 +7,10 @@ The modules stand along the data's one-way path, and each imports only from its 
     variants -> specsyntax           a spec's variants -> what a spec asks for
     -> specmatch                     -> whether a spec in a cache is that
     source -> parse -> normalise     files -> front matter -> checked specs
-    versions, compilers              what is derived from them
     -> extract -> write              batches of pages -> sorted Parquet
     -> state -> warehouse            what a build knew of its input -> DuckDB
     -> checks -> report              offenders -> exported files
-    -> build -> cli                  the stages in order -> the command line
+    reader, assemble -> build -> cli the stages in order -> the command line
 """
 
 __version__ = "0.1.0"

@@ -5,23 +5,18 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 
 import duckdb
-import msgspec
 
 from pipeline.checks import Check, check_snapshots, merge_checks, run_checks
 from pipeline.errors import DuplicatePageError, SourceError, WarehouseError
-from pipeline.extract import extract_batch, make_batches
 from pipeline.layout import BuildPaths, Layout
 from pipeline.plan import Plan, find_affected, find_changed
-from pipeline.progress import Progress
-from pipeline.source import Entry, Root
+from pipeline.reader import Reader
+from pipeline.source import Root
 from pipeline.state import (
-    Rows,
     Seen,
     SnapshotRows,
     State,
@@ -40,11 +35,7 @@ from pipeline.warehouse import (
     load_rejects,
     load_snapshots,
 )
-from pipeline.workers import Workers
 from pipeline.write import write_file_rejects, write_snapshot
-
-FEW_BATCHES = 6
-"""So many batches are read sooner than other processes have started."""
 
 WHOLE_ROWS = 1_500_000
 """A warehouse of at most so many rows is checked at once: DuckDB groups them within its memory limit."""
@@ -52,74 +43,28 @@ PART_ROWS = 300_000
 """Rows of the parts in which a larger one is checked, each copied into memory."""
 
 
-class Reader:
-    """Reads files in batches and remembers what they are and where their rows were spilled."""
-
-    def __init__(self, workers: Workers, roots: Sequence[Root], scratch: Path, progress: Progress) -> None:
-        self.workers = workers
-        self.roots = roots
-        self.scratch = scratch
-        self.progress = progress
-        self.seen: list[Seen] = []
-        self.rows: dict[tuple[int, str], Rows] = {}
-        self._batches = 0
-
-    def read(self, entries: Sequence[Entry]) -> list[Seen]:
-        batches = list(make_batches(entries))
-        names = [f"{self._batches + number:06}" for number in range(len(batches))]
-        self._batches += len(batches)
-        self.progress.stage("reading", len(entries), "file")
-        found: list[Seen] = []
-        constant = len(batches)
-        if constant > FEW_BATCHES:
-            self.workers.start()
-        results = self.workers.run(extract_batch, [self.roots] * constant, batches, [self.scratch] * constant, names)
-        for batch, outcomes in zip(batches, results, strict=True):
-            for entry, (one, rows) in zip(batch, outcomes, strict=True):
-                # What comes from a worker is a copy: the entry and the few names there are stand once.
-                shared = {name: value and sys.intern(value) for name, value in one.names.items()}
-                found.append(msgspec.structs.replace(one, entry=entry, **shared))
-                if rows is not None:
-                    self.rows[entry.root, entry.path] = rows
-            self.progress.advance(len(batch))
-        self.seen += found
-        return found
-
-
 def assemble(
-    layout: Layout,
-    roots: Sequence[Root],
-    plan: Plan,
-    last: State | None,
-    workers: Workers,
-    progress: Progress,
-    began_ns: int,
+    layout: Layout, build: BuildPaths, plan: Plan, last: State | None, reader: Reader, began_ns: int
 ) -> tuple[State, int, list[Check]]:
-    """Carry out a plan: read, write, publish.
+    """Carry out a plan: bring together what ``reader`` reads, write it, publish it.
 
     Returns the new state, the number of snapshots that were written anew, and the checks' results.
     """
     try:
-        build = layout.begin()
-        scratch = build.folder / "scratch"
-        scratch.mkdir()
-        reader = Reader(workers, roots, scratch, progress)
         kept, affected, changed = read_changes(reader, plan, last)
         if last is not None and not changed:
             refresh_state(layout, last, order_seen([*kept, *reader.seen]), began_ns)
             return last, 0, []
-        winners = choose_pages(roots, [one for one in reader.seen if one.snapshot in affected])
+        winners = choose_pages(reader.roots, [one for one in reader.seen if one.snapshot in affected])
         seen = order_seen([*kept, *reader.seen])
         reused = reuse(layout, build, last, affected) if last is not None else {}
         if not winners and not reused and not any(one.reject for one in seen):
-            raise SourceError("no cache page in " + ", ".join(root.folder for root in roots))
-        written = write_snapshots(workers, build, scratch, reader, winners, progress)
+            raise SourceError("no cache page in " + ", ".join(root.folder for root in reader.roots))
+        written = write_snapshots(build, reader, winners)
         # DuckDB needs the memory next.
-        workers.close()
-        reader.rows.clear()
-        shutil.rmtree(scratch)
+        reader.close()
         write_file_rejects(build, seen)
-        progress.stage("building warehouse.duckdb", 1, "file")
+        reader.progress.stage("building warehouse.duckdb", 1, "file")
         with open_tables(layout, build, affected if reused else None) as connection:
             load_snapshots(connection, build, written)
             load_rejects(connection, build)
@@ -140,8 +85,6 @@ def assemble(
         return state, len(winners), checks
     except duckdb.Error as error:
         raise WarehouseError(f"{layout.root}: {str(error).splitlines()[0]}") from error
-    finally:
-        layout.sweep()
 
 
 def read_changes(reader: Reader, plan: Plan, last: State | None) -> tuple[list[Seen], set[str], bool]:
@@ -149,7 +92,7 @@ def read_changes(reader: Reader, plan: Plan, last: State | None) -> tuple[list[S
 
     Returns the files still kept unread, the affected snapshots, and whether anything changed.
     """
-    fresh = reader.read(plan.fresh)
+    fresh = reader.collect()
     changed = bool(plan.gone) or find_changed(fresh, last)
     affected = find_affected(fresh, plan.gone, last)
     kept = plan.kept
@@ -183,23 +126,16 @@ def choose_pages(roots: Sequence[Root], seen: Iterable[Seen]) -> dict[str, list[
     return dict(pages)
 
 
-def write_snapshots(
-    workers: Workers,
-    build: BuildPaths,
-    scratch: Path,
-    reader: Reader,
-    winners: dict[str, list[Seen]],
-    progress: Progress,
-) -> dict[str, SnapshotRows]:
+def write_snapshots(build: BuildPaths, reader: Reader, winners: dict[str, list[Seen]]) -> dict[str, SnapshotRows]:
     """Write the Parquet files of each snapshot in ``winners``."""
-    progress.stage("writing", len(winners), "snapshot")
+    reader.progress.stage("writing", len(winners), "snapshot")
     rows = [[reader.rows[page.entry.root, page.entry.path] for page in pages] for pages in winners.values()]
     constant = len(winners)
     written = {}
-    results = workers.run(write_snapshot, [build] * constant, [scratch] * constant, list(winners), rows)
+    results = reader.workers.run(write_snapshot, [build] * constant, [reader.scratch] * constant, list(winners), rows)
     for snapshot, counts in zip(winners, results, strict=True):
         written[snapshot] = counts
-        progress.advance(1)
+        reader.progress.advance(1)
     return written
 
 

@@ -20,6 +20,7 @@ from pipeline.errors import WarehouseError
 from pipeline.layout import Layout
 from pipeline.plan import make_plan
 from pipeline.progress import Progress
+from pipeline.reader import Reader
 from pipeline.source import Root, find_roots, in_order, scan
 from pipeline.state import State, load_state, refresh_state
 from pipeline.workers import count_cpus, open_workers
@@ -92,10 +93,20 @@ def update(layout: Layout, roots: Sequence[Root], jobs: int, progress: Progress)
         if last is not None and current is not None and not plan.fresh and not plan.gone:
             refresh_state(layout, last, plan.kept, began_ns)
             return summarise(last, rebuilt=0, checks=[])
-        # Arrow and DuckDB take longer to load than an unchanged warehouse takes to look at.
-        from pipeline.assemble import assemble
+        try:
+            build = layout.begin()
+            scratch = build.folder / "scratch"
+            scratch.mkdir()
+            reader = Reader(workers, roots, scratch, progress)
+            reader.send(plan.fresh)
+            # Arrow and DuckDB take longer to load than an unchanged warehouse takes to look at; when many
+            # files are read, that is done in the meantime.
+            from pipeline.assemble import assemble
 
-        state, rebuilt, checks = assemble(layout, roots, plan, last, workers, progress, began_ns)
+            state, rebuilt, checks = assemble(layout, build, plan, last, reader, began_ns)
+        finally:
+            workers.close()
+            layout.sweep()
     return summarise(state, rebuilt, checks)
 
 

@@ -29,28 +29,11 @@ from pipeline.versions import version_key
 
 Held = TypeVar("Held")
 
-BATCH_BYTES = 4 * 2**20
-BATCH_FILES = 500
-
 STACKS = pa.field("stacks", pa.list_(pa.string()), nullable=False)
 SPEC_SCHEMA = arrow_schema(SPEC_STACKS, without=("snapshot", "stack")).append(STACKS)
 """A row per spec of a batch: ``spec_stacks`` less the snapshot, its stacks still together."""
 PAGE_SCHEMA = arrow_schema(PAGES_TABLE, without=("snapshot",))
 REJECT_SCHEMA = arrow_schema(REJECTS)
-
-
-def make_batches(entries: Sequence[Entry]) -> Iterable[list[Entry]]:
-    """Cut ``entries`` into batches of about ``BATCH_BYTES``, or one larger file."""
-    batch: list[Entry] = []
-    size = 0
-    for entry in entries:
-        if batch and (size + entry.size > BATCH_BYTES or len(batch) == BATCH_FILES):
-            yield batch
-            batch, size = [], 0
-        batch.append(entry)
-        size += entry.size
-    if batch:
-        yield batch
 
 
 class _Page(msgspec.Struct, gc=False):

@@ -44,17 +44,18 @@ class Workers:
     def run(self, function: Callable[..., Result], *arguments: Sequence[object]) -> Iterator[Result]:
         """The results of ``function`` over ``arguments``, in their order, as they come.
 
+        Other processes begin at once; without any, the work is done when its result is asked for.
+
         Raises:
-            WarehouseError: a process was killed, as the kernel does when memory runs out.
+            WarehouseError: now or later: a process was killed, as the kernel does when memory runs out.
         """
         if self._pool is None or self._starting is None:
-            yield from map(function, *arguments)
-            return
+            return map(function, *arguments)
         self._starting.join()
         try:
-            yield from self._pool.map(function, *arguments)
+            return _await_all(self._pool.map(function, *arguments))
         except BrokenProcessPool:
-            raise WarehouseError("a worker process was killed; with little memory, build with --jobs 1") from None
+            raise _explain_broken() from None
 
     def close(self) -> None:
         if self._pool is not None and self._starting is not None:
@@ -70,6 +71,17 @@ def open_workers(jobs: int) -> Iterator[Workers]:
         yield workers
     finally:
         workers.close()
+
+
+def _await_all(results: Iterator[Result]) -> Iterator[Result]:
+    try:
+        yield from results
+    except BrokenProcessPool:
+        raise _explain_broken() from None
+
+
+def _explain_broken() -> WarehouseError:
+    return WarehouseError("a worker process was killed; with little memory, build with --jobs 1")
 
 
 def _end_with_parent() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline import extract, write
+from pipeline import reader, write
 from pipeline.build import build
 from pipeline.errors import DuplicatePageError, SourceError
 from pipeline.layout import Layout
@@ -167,8 +167,8 @@ def test_parquet_does_not_depend_on_batches_or_processes(tmp_path, monkeypatch, 
     monkeypatch.setattr(write, "GROUP_SPECS", 20)
     source = write_pages(tmp_path / "source", generate(1))
     build([source], tmp_path / "one", jobs=1)
-    monkeypatch.setattr(extract, "BATCH_BYTES", batch)
-    monkeypatch.setattr(extract, "BATCH_FILES", files)
+    monkeypatch.setattr(reader, "BATCH_BYTES", batch)
+    monkeypatch.setattr(reader, "BATCH_FILES", files)
     if jobs > 1:
         # Other processes have their own module: there the row groups are the usual ones.
         monkeypatch.setattr(write, "GROUP_SPECS", 50_000)

@@ -1,0 +1,100 @@
+"""Send files to be read, in batches, and gather what they are.
+
+Arrow is loaded where the batches are read, in other processes: this one goes on to load what it
+needs itself while they work.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from pipeline.progress import Progress
+from pipeline.source import Entry, Root
+from pipeline.state import Rows, Seen
+from pipeline.workers import Workers
+
+BATCH_BYTES = 4 * 2**20
+BATCH_FILES = 500
+FEW_BATCHES = 6
+"""So many batches are read sooner than other processes have started."""
+
+
+class Reader:
+    """Reads files and remembers in ``seen`` what they are, in ``rows`` where their rows were spilled."""
+
+    def __init__(self, workers: Workers, roots: Sequence[Root], scratch: Path, progress: Progress) -> None:
+        self.workers = workers
+        self.roots = roots
+        self.scratch = scratch
+        self.progress = progress
+        self.seen: list[Seen] = []
+        self.rows: dict[tuple[int, str], Rows] = {}
+        self._batches: list[list[Entry]] = []
+        self._results: Iterator[list[tuple[Seen, Rows | None]]] = iter(())
+        self._sent = 0
+
+    def read(self, entries: Sequence[Entry]) -> list[Seen]:
+        """What ``entries`` are, in their order."""
+        self.send(entries)
+        return self.collect()
+
+    def send(self, entries: Sequence[Entry]) -> None:
+        """Begin to read ``entries``; :meth:`collect` gives what they are."""
+        self._batches = list(make_batches(entries))
+        constant = len(self._batches)
+        names = [f"{self._sent + number:06}" for number in range(constant)]
+        self._sent += constant
+        self.progress.stage("reading", len(entries), "file")
+        if constant > FEW_BATCHES:
+            self.workers.start()
+        self._results = self.workers.run(
+            read_batch, [self.roots] * constant, self._batches, [self.scratch] * constant, names
+        )
+
+    def collect(self) -> list[Seen]:
+        """What the entries sent last are, in their order."""
+        found: list[Seen] = []
+        for batch, outcomes in zip(self._batches, self._results, strict=True):
+            for entry, (one, rows) in zip(batch, outcomes, strict=True):
+                # What comes from a worker is a copy: the entry and the few names there are stand once.
+                shared = {name: value and sys.intern(value) for name, value in one.names.items()}
+                found.append(msgspec.structs.replace(one, entry=entry, **shared))
+                if rows is not None:
+                    self.rows[entry.root, entry.path] = rows
+            self.progress.advance(len(batch))
+        self.seen += found
+        return found
+
+    def close(self) -> None:
+        """End the processes and give up what was spilled."""
+        self.workers.close()
+        self.rows.clear()
+        shutil.rmtree(self.scratch)
+
+
+def read_batch(
+    roots: Sequence[Root], entries: Sequence[Entry], scratch: Path, name: str
+) -> list[tuple[Seen, Rows | None]]:
+    """:func:`pipeline.extract.extract_batch`, loaded where it is called."""
+    from pipeline.extract import extract_batch
+
+    return extract_batch(roots, entries, scratch, name)
+
+
+def make_batches(entries: Sequence[Entry]) -> Iterable[list[Entry]]:
+    """Cut ``entries`` into batches of about ``BATCH_BYTES``, or one larger file."""
+    batch: list[Entry] = []
+    size = 0
+    for entry in entries:
+        if batch and (size + entry.size > BATCH_BYTES or len(batch) == BATCH_FILES):
+            yield batch
+            batch, size = [], 0
+        batch.append(entry)
+        size += entry.size
+    if batch:
+        yield batch
