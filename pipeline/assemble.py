@@ -21,8 +21,8 @@ from pipeline.state import (
     SnapshotRows,
     State,
     digest_files,
-    distrust_racy,
     fingerprint,
+    pack_seen,
     refresh_state,
     save_state,
 )
@@ -38,7 +38,7 @@ from pipeline.warehouse import (
 from pipeline.write import write_file_rejects, write_snapshot
 
 WHOLE_ROWS = 1_500_000
-"""A warehouse of at most so many rows is checked at once: DuckDB groups them within its memory limit."""
+"""So many rows are loaded and checked at once: DuckDB groups them within its memory limit."""
 PART_ROWS = 300_000
 """Rows of the parts in which a larger one is checked, each copied into memory."""
 
@@ -51,55 +51,55 @@ def assemble(
     Returns the new state, the number of snapshots that were written anew, and the checks' results.
     """
     try:
-        kept, affected, changed = read_changes(reader, plan, last)
+        kept, affected, changed = read_changes(reader, plan)
         if last is not None and not changed:
-            refresh_state(layout, last, order_seen([*kept, *reader.seen]), began_ns)
+            refresh_state(layout, last, [*kept, *reader.seen], began_ns)
             return last, 0, []
         winners = choose_pages(reader.roots, [one for one in reader.seen if one.snapshot in affected])
-        seen = order_seen([*kept, *reader.seen])
         reused = reuse(layout, build, last, affected) if last is not None else {}
-        if not winners and not reused and not any(one.reject for one in seen):
+        seen, looked = pack_seen([*kept, *reader.seen], began_ns)
+        if not winners and not reused and not looked.rejects:
             raise SourceError("no cache page in " + ", ".join(root.folder for root in reader.roots))
         written = write_snapshots(build, reader, winners)
+        write_file_rejects(build, order_seen([*kept, *reader.seen]))
         # DuckDB needs the memory next.
+        rebuilt = len(winners)
+        for held in (kept, winners):
+            held.clear()
+        plan.forget()
         reader.close()
-        write_file_rejects(build, seen)
         reader.progress.stage("building warehouse.duckdb", 1, "file")
         with open_tables(layout, build, affected if reused else None) as connection:
-            load_snapshots(connection, build, written)
+            for part in cut_parts(written, WHOLE_ROWS):
+                load_snapshots(connection, build, part)
             load_rejects(connection, build)
             create_views(connection)
         snapshots = dict(sorted((reused | written).items()))
         # What was taken over was checked when it was written; if something failed, all is again.
         whole = last is None or bool(last.failed)
         checks = run_build_checks(build, snapshots if whole else written, whole)
-        state = State(
-            fingerprint=fingerprint(),
-            seen=distrust_racy(seen, began_ns),
-            snapshots=snapshots,
-            files=digest_files(build),
-            failed=[check.name for check in checks if check.failed],
-        )
+        failed = [check.name for check in checks if check.failed]
+        state = State(fingerprint(), seen, looked, snapshots, digest_files(build), failed)
         save_state(build, state)
         layout.publish(build)
-        return state, len(winners), checks
+        return state, rebuilt, checks
     except duckdb.Error as error:
         raise WarehouseError(f"{layout.root}: {str(error).splitlines()[0]}") from error
 
 
-def read_changes(reader: Reader, plan: Plan, last: State | None) -> tuple[list[Seen], set[str], bool]:
-    """Read the fresh files, and again the kept pages of every snapshot that they affect.
+def read_changes(reader: Reader, plan: Plan) -> tuple[list[Seen], set[str], bool]:
+    """Gather what the fresh files are, and read again the kept pages of every snapshot that they affect.
 
     Returns the files still kept unread, the affected snapshots, and whether anything changed.
     """
     fresh = reader.collect()
-    changed = bool(plan.gone) or find_changed(fresh, last)
-    affected = find_affected(fresh, plan.gone, last)
+    changed = bool(plan.gone) or find_changed(fresh, plan.before)
+    affected = find_affected(fresh, plan.gone, plan.before)
     kept = plan.kept
     while again := [one.entry for one in kept if one.snapshot in affected]:
         kept = [one for one in kept if one.snapshot not in affected]
         # A page may have changed since the plan looked at it, even to another snapshot.
-        affected |= find_affected(reader.read(again), [], last)
+        affected |= find_affected(reader.read(again), [], plan.before)
     return kept, affected, changed
 
 
@@ -162,18 +162,22 @@ def run_build_checks(build: BuildPaths, snapshots: Mapping[str, SnapshotRows], w
     if whole and sum(counts.rows for counts in snapshots.values()) <= WHOLE_ROWS:
         with connect(build.database) as connection:
             return run_checks(connection)
-    results = []
+    parts = list(cut_parts(snapshots, PART_ROWS)) or [[]]
+    return merge_checks([check_snapshots(build.database, part) for part in parts])
+
+
+def cut_parts(snapshots: Mapping[str, SnapshotRows], rows: int) -> Iterator[list[str]]:
+    """Snapshots in parts of about so many ``rows`` of ``spec_stacks``."""
     part: list[str] = []
-    rows = 0
+    held = 0
     for snapshot, counts in snapshots.items():
         part.append(snapshot)
-        rows += counts.rows
-        if rows >= PART_ROWS:
-            results.append(check_snapshots(build.database, part))
-            part, rows = [], 0
-    if part or not results:
-        results.append(check_snapshots(build.database, part))
-    return merge_checks(results)
+        held += counts.rows
+        if held >= rows:
+            yield part
+            part, held = [], 0
+    if part:
+        yield part
 
 
 def reuse(layout: Layout, build: BuildPaths, last: State, affected: set[str]) -> dict[str, SnapshotRows]:

@@ -18,12 +18,12 @@ import filelock
 
 from pipeline.errors import WarehouseError
 from pipeline.layout import Layout
-from pipeline.plan import make_plan
+from pipeline.plan import Plan, make_plan
 from pipeline.progress import Progress
 from pipeline.reader import Reader
 from pipeline.source import Root, find_roots, in_order, scan
-from pipeline.state import State, load_state, refresh_state
-from pipeline.workers import count_cpus, open_workers
+from pipeline.state import Seen, State, load_state, refresh_state
+from pipeline.workers import Workers, count_cpus, open_workers
 
 if TYPE_CHECKING:
     from pipeline.checks import Check
@@ -82,14 +82,10 @@ def update(layout: Layout, roots: Sequence[Root], jobs: int, progress: Progress)
     """The part of a build that runs under the lock."""
     began_ns = time.time_ns()
     current = layout.current
-    last = load_state(current)
+    last, seen = load_state(current)
     with open_workers(jobs) as workers:
-        entries = []
-        for entry in scan(roots, skip=[layout.root]):
-            entries.append(entry)
-            if last is None and len(entries) == MANY_FILES:
-                workers.start()
-        plan = make_plan(roots, in_order(entries), last)
+        plan = look(layout, roots, seen, workers)
+        del seen
         if last is not None and current is not None and not plan.fresh and not plan.gone:
             refresh_state(layout, last, plan.kept, began_ns)
             return summarise(last, rebuilt=0, checks=[])
@@ -110,18 +106,27 @@ def update(layout: Layout, roots: Sequence[Root], jobs: int, progress: Progress)
     return summarise(state, rebuilt, checks)
 
 
+def look(layout: Layout, roots: Sequence[Root], last: Sequence[Seen], workers: Workers) -> Plan:
+    """List the files of the sources and compare them with the ``last`` build's."""
+    entries = []
+    for entry in scan(roots, skip=[layout.root]):
+        entries.append(entry)
+        if not last and len(entries) == MANY_FILES:
+            workers.start()
+    return make_plan(roots, in_order(entries), last)
+
+
 def summarise(state: State, rebuilt: int, checks: list[Check]) -> Summary:
     snapshots = state.snapshots.values()
-    file_rejects = sum(one.reject is not None for one in state.seen)
-    pages = sum(one.snapshot is not None for one in state.seen)
+    looked = state.looked
     return Summary(
         snapshots=len(snapshots),
         pages=sum(one.pages for one in snapshots),
         specs=sum(one.specs for one in snapshots),
         rows=sum(one.rows for one in snapshots),
-        rejects=sum(one.rejects for one in snapshots) + file_rejects,
-        passed_over=len(state.seen) - pages - file_rejects,
-        repeated=pages - sum(one.pages for one in snapshots),
+        rejects=sum(one.rejects for one in snapshots) + looked.rejects,
+        passed_over=looked.files - looked.pages - looked.rejects,
+        repeated=looked.pages - sum(one.pages for one in snapshots),
         rebuilt=rebuilt,
         failed=state.failed,
         checks=checks,

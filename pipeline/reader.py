@@ -67,13 +67,15 @@ class Reader:
                 if rows is not None:
                     self.rows[entry.root, entry.path] = rows
             self.progress.advance(len(batch))
+        self._batches = []
         self.seen += found
         return found
 
     def close(self) -> None:
-        """End the processes and give up what was spilled."""
+        """End the processes, and give up what was spilled and what is known of it."""
         self.workers.close()
         self.rows.clear()
+        self.seen.clear()
         shutil.rmtree(self.scratch)
 
 

@@ -85,15 +85,25 @@ class SnapshotRows(msgspec.Struct, frozen=True, gc=False, array_like=True):
     rejects: int
 
 
-class State(msgspec.Struct):
-    """A build's input (``seen``, every file of the sources) and output.
+class Looked(msgspec.Struct, frozen=True):
+    """How many files the sources hold, and how many of them are pages or rejected as a whole."""
 
-    ``snapshots`` counts what was written of each, ``files`` gives the SHA-256 of each file by its
-    path, ``failed`` names the checks that failed.
+    files: int
+    pages: int
+    rejects: int
+
+
+class State(msgspec.Struct):
+    """A build's input and output.
+
+    ``seen`` is every file of the sources, packed: see :func:`pack_seen`. ``snapshots`` counts what was
+    written of each, ``files`` gives the SHA-256 of each file by its path, ``failed`` names the checks
+    that failed.
     """
 
     fingerprint: str
-    seen: list[Seen]
+    seen: msgspec.Raw
+    looked: Looked
     snapshots: dict[str, SnapshotRows]
     files: dict[str, str]
     failed: list[str]
@@ -101,6 +111,15 @@ class State(msgspec.Struct):
 
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(State)
+_SEEN = msgspec.msgpack.Decoder(list[Seen])
+
+
+def pack_seen(seen: Iterable[Seen], began_ns: int) -> tuple[msgspec.Raw, Looked]:
+    """Files as a state keeps them, in a quarter of the memory, in the order of source and path; and their counts."""
+    ordered = sorted(distrust_racy(seen, began_ns), key=lambda one: one.entry_key)
+    pages = sum(one.snapshot is not None for one in ordered)
+    rejects = sum(one.reject is not None for one in ordered)
+    return msgspec.Raw(_ENCODER.encode(ordered)), Looked(len(ordered), pages, rejects)
 
 
 def fingerprint() -> str:
@@ -113,17 +132,18 @@ def fingerprint() -> str:
     return digest.hexdigest()
 
 
-def load_state(build: BuildPaths | None) -> State | None:
-    """The state of a build, or None where there is none that can be trusted."""
+def load_state(build: BuildPaths | None) -> tuple[State | None, list[Seen]]:
+    """The state of a build and the files that it tells of; None and none where no state can be trusted."""
     if build is None:
-        return None
+        return None, []
     try:
         state = _DECODER.decode(build.state.read_bytes())
+        seen = _SEEN.decode(state.seen)
     except (OSError, msgspec.DecodeError):
-        return None
+        return None, []
     if state.fingerprint != fingerprint() or state.files != digest_files(build):
-        return None
-    return state
+        return None, []
+    return state, seen
 
 
 def save_state(build: BuildPaths, state: State) -> None:
@@ -159,9 +179,9 @@ def distrust_racy(seen: Iterable[Seen], began_ns: int) -> list[Seen]:
     ]
 
 
-def refresh_state(layout: Layout, state: State, seen: list[Seen], began_ns: int) -> None:
+def refresh_state(layout: Layout, state: State, seen: Iterable[Seen], began_ns: int) -> None:
     """Note the files' new times in the state of the published build, which stays as it is."""
     assert layout.current is not None
-    state.seen = distrust_racy(seen, began_ns)
+    state.seen, state.looked = pack_seen(seen, began_ns)
     save_state(layout.current, state)
     layout.sweep()

@@ -21,7 +21,7 @@ def test_parts_find_what_the_whole_holds(tmp_path, monkeypatch, whole_rows, part
     monkeypatch.setattr(assemble, "PART_ROWS", part_rows)
     warehouse = build_pages(tmp_path, PAGES)
     current = Layout(warehouse).current
-    checks = assemble.run_build_checks(current, load_state(current).snapshots, whole=True)
+    checks = assemble.run_build_checks(current, load_state(current)[0].snapshots, whole=True)
 
     assert {check.name: check.offenders for check in checks if check.offenders} == {"unknown_keys": 3}
     assert len(next(check for check in checks if check.name == "unknown_keys").rows) == 3
@@ -33,6 +33,6 @@ def test_a_file_that_was_changed_is_not_taken_over(tmp_path):
     with duckdb.connect(str(current.database)) as connection:
         connection.execute("insert into spec_stacks from spec_stacks where snapshot = 'v3' limit 1")
 
-    assert load_state(current) is None
+    assert load_state(current) == (None, [])
     assert build([tmp_path / "source"], warehouse, jobs=1).rebuilt == 6
-    assert load_state(Layout(warehouse).current).failed == []
+    assert load_state(Layout(warehouse).current)[0].failed == []
