@@ -57,17 +57,17 @@ def assemble(
             return last, 0, []
         winners = choose_pages(reader.roots, [one for one in reader.seen if one.snapshot in affected])
         reused = reuse(layout, build, last, affected) if last is not None else {}
-        seen, looked = pack_seen([*kept, *reader.seen], began_ns)
-        if not winners and not reused and not looked.rejects:
+        if not winners and not reused and not any(one.reject for one in [*kept, *reader.seen]):
             raise SourceError("no cache page in " + ", ".join(root.folder for root in reader.roots))
         written = write_snapshots(build, reader, winners)
         write_file_rejects(build, order_seen([*kept, *reader.seen]))
-        # DuckDB needs the memory next.
         rebuilt = len(winners)
-        for held in (kept, winners):
+        # DuckDB needs the memory next.
+        reader.close()
+        seen, looked = pack_seen([*kept, *reader.seen], began_ns)
+        for held in (kept, winners, reader.seen):
             held.clear()
         plan.forget()
-        reader.close()
         reader.progress.stage("building warehouse.duckdb", 1, "file")
         with open_tables(layout, build, affected if reused else None) as connection:
             for part in cut_parts(written, WHOLE_ROWS):
@@ -129,7 +129,7 @@ def choose_pages(roots: Sequence[Root], seen: Iterable[Seen]) -> dict[str, list[
 def write_snapshots(build: BuildPaths, reader: Reader, winners: dict[str, list[Seen]]) -> dict[str, SnapshotRows]:
     """Write the Parquet files of each snapshot in ``winners``."""
     reader.progress.stage("writing", len(winners), "snapshot")
-    rows = [[reader.rows[page.entry.root, page.entry.path] for page in pages] for pages in winners.values()]
+    rows = [[reader.rows.pop(page.entry_key) for page in pages] for pages in winners.values()]
     constant = len(winners)
     written = {}
     results = reader.workers.run(write_snapshot, [build] * constant, [reader.scratch] * constant, list(winners), rows)

@@ -72,10 +72,9 @@ class Reader:
         return found
 
     def close(self) -> None:
-        """End the processes, and give up what was spilled and what is known of it."""
+        """End the processes, and give up what was spilled."""
         self.workers.close()
         self.rows.clear()
-        self.seen.clear()
         shutil.rmtree(self.scratch)
 
 
