@@ -10,7 +10,7 @@ import duckdb
 
 from pipeline import sqlfiles
 from pipeline.columns import TABLES
-from pipeline.warehouse import MEMORY_LIMIT, create_views, quote_text, render, spill_beside
+from pipeline.warehouse import create_views, limit_memory, quote_text, render, spill_beside
 
 SHOWN = 5
 """Offenders that are shown of each check."""
@@ -47,7 +47,8 @@ def check_snapshots(path: Path, snapshots: Iterable[str]) -> list[Check]:
     A filter in each query would read the whole file each time: DuckDB skips row groups by the first
     eight bytes of a text, and the names of snapshots begin alike.
     """
-    with duckdb.connect(config={"memory_limit": MEMORY_LIMIT}) as connection:
+    with duckdb.connect() as connection:
+        limit_memory(connection)
         spill_beside(connection, path)
         connection.execute(f"attach {quote_text(str(path))} as warehouse (read_only)")
         chosen = ", ".join(map(quote_text, snapshots)) or "null"

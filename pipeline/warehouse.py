@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import resource
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -27,8 +28,10 @@ from pipeline.layout import DATABASE, BuildPaths, Layout
 
 STORAGE_VERSION = "v1.2.0"
 """The oldest DuckDB whose shell must open the file."""
-MEMORY_LIMIT = "300MB"
-"""What DuckDB may hold while it builds and checks; beyond that it spills beside the file."""
+MEMORY = 420 * 2**20
+"""Bytes that the process may hold while DuckDB builds, checks or answers; beyond that it spills beside the file."""
+LEAST_MEMORY = 150 * 2**20
+"""Bytes that DuckDB needs to load and check a part of a warehouse."""
 
 TEMPLATES = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True, autoescape=False)
 
@@ -43,10 +46,20 @@ def quote_text(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+def limit_memory(connection: duckdb.DuckDBPyConnection) -> None:
+    """Leave DuckDB what the process does not hold already."""
+    try:
+        held = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    except OSError:  # no such file but on Linux
+        held = 100 * 2**20
+    connection.execute(f"set memory_limit = '{max(MEMORY - held, LEAST_MEMORY)}B'")
+
+
 @contextlib.contextmanager
 def attach_database(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection that writes a warehouse file, which is complete on disk when the context ends."""
-    with duckdb.connect(config={"memory_limit": MEMORY_LIMIT}) as connection:
+    with duckdb.connect() as connection:
+        limit_memory(connection)
         spill_beside(connection, path)
         connection.execute(
             f"attach {quote_text(str(path))} as warehouse (storage_version {quote_text(STORAGE_VERSION)})"
@@ -212,4 +225,6 @@ def open_database(layout: Layout) -> Iterator[duckdb.DuckDBPyConnection]:
 
 def connect(path: Path) -> duckdb.DuckDBPyConnection:
     """A read-only connection to a warehouse file."""
-    return duckdb.connect(str(path), read_only=True, config={"memory_limit": MEMORY_LIMIT})
+    connection = duckdb.connect(str(path), read_only=True)
+    limit_memory(connection)
+    return connection
