@@ -58,7 +58,9 @@ def assemble(
         winners = choose_pages(reader.roots, [one for one in reader.seen if one.snapshot in affected])
         reused = reuse(layout, build, last, affected) if last is not None else {}
         if not winners and not reused and not any(one.reject for one in [*kept, *reader.seen]):
-            raise SourceError("no cache page in " + ", ".join(root.folder for root in reader.roots))
+            raise SourceError(
+                "no cache page or build-cache index in " + ", ".join(root.folder for root in reader.roots)
+            )
         written = write_snapshots(build, reader, winners)
         write_file_rejects(build, order_seen([*kept, *reader.seen]))
         rebuilt = len(winners)
@@ -79,7 +81,7 @@ def assemble(
         whole = last is None or bool(last.failed)
         checks = run_build_checks(build, snapshots if whole else written, whole)
         failed = [check.name for check in checks if check.failed]
-        state = State(fingerprint(), seen, looked, snapshots, digest_files(build), failed)
+        state = State(fingerprint(reader.choice), seen, looked, snapshots, digest_files(build), failed)
         save_state(build, state)
         layout.publish(build)
         return state, rebuilt, checks
@@ -108,14 +110,13 @@ def order_seen(seen: Iterable[Seen]) -> list[Seen]:
 
 
 def choose_pages(roots: Sequence[Root], seen: Iterable[Seen]) -> dict[str, list[Seen]]:
-    """The pages of each snapshot in the order of their packages, one to a package.
+    """The indexes and pages of each snapshot, the pages in the order of their packages, one to a package.
 
     Raises:
         DuplicatePageError: two files that differ are the page of one package.
     """
     chosen: dict[tuple[str, str], Seen] = {}
     for one in order_seen(seen):
-        assert one.key is not None
         first = chosen.setdefault(one.key, one)
         if first.sha256 != one.sha256:
             files = (roots[file.entry.root].locate(file.entry) for file in (first, one))
@@ -186,7 +187,7 @@ def reuse(layout: Layout, build: BuildPaths, last: State, affected: set[str]) ->
     assert current is not None
     unaffected = {snapshot: counts for snapshot, counts in last.snapshots.items() if snapshot not in affected}
     for snapshot in unaffected:
-        for find in (BuildPaths.spec_stacks, BuildPaths.pages, BuildPaths.rejects):
+        for find in (BuildPaths.spec_stacks, BuildPaths.pages, BuildPaths.dependencies, BuildPaths.rejects):
             old, new = find(current, snapshot), find(build, snapshot)
             if old.exists():
                 new.parent.mkdir(parents=True, exist_ok=True)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import filelock
 
+from pipeline.caches import ALL, Choice, find_indexes
 from pipeline.errors import WarehouseError
 from pipeline.layout import Layout
 from pipeline.plan import Plan, make_plan
@@ -38,6 +39,7 @@ class Summary:
 
     snapshots: int
     pages: int
+    indexes: int
     specs: int
     rows: int
     rejects: int
@@ -54,14 +56,16 @@ def build(
     warehouse: Path,
     jobs: int | None = None,
     progress: Progress | None = None,
+    choice: Choice = ALL,
 ) -> Summary:
     """Make ``warehouse`` the warehouse of ``sources``, at once or not at all.
 
-    ``jobs`` is the number of processes, by default that of the processors.
+    ``jobs`` is the number of processes, by default that of the processors; ``choice`` says which
+    snapshots and stacks of build caches count.
 
     Raises:
-        SourceError: a source does not exist or no source holds a page, or two files that differ
-            are the page of one package in one snapshot.
+        SourceError: a source does not exist, no source holds a page or an index, two files that differ
+            are the page of one package in one snapshot, or nothing tells an index's snapshot and stack.
         WarehouseError: the machine refuses: no space, no permission.
     """
     began = time.monotonic()
@@ -71,20 +75,20 @@ def build(
         roots = find_roots(sources)
         warehouse.mkdir(parents=True, exist_ok=True)
         with hold_lock(layout, progress.wait):
-            summary = update(layout, roots, jobs or count_cpus(), progress)
+            summary = update(layout, roots, jobs or count_cpus(), progress, choice)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         raise WarehouseError(f"{where}{error.strerror or error}") from error
     return Summary(**{**summary.__dict__, "seconds": time.monotonic() - began})
 
 
-def update(layout: Layout, roots: Sequence[Root], jobs: int, progress: Progress) -> Summary:
+def update(layout: Layout, roots: Sequence[Root], jobs: int, progress: Progress, choice: Choice) -> Summary:
     """The part of a build that runs under the lock."""
     began_ns = time.time_ns()
     current = layout.current
-    last, seen = load_state(current)
+    last, seen = load_state(current, choice)
     with open_workers(jobs) as workers:
-        plan = look(layout, roots, seen, workers)
+        plan = look(layout, roots, seen, workers, choice)
         del seen
         if last is not None and current is not None and not plan.fresh and not plan.gone:
             refresh_state(layout, last, plan.kept, began_ns)
@@ -93,7 +97,7 @@ def update(layout: Layout, roots: Sequence[Root], jobs: int, progress: Progress)
             build = layout.begin()
             scratch = build.folder / "scratch"
             scratch.mkdir()
-            reader = Reader(workers, roots, scratch, progress)
+            reader = Reader(workers, roots, scratch, progress, choice)
             reader.send(plan.fresh)
             # Arrow and DuckDB take longer to load than an unchanged warehouse takes to look at; when many
             # files are read, that is done in the meantime.
@@ -106,14 +110,14 @@ def update(layout: Layout, roots: Sequence[Root], jobs: int, progress: Progress)
     return summarise(state, rebuilt, checks)
 
 
-def look(layout: Layout, roots: Sequence[Root], last: Sequence[Seen], workers: Workers) -> Plan:
+def look(layout: Layout, roots: Sequence[Root], last: Sequence[Seen], workers: Workers, choice: Choice) -> Plan:
     """List the files of the sources and compare them with the ``last`` build's."""
     entries = []
     for entry in scan(roots, skip=[layout.root]):
         entries.append(entry)
         if not last and len(entries) == MANY_FILES:
             workers.start()
-    return make_plan(roots, in_order(entries), last)
+    return make_plan(roots, in_order(find_indexes(roots, entries, choice)), last)
 
 
 def summarise(state: State, rebuilt: int, checks: list[Check]) -> Summary:
@@ -121,12 +125,13 @@ def summarise(state: State, rebuilt: int, checks: list[Check]) -> Summary:
     looked = state.looked
     return Summary(
         snapshots=len(snapshots),
-        pages=sum(one.pages for one in snapshots),
+        pages=sum(one.pages for one in snapshots) - looked.indexes,
+        indexes=looked.indexes,
         specs=sum(one.specs for one in snapshots),
         rows=sum(one.rows for one in snapshots),
         rejects=sum(one.rejects for one in snapshots) + looked.rejects,
-        passed_over=looked.files - looked.pages - looked.rejects,
-        repeated=looked.pages - sum(one.pages for one in snapshots),
+        passed_over=looked.files - looked.pages - looked.indexes - looked.rejects,
+        repeated=looked.pages + looked.indexes - sum(one.pages for one in snapshots),
         rebuilt=rebuilt,
         failed=state.failed,
         checks=checks,

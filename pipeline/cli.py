@@ -100,7 +100,7 @@ warehouse_option = click.option(
 def cli() -> None:
     """What is in Spack's binary build caches, for which stack, compiler and target.
 
-    Build a warehouse from cache pages, then ask it in SQL:
+    Build a warehouse from cache pages or build caches, then ask it in SQL:
 
     \b
       spack-warehouse build path/to/cache.spack.io/_cache
@@ -114,20 +114,35 @@ def cli() -> None:
 @warehouse_option
 @click.option("--strict", is_flag=True, help="Exit with 3 where anything was rejected.")
 @click.option("--jobs", type=click.IntRange(1), metavar="N", help="Processes that read; by default one a processor.")
-def build(sources: tuple[Path, ...], warehouse: Path, strict: bool, jobs: int | None) -> None:
-    """Make the warehouse that of SOURCE...: folders of cache pages, or single pages.
+@click.option(
+    "--snapshot", "snapshots", multiple=True, metavar="S", help="Only this snapshot, or pattern; may be repeated."
+)
+@click.option("--stack", "stacks", multiple=True, metavar="S", help="Only this stack of build caches, or pattern.")
+def build(
+    sources: tuple[Path, ...],
+    warehouse: Path,
+    strict: bool,
+    jobs: int | None,
+    snapshots: tuple[str, ...],
+    stacks: tuple[str, ...],
+) -> None:
+    """Make the warehouse that of SOURCE...: cache pages and build caches, folders or single files.
 
-    Folders are searched to the bottom. A page is known by its front matter, not by its name; other
-    files are passed over and counted. What cannot be loaded becomes a row of the table rejects, and
-    everything around it is loaded.
+    Folders are searched to the bottom. A page is known by its front matter, not by its name; a build
+    cache by its index, build_cache/index.json or v3/manifests/index/index.manifest.json. It is the
+    stack and snapshot of its last two folders, SNAPSHOT/STACK, or of a cache_spack_io_index.json above
+    it; for a source that is one mirror, --snapshot and --stack are its names. Other files are passed
+    over and counted. What cannot be loaded becomes a row of the table rejects, and everything around
+    it is loaded.
 
     The warehouse holds what the sources hold now, and nothing from earlier builds; snapshots that
     have not changed are not read again. Readers see the old warehouse until the new one is whole.
     """
     from pipeline.build import build as run_build
+    from pipeline.caches import Choice
 
     with showing_progress() as progress:
-        summary = run_build(sources, warehouse, jobs, progress)
+        summary = run_build(sources, warehouse, jobs, progress, Choice(snapshots, stacks))
     click.echo(describe_summary(summary))
     if summary.rejects:
         show_rejects(warehouse, summary)
@@ -141,8 +156,12 @@ def build(sources: tuple[Path, ...], warehouse: Path, strict: bool, jobs: int | 
 
 
 def describe_summary(summary: Summary) -> str:
+    held = [(summary.pages, "pages"), (summary.indexes, "indexes")]
+    read = " and ".join(
+        f"{count:,} {name}" for count, name in held if count or (name == "pages" and not summary.indexes)
+    )
     parts = [
-        f"{summary.pages:,} pages in {summary.snapshots:,} snapshots",
+        f"{read} in {summary.snapshots:,} snapshots",
         f"{summary.specs:,} specs",
         f"{summary.rows:,} rows",
         f"{summary.rejects:,} rejects",

@@ -74,13 +74,30 @@ SPEC = (
     Column("compiler_version", "VARCHAR", "compiler's version; NULL where it has none", nullable=True),
     Column("compiler_family", "VARCHAR", "compiler's name as of Spack 1.0, e.g. llvm for clang"),
     Column("compiler_raw", "VARCHAR", "compiler as the source spelt it, e.g. gcc@=11.4.0"),
+    Column(
+        "compilers",
+        "MAP(VARCHAR, VARCHAR)",
+        "language (c, cxx, fortran) to name@version; NULL where the source tells of one compiler only",
+        nullable=True,
+    ),
     Column("os", "VARCHAR", "operating system, e.g. ubuntu22.04"),
     Column("platform", "VARCHAR", "linux, darwin or windows"),
     TARGET,
     Column("variants", "VARCHAR[]", "variants in source order, as spelt, e.g. +mpi, build_type=Release"),
     Column("size_bytes", "BIGINT", "size of the binary in bytes; NULL where the source says -", nullable=True),
     Column("tarball_url", "VARCHAR", "URL of the binary; NULL where the source gives none", nullable=True),
-    Column("source", "VARCHAR", "path of the page, relative to the source root"),
+    Column("patches", "VARCHAR[]", "full SHA-256 of each patch; NULL where the source is a page", nullable=True),
+    Column(
+        "compiler_flags",
+        "MAP(VARCHAR, VARCHAR)",
+        "cflags, ldflags and the like, of those that are set; NULL where the source is a page",
+        nullable=True,
+    ),
+    Column("namespace", "VARCHAR", "repository of the package, e.g. builtin; NULL where not told", nullable=True),
+    Column(
+        "external", "BOOLEAN", "whether it is of the system, not built by Spack; NULL where not told", nullable=True
+    ),
+    Column("source", "VARCHAR", "path or URL of the page or index, relative to the source root"),
 )
 """What a source says of one spec, apart from where it stands."""
 
@@ -90,19 +107,44 @@ SPEC_STACKS = Relation(
     (SNAPSHOT, PACKAGE, HASH, STACK, *SPEC),
 )
 
-PAGES_TABLE = Relation(
-    "pages",
-    "A row per source page that was read.",
+DEPENDENCIES = Relation(
+    "dependencies",
+    "Direct dependencies, as indexes tell of them: a row per snapshot, spec and dependency.",
     (
         SNAPSHOT,
-        PACKAGE,
-        Column("path", "VARCHAR", "path of the page, relative to the source root"),
-        Column("bytes", "BIGINT", "size of the page in bytes"),
-        Column("sha256", "VARCHAR", "SHA-256 of the page's bytes, in hexadecimal"),
-        Column("specs", "BIGINT", "specs loaded from the page"),
-        Column("rejects", "BIGINT", "rows of rejects from the page"),
-        Column("unknown_keys", "VARCHAR[]", "keys of its specs that the warehouse does not know, each as key=count"),
-        Column("meta", "VARCHAR", "the page's own meta, as JSON; NULL where it has none", nullable=True),
+        HASH,
+        Column("dependency_hash", "VARCHAR", "hash of the dependency; it need not be in the cache"),
+        Column("dependency", "VARCHAR", "package of the dependency"),
+        Column("deptypes", "VARCHAR[]", "what it is needed for: build, link, run, test"),
+        Column("virtuals", "VARCHAR[]", "virtual packages that it provides to the spec, e.g. mpi, c"),
+    ),
+)
+
+PAGES_TABLE = Relation(
+    "pages",
+    "A row per source page or build-cache index that was read.",
+    (
+        SNAPSHOT,
+        replace(PACKAGE, description="package of the page; NULL for an index", nullable=True),
+        Column("stack", "VARCHAR", "stack of the index, root for the union mirror's; NULL for a page", nullable=True),
+        Column("path", "VARCHAR", "path or URL of the file, relative to the source root"),
+        Column("bytes", "BIGINT", "size of the file in bytes"),
+        Column("sha256", "VARCHAR", "SHA-256 of the file's bytes, in hexadecimal"),
+        Column("specs", "BIGINT", "specs loaded from it"),
+        Column("rejects", "BIGINT", "rows of rejects from it"),
+        Column("records", "BIGINT", "records in an index; NULL for a page", nullable=True),
+        Column("externals", "BIGINT", "records of an index not in its cache, of the system's", nullable=True),
+        Column("holes", "BIGINT", "records of an index not in its cache, that were never pushed", nullable=True),
+        Column("repeated", "BIGINT", "specs of an index that another one gives for the same stack", nullable=True),
+        Column(
+            "unknown_keys", "VARCHAR[]", "keys of a page's specs that the warehouse does not know, each as key=count"
+        ),
+        Column(
+            "meta",
+            "VARCHAR",
+            "the page's own meta, or the index's version of Spack's database, as JSON; NULL where it has none",
+            nullable=True,
+        ),
         Column("meta_num_specs", "BIGINT", "num_specs of meta; NULL where it has none of that type", nullable=True),
         Column(
             "meta_num_specs_by_stack",
@@ -116,7 +158,7 @@ PAGES_TABLE = Relation(
 
 REJECTS = Relation(
     "rejects",
-    "What could not be read or loaded: a row per file, page, meta field or spec.",
+    "What could not be read or loaded: a row per file, page, index, meta field or spec.",
     (
         Column("path", "VARCHAR", "path of the file, relative to the source root"),
         Column("place", "VARCHAR", "where in the file, e.g. spec_details[3].hash"),
@@ -130,12 +172,13 @@ REJECTS = Relation(
             "specs of the input that the row stands for; NULL where they cannot be counted",
             nullable=True,
         ),
-        replace(SNAPSHOT, description="snapshot of the page; NULL where it is not known", nullable=True),
+        replace(SNAPSHOT, description="snapshot of the page or index; NULL where it is not known", nullable=True),
         replace(PACKAGE, description="package of the page; NULL where it is not known", nullable=True),
+        Column("stack", "VARCHAR", "stack of the index; NULL for a page", nullable=True),
     ),
 )
 
-TABLES = (SPEC_STACKS, PAGES_TABLE, REJECTS)
+TABLES = (SPEC_STACKS, PAGES_TABLE, DEPENDENCIES, REJECTS)
 
 SPECS_VIEW = Relation(
     "specs",
@@ -293,6 +336,8 @@ def arrow_schema(relation: Relation, without: tuple[str, ...] = ()) -> pa.Schema
         "BIGINT": pa.int64(),
         "VARCHAR[]": pa.list_(pa.string()),
         "MAP(VARCHAR, BIGINT)": pa.map_(pa.string(), pa.int64()),
+        "MAP(VARCHAR, VARCHAR)": pa.map_(pa.string(), pa.string()),
+        "BOOLEAN": pa.bool_(),
     }
     return pa.schema(
         [

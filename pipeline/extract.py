@@ -8,7 +8,7 @@ is only what the build must know to bring the pages of a snapshot together: see 
 from __future__ import annotations
 
 import gc
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import TypeVar
@@ -32,6 +32,10 @@ Held = TypeVar("Held")
 STACKS = pa.field("stacks", pa.list_(pa.string()), nullable=False)
 SPEC_SCHEMA = arrow_schema(SPEC_STACKS, without=("snapshot", "stack")).append(STACKS)
 """A row per spec of a batch: ``spec_stacks`` less the snapshot, its stacks still together."""
+INDEX_COLUMNS = ("compilers", "patches", "compiler_flags", "namespace", "external")
+"""Columns of a spec that indexes alone tell of."""
+INDEX_COUNTS = ("stack", "records", "externals", "holes", "repeated")
+"""Columns of a page's row that an index's alone has."""
 PAGE_SCHEMA = arrow_schema(PAGES_TABLE, without=("snapshot",))
 REJECT_SCHEMA = arrow_schema(REJECTS)
 
@@ -120,13 +124,34 @@ def make_specs(pages: Sequence[_Page]) -> pa.Table:
     """The specs of ``pages`` as a table of :data:`SPEC_SCHEMA`, page by page."""
     specs = list(chain.from_iterable(page.specs for page in pages))
     counts = [len(page.specs) for page in pages]
-    compilers = encode([spec.compiler for spec in specs])
-    known = [normalise_compiler(raw) for raw in compilers.dictionary.to_pylist()]
-    versions = encode([spec.versions[0] for spec in specs])
     sizes = encode([str(spec.size) for spec in specs])
     columns = {
         "package": repeat([page.package for page in pages], counts),
         "hash": pa.array([spec.hash for spec in specs], pa.string()),
+        **derive_columns(encode([spec.compiler for spec in specs]), encode([spec.versions[0] for spec in specs])),
+        "os": pa.array([spec.os for spec in specs], pa.string()),
+        "platform": pa.array([spec.platform for spec in specs], pa.string()),
+        "target": pa.array([spec.target for spec in specs], pa.string()),
+        "variants": make_lists([spec.variants for spec in specs]),
+        "size_bytes": translate(sizes, [read_size(size) for size in sizes.dictionary.to_pylist()], pa.int64()),
+        "tarball_url": pa.array([spec.tarball for spec in specs], pa.string()),
+        # What pages do not tell.
+        **{name: pa.nulls(len(specs), SPEC_SCHEMA.field(name).type) for name in INDEX_COLUMNS},
+        "source": repeat([page.path for page in pages], counts),
+        "stacks": make_lists([spec.stacks for spec in specs]),
+    }
+    return make_table(columns, SPEC_SCHEMA)
+
+
+def make_table(columns: Mapping[str, pa.Array], schema: pa.Schema) -> pa.Table:
+    """A table of ``schema`` from its columns in any order."""
+    return pa.table([columns[name] for name in schema.names], schema=schema)
+
+
+def derive_columns(compilers: pa.DictionaryArray, versions: pa.DictionaryArray) -> dict[str, pa.Array]:
+    """The columns that follow from the compilers and versions as the source spelt them."""
+    known = [normalise_compiler(raw) for raw in compilers.dictionary.to_pylist()]
+    return {
         "version": versions.dictionary_decode(),
         "version_key": translate(versions, [version_key(version) for version in versions.dictionary.to_pylist()]),
         "compiler": translate(compilers, [one.compiler for one in known]),
@@ -134,16 +159,7 @@ def make_specs(pages: Sequence[_Page]) -> pa.Table:
         "compiler_version": translate(compilers, [one.version for one in known]),
         "compiler_family": translate(compilers, [compiler_family(one.name) for one in known]),
         "compiler_raw": compilers.dictionary_decode(),
-        "os": pa.array([spec.os for spec in specs], pa.string()),
-        "platform": pa.array([spec.platform for spec in specs], pa.string()),
-        "target": pa.array([spec.target for spec in specs], pa.string()),
-        "variants": make_lists([spec.variants for spec in specs]),
-        "size_bytes": translate(sizes, [read_size(size) for size in sizes.dictionary.to_pylist()], pa.int64()),
-        "tarball_url": pa.array([spec.tarball for spec in specs], pa.string()),
-        "source": repeat([page.path for page in pages], counts),
-        "stacks": make_lists([spec.stacks for spec in specs]),
     }
-    return pa.table(columns, schema=SPEC_SCHEMA)
 
 
 def encode(texts: list[str]) -> pa.DictionaryArray:
@@ -199,6 +215,7 @@ def make_pages(pages: Sequence[_Page]) -> pa.Table:
     """The page rows of ``pages``, as a table of :data:`PAGE_SCHEMA`."""
     columns = {
         "package": pa.array([page.package for page in pages], pa.string()),
+        **{name: pa.nulls(len(pages), PAGE_SCHEMA.field(name).type) for name in INDEX_COUNTS},
         "path": pa.array([page.path for page in pages], pa.string()),
         "bytes": pa.array([page.bytes for page in pages], pa.int64()),
         "sha256": pa.array([page.sha256 for page in pages], pa.string()),
@@ -210,7 +227,7 @@ def make_pages(pages: Sequence[_Page]) -> pa.Table:
         "meta_num_specs_by_stack": make_counts([page.said.num_specs_by_stack for page in pages]),
         **{f"meta_{name}": make_lists([getattr(page.said, name) for page in pages]) for name in META_LISTS},
     }
-    return pa.table(columns, schema=PAGE_SCHEMA)
+    return make_table(columns, PAGE_SCHEMA)
 
 
 def make_rejects(pages: Sequence[_Page]) -> pa.Table:

@@ -5,6 +5,7 @@
     warehouse/
       spec_stacks -> .current/spec_stacks      what readers open: links that never change
       pages -> .current/pages
+      dependencies -> .current/dependencies
       rejects -> .current/rejects
       warehouse.duckdb -> .current/warehouse.duckdb
       .current -> .builds/000007               the pointer: replaced by one atomic rename
@@ -27,9 +28,11 @@ from urllib.parse import quote, unquote
 DATABASE = "warehouse.duckdb"
 SPEC_STACKS = "spec_stacks"
 PAGES = "pages"
+DEPENDENCIES = "dependencies"
 REJECTS = "rejects"
 STATE = "state.msgpack"
-PUBLISHED = (SPEC_STACKS, PAGES, REJECTS, DATABASE)
+TABLES = (SPEC_STACKS, PAGES, DEPENDENCIES, REJECTS)
+PUBLISHED = (*TABLES, DATABASE)
 
 CURRENT = ".current"
 BUILDS = ".builds"
@@ -73,6 +76,10 @@ class BuildPaths:
 
     def pages(self, snapshot: str) -> Path:
         return self.folder / PAGES / partition_name(snapshot) / "pages.parquet"
+
+    def dependencies(self, snapshot: str) -> Path:
+        """Dependencies of a snapshot's specs; no file where the sources tell of none."""
+        return self.folder / DEPENDENCIES / partition_name(snapshot) / "dependencies.parquet"
 
     def rejects(self, snapshot: str | None) -> Path:
         """Rejects of a snapshot's pages; with None, of files whose snapshot is not known."""
@@ -120,7 +127,7 @@ class Layout:
         self.sweep()
         newest = max((int(folder.name) for folder in self._numbered()), default=0)
         folder = self.builds / f"{newest + 1:06}{UNFINISHED}"
-        for name in (SPEC_STACKS, PAGES, REJECTS):
+        for name in TABLES:
             (folder / name).mkdir(parents=True)
         return BuildPaths(folder)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import msgspec
 
 from pipeline.errors import Fault
-from pipeline.source import Entry, Root, read_page_bytes
+from pipeline.source import Entry, Root, read_index_bytes, read_page_bytes
 from pipeline.state import Seen
 
 
@@ -42,9 +42,14 @@ def make_plan(roots: Sequence[Root], entries: Iterable[Entry], last: Iterable[Se
     fresh: list[Entry] = []
     for entry in entries:
         one = known.pop((entry.root, entry.path), None)
-        if one is not None and entry.signature and entry.signature == one.entry.signature:
+        if one is not None and entry.is_as(one.entry):
             kept.append(one)
-        elif one is not None and one.reject is None and has_same_bytes(roots[entry.root], entry, one):
+        elif (
+            one is not None
+            and entry.index is one.entry.index is None
+            and not one.reject
+            and has_same_bytes(roots[entry.root], entry, one)
+        ):
             kept.append(msgspec.structs.replace(one, entry=entry))
         else:
             fresh.append(entry)
@@ -52,8 +57,11 @@ def make_plan(roots: Sequence[Root], entries: Iterable[Entry], last: Iterable[Se
 
 
 def has_same_bytes(root: Root, entry: Entry, before: Seen) -> bool:
+    if entry.index != before.entry.index:
+        return False
+    read = read_page_bytes if entry.index is None else read_index_bytes
     try:
-        _, sha256 = read_page_bytes(root.locate(entry))
+        _, sha256 = read(root.locate(entry))
     except Fault:
         return False
     return sha256 == before.sha256

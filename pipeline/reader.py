@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from pipeline.caches import ALL, Choice
 from pipeline.progress import Progress
 from pipeline.source import Entry, Root
 from pipeline.state import Rows, Seen
@@ -25,11 +26,17 @@ FEW_BATCHES = 6
 
 
 class Reader:
-    """Reads files and remembers in ``seen`` what they are, in ``rows`` where their rows were spilled."""
+    """Reads files and remembers in ``seen`` what they are, in ``rows`` where their rows were spilled.
 
-    def __init__(self, workers: Workers, roots: Sequence[Root], scratch: Path, progress: Progress) -> None:
+    Pages of a snapshot that is not in ``choice`` count as no pages.
+    """
+
+    def __init__(
+        self, workers: Workers, roots: Sequence[Root], scratch: Path, progress: Progress, choice: Choice = ALL
+    ) -> None:
         self.workers = workers
         self.roots = roots
+        self.choice = choice
         self.scratch = scratch
         self.progress = progress
         self.seen: list[Seen] = []
@@ -61,6 +68,9 @@ class Reader:
         found: list[Seen] = []
         for batch, outcomes in zip(self._batches, self._results, strict=True):
             for entry, (one, rows) in zip(batch, outcomes, strict=True):
+                if one.snapshot is not None and not one.is_index and not self.choice.takes_snapshot(one.snapshot):
+                    found.append(Seen(entry, one.sha256))
+                    continue
                 # What comes from a worker is a copy: the entry and the few names there are stand once.
                 shared = {name: value and sys.intern(value) for name, value in one.names.items()}
                 found.append(msgspec.structs.replace(one, entry=entry, **shared))
@@ -81,17 +91,24 @@ class Reader:
 def read_batch(
     roots: Sequence[Root], entries: Sequence[Entry], scratch: Path, name: str
 ) -> list[tuple[Seen, Rows | None]]:
-    """:func:`pipeline.extract.extract_batch`, loaded where it is called."""
+    """What the entries are, by :mod:`extract` or :mod:`extract_index`, loaded where this is called."""
+    if entries[0].index is not None:
+        from pipeline.extract_index import extract_index
+
+        return [extract_index(roots[entry.root], entry, scratch, name) for entry in entries]
     from pipeline.extract import extract_batch
 
     return extract_batch(roots, entries, scratch, name)
 
 
 def make_batches(entries: Sequence[Entry]) -> Iterable[list[Entry]]:
-    """Cut ``entries`` into batches of about ``BATCH_BYTES``, or one larger file."""
+    """Cut ``entries`` into batches of about ``BATCH_BYTES``, or one larger file, or one index."""
     batch: list[Entry] = []
     size = 0
     for entry in entries:
+        if entry.index is not None:
+            yield [entry]
+            continue
         if batch and (size + entry.size > BATCH_BYTES or len(batch) == BATCH_FILES):
             yield batch
             batch, size = [], 0

@@ -6,7 +6,7 @@ import hashlib
 import os
 import stat
 import struct
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +16,8 @@ from pipeline.errors import Fault, SourceError
 from pipeline.parse import LARGEST_PAGE, opens_like_page
 
 SKIPPED_FOLDERS = frozenset({".git"})
+LARGEST_INDEX = 2 * 2**30
+"""Bytes of an index, packed or not; those of the largest caches have 300 MB."""
 FIRST_READ = 2**20
 """Bytes: nearly every page comes in one read, and of a large file that is no page no more is read."""
 
@@ -23,18 +25,37 @@ FIRST_READ = 2**20
 _SIGNATURE = struct.Struct("<QqqQ")
 
 
+class Index(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """That a file is the build-cache index of a stack in a snapshot (of the root mirror: ``root``).
+
+    ``checksum`` is the SHA-256 that the cache gives for it, ``file`` where it is to be read if that is
+    not its entry's path, ``fault`` why it cannot be read; each is empty where there is none.
+    """
+
+    snapshot: str
+    stack: str
+    checksum: str = ""
+    file: str = ""
+    fault: str = ""
+
+
 class Entry(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """A file as the folder shows it.
 
-    ``root`` is the index of its source; ``path`` is relative to that source, with ``/``.
+    ``root`` is the number of its source; ``path`` is relative to that source, with ``/``, or a URL.
     ``signature`` changes whenever the content may have changed: size, modification and change
     time in nanoseconds, inode, packed, for there is one in memory for every file of the sources.
-    It is empty where the file cannot be looked at.
+    It is empty where the file cannot be looked at. A file without ``index`` may be a page.
     """
 
     root: int
     path: str
     signature: bytes
+    index: Index | None = None
+
+    def is_as(self, before: Entry) -> bool:
+        """Whether the file is what it was ``before``: its content, and what it is taken for."""
+        return bool(self.signature) and (self.signature, self.index) == (before.signature, before.index)
 
     @property
     def size(self) -> int:
@@ -55,6 +76,8 @@ class Root(NamedTuple):
 
     def locate(self, entry: Entry) -> str:
         """The path to open for an entry of this source."""
+        if entry.index is not None and entry.index.file:
+            return entry.index.file
         return f"{self.folder}/{entry.path}"
 
 
@@ -84,7 +107,7 @@ def scan(roots: Sequence[Root], skip: Collection[Path] = ()) -> Iterator[Entry]:
     for index, root in enumerate(roots):
         paths = [root.only] if root.only is not None else _walk(root.folder, os.path.realpath(root.folder), "", seen)
         for path in paths:
-            yield _look(index, f"{root.folder}/{path}", path)
+            yield look(index, f"{root.folder}/{path}", path)
 
 
 def in_order(entries: Iterable[Entry]) -> list[Entry]:
@@ -92,17 +115,19 @@ def in_order(entries: Iterable[Entry]) -> list[Entry]:
     return sorted(entries, key=lambda entry: (entry.root, entry.path))
 
 
-def _look(root: int, full: str, path: str) -> Entry:
+def look(root: int, full: str, path: str, index: Index | None = None) -> Entry:
+    """The entry of one file, whatever it is."""
     try:
         path.encode()
     except UnicodeEncodeError:  # a file name that is no UTF-8: told as a reject under a name that is
-        return Entry(root, os.fsencode(path).decode("utf-8", "backslashreplace"), b"")
+        return Entry(root, os.fsencode(path).decode("utf-8", "backslashreplace"), b"", index)
     try:
         status = os.stat(full)
     except OSError:
-        return Entry(root, path, b"")
+        return Entry(root, path, b"", index)
     # Times may lie before 1970, and an inode may fill 64 bits.
-    return Entry(root, path, _SIGNATURE.pack(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino))
+    signature = _SIGNATURE.pack(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+    return Entry(root, path, signature, index)
 
 
 def _walk(folder: str, real: str, prefix: str, seen: set[str]) -> Iterator[str]:
@@ -142,9 +167,25 @@ def read_page_bytes(full: str) -> tuple[bytes | None, str]:
     Raises:
         Fault: the file cannot be read, is larger than a page may be, or keeps changing.
     """
+    return _read(full, LARGEST_PAGE, opens_like_page)
+
+
+def read_index_bytes(full: str) -> tuple[bytes, str]:
+    """The bytes of an index as they lie, and their SHA-256.
+
+    Raises:
+        Fault: the file cannot be read, is larger than an index may be, or keeps changing.
+    """
+    data, sha256 = _read(full, LARGEST_INDEX, lambda head: True)
+    if data is None:
+        raise Fault("file", "is no file")
+    return data, sha256
+
+
+def _read(full: str, largest: int, may_be: Callable[[bytes], bool]) -> tuple[bytes | None, str]:
     for _ in range(3):
         try:
-            data, steady = _read_once(full)
+            data, steady = _read_once(full, largest, may_be)
         except OSError as error:
             raise Fault("file", f"cannot be read: {error.strerror or error}") from None
         if steady:
@@ -152,7 +193,7 @@ def read_page_bytes(full: str) -> tuple[bytes | None, str]:
     raise Fault("file", "changes while it is read")
 
 
-def _read_once(full: str) -> tuple[bytes | None, bool]:
+def _read_once(full: str, largest: int, may_be: Callable[[bytes], bool]) -> tuple[bytes | None, bool]:
     # O_NONBLOCK: opening a pipe that was put in the file's place must not wait for a writer.
     descriptor = os.open(full, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
@@ -162,10 +203,10 @@ def _read_once(full: str) -> tuple[bytes | None, bool]:
                 raise Fault("file", "is a folder that cannot be listed")
             return None, True
         data = os.read(descriptor, min(before.st_size + 1, FIRST_READ))
-        if not opens_like_page(data[:8]):
+        if not may_be(data[:8]):
             return None, True
-        if before.st_size > LARGEST_PAGE:
-            raise Fault("file", f"is larger than {LARGEST_PAGE // 2**20} MiB, with {before.st_size:,} bytes")
+        if before.st_size > largest:
+            raise Fault("file", f"is larger than {largest // 2**20} MiB, with {before.st_size:,} bytes")
         if len(data) < before.st_size:
             data += _read_rest(descriptor, before.st_size - len(data))
         after = os.fstat(descriptor)

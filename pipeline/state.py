@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 
 from pipeline import __version__, sqlfiles
+from pipeline.caches import Choice
 from pipeline.layout import BuildPaths, Layout
 from pipeline.normalise import Reject
 from pipeline.source import Entry
@@ -25,7 +26,7 @@ RACY_NS = 2_000_000_000
 
 
 class Rows(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """Where a page's rows stand in the spilled tables of its batch."""
+    """Where a page's or an index's rows stand in the spilled tables of its batch."""
 
     batch: str
     page: int
@@ -33,6 +34,8 @@ class Rows(msgspec.Struct, frozen=True, gc=False, array_like=True):
     num_specs: int
     rejects: int
     num_rejects: int
+    num_dependencies: int = 0
+    is_index: bool = False
 
     def span(self, kind: str) -> tuple[int, int]:
         """Start and length of the page's rows in the table of one kind."""
@@ -40,6 +43,7 @@ class Rows(msgspec.Struct, frozen=True, gc=False, array_like=True):
             "pages": (self.page, 1),
             "specs": (self.specs, self.num_specs),
             "rejects": (self.rejects, self.num_rejects),
+            "dependencies": (0, self.num_dependencies),
         }
         return spans[kind]
 
@@ -47,8 +51,8 @@ class Rows(msgspec.Struct, frozen=True, gc=False, array_like=True):
 class Seen(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """What reading one file gave.
 
-    A page has a snapshot and a package; a file that cannot be loaded has a ``reject``; a file
-    that is no page has neither.
+    A page has a snapshot and a package, an index a snapshot and a stack; a file that cannot be loaded
+    has a ``reject``; a file that is neither page nor index has none of them.
     """
 
     entry: Entry
@@ -60,8 +64,14 @@ class Seen(msgspec.Struct, frozen=True, gc=False, array_like=True):
     reject: Reject | None = None
 
     @property
-    def key(self) -> tuple[str, str] | None:
-        return (self.snapshot, self.package) if self.snapshot is not None and self.package is not None else None
+    def is_index(self) -> bool:
+        return self.entry.index is not None
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What there may be only one of: the page of a package in a snapshot; any number of indexes."""
+        assert self.snapshot is not None
+        return self.snapshot, self.package if self.package is not None else f"\0{self.entry.root}\0{self.entry.path}"
 
     @property
     def names(self) -> dict[str, str | None]:
@@ -77,7 +87,7 @@ class Seen(msgspec.Struct, frozen=True, gc=False, array_like=True):
 
 
 class SnapshotRows(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """What was written of a snapshot."""
+    """What was written of a snapshot; ``pages`` are pages and indexes."""
 
     pages: int
     specs: int
@@ -86,10 +96,11 @@ class SnapshotRows(msgspec.Struct, frozen=True, gc=False, array_like=True):
 
 
 class Looked(msgspec.Struct, frozen=True):
-    """How many files the sources hold, and how many of them are pages or rejected as a whole."""
+    """How many files the sources hold, and how many of them are pages, indexes or rejected as a whole."""
 
     files: int
     pages: int
+    indexes: int
     rejects: int
 
 
@@ -117,22 +128,23 @@ _SEEN = msgspec.msgpack.Decoder(list[Seen])
 def pack_seen(seen: Iterable[Seen], began_ns: int) -> tuple[msgspec.Raw, Looked]:
     """Files as a state keeps them, in a quarter of the memory, in the order of source and path; and their counts."""
     ordered = sorted(distrust_racy(seen, began_ns), key=lambda one: one.entry_key)
-    pages = sum(one.snapshot is not None for one in ordered)
+    pages = sum(one.snapshot is not None and not one.is_index for one in ordered)
+    indexes = sum(one.snapshot is not None and one.is_index for one in ordered)
     rejects = sum(one.reject is not None for one in ordered)
-    return msgspec.Raw(_ENCODER.encode(ordered)), Looked(len(ordered), pages, rejects)
+    return msgspec.Raw(_ENCODER.encode(ordered)), Looked(len(ordered), pages, indexes, rejects)
 
 
-def fingerprint() -> str:
-    """A digest of all that the output depends on besides the input: code, SQL and libraries."""
-    digest = hashlib.sha256(__version__.encode())
-    for name in ("duckdb", "msgspec", "pyarrow", "PyYAML"):
+def fingerprint(choice: Choice) -> str:
+    """A digest of all that the output depends on besides the input: code, SQL, libraries, what is chosen."""
+    digest = hashlib.sha256(f"{__version__} {choice}".encode())
+    for name in ("archspec", "duckdb", "msgspec", "pyarrow", "PyYAML"):
         digest.update(f"{name}={importlib.metadata.version(name)};".encode())
     for path in [*sorted(Path(__file__).parent.glob("*.py")), *sqlfiles.all_files()]:
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
 
 
-def load_state(build: BuildPaths | None) -> tuple[State | None, list[Seen]]:
+def load_state(build: BuildPaths | None, choice: Choice) -> tuple[State | None, list[Seen]]:
     """The state of a build and the files that it tells of; None and none where no state can be trusted."""
     if build is None:
         return None, []
@@ -141,7 +153,7 @@ def load_state(build: BuildPaths | None) -> tuple[State | None, list[Seen]]:
         seen = _SEEN.decode(state.seen)
     except (OSError, msgspec.DecodeError):
         return None, []
-    if state.fingerprint != fingerprint() or state.files != digest_files(build):
+    if state.fingerprint != fingerprint(choice) or state.files != digest_files(build):
         return None, []
     return state, seen
 

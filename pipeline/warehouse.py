@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import resource
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import duckdb
@@ -13,6 +13,7 @@ import jinja2
 from pipeline import sqlfiles
 from pipeline.columns import (
     AXES,
+    DEPENDENCIES,
     PAGES_TABLE,
     REJECTS,
     RELATIONS,
@@ -28,10 +29,10 @@ from pipeline.layout import DATABASE, BuildPaths, Layout
 
 STORAGE_VERSION = "v1.2.0"
 """The oldest DuckDB whose shell must open the file."""
-MEMORY = 420 * 2**20
+MEMORY = 480 * 2**20
 """Bytes that the process may hold while DuckDB builds, checks or answers; beyond that it spills beside the file."""
-LEAST_MEMORY = 150 * 2**20
-"""Bytes that DuckDB needs to load and check a part of a warehouse."""
+LEAST_MEMORY = 250 * 2**20
+"""Bytes that DuckDB needs to load and check a part of a warehouse: with 150 MiB it gave up on real ones."""
 
 TEMPLATES = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True, autoescape=False)
 
@@ -67,7 +68,7 @@ def attach_database(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         connection.execute("use warehouse")
         # Rows have no order of their own, and keeping one would leave all but one thread idle.
         connection.execute("set preserve_insertion_order = false")
-        # One transaction: what is inserted goes to its place in the file, and not to a log first.
+        # In transactions: what is inserted goes to its place in the file, and not to a log first.
         connection.execute("begin")
         yield connection
         connection.execute("commit")
@@ -81,12 +82,17 @@ def spill_beside(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
     connection.execute(f"set temp_directory = {quote_text(str(path.with_suffix('.tmp')))}")
 
 
-def load_snapshots(connection: duckdb.DuckDBPyConnection, build: BuildPaths, snapshots: Iterable[str]) -> None:
-    """Append the Parquet files of snapshots to the tables."""
-    chosen = list(snapshots)
-    if chosen:
-        load_partitions(connection, SPEC_STACKS, {build.spec_stacks(snapshot): snapshot for snapshot in chosen})
-        load_partitions(connection, PAGES_TABLE, {build.pages(snapshot): snapshot for snapshot in chosen})
+def load_snapshots(connection: duckdb.DuckDBPyConnection, build: BuildPaths, snapshots: Sequence[str]) -> None:
+    """Append the Parquet files of some snapshots to the tables, as one transaction."""
+    for table, find in (
+        (SPEC_STACKS, build.spec_stacks),
+        (PAGES_TABLE, build.pages),
+        (DEPENDENCIES, build.dependencies),
+    ):
+        files = {find(snapshot): snapshot for snapshot in snapshots}
+        load_partitions(connection, table, {file: snapshot for file, snapshot in files.items() if file.exists()})
+    connection.commit()
+    connection.begin()
 
 
 def load_partitions(connection: duckdb.DuckDBPyConnection, table: Relation, files: Mapping[Path, str]) -> None:
@@ -95,6 +101,8 @@ def load_partitions(connection: duckdb.DuckDBPyConnection, table: Relation, file
     All go in by one statement, which DuckDB spreads over its threads. The snapshot is not left to
     DuckDB to read off the path: a folder above the warehouse may look like a partition too.
     """
+    if not files:
+        return
     columns = ["parts.snapshot", *(f"rows.{quote_name(name)}" for name in table.names if name != "snapshot")]
     parts = ", ".join(f"({quote_text(str(file))}, {quote_text(snapshot)})" for file, snapshot in files.items())
     connection.execute(
@@ -119,7 +127,7 @@ def read_files(files: Iterable[Path]) -> str:
 def delete_snapshots(connection: duckdb.DuckDBPyConnection, snapshots: Iterable[str]) -> None:
     """Take snapshots out of the tables."""
     for snapshot in snapshots:
-        for table in (SPEC_STACKS, PAGES_TABLE):
+        for table in (SPEC_STACKS, PAGES_TABLE, DEPENDENCIES):
             connection.execute(f"delete from {table.name} where snapshot = ?", [snapshot])
 
 

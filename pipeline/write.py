@@ -13,11 +13,15 @@ import pyarrow.parquet as pq
 
 from pipeline.columns import SPEC_STACKS, arrow_schema
 from pipeline.extract import PAGE_SCHEMA, REJECT_SCHEMA
+from pipeline.extract_index import DEPENDENCY_SCHEMA
 from pipeline.layout import BuildPaths
+from pipeline.merge import Merged, count_sources, merge_dependencies, merge_specs
 from pipeline.state import Rows, Seen, SnapshotRows
 
 GROUP_SPECS = 50_000
 """Specs to a Parquet row group, at least: with their stacks about the 122,880 rows of DuckDB's own."""
+
+GROUP_ROWS = 122_880
 
 SPEC_STACKS_SCHEMA = arrow_schema(SPEC_STACKS, without=("snapshot",))
 
@@ -57,20 +61,52 @@ def write_snapshot(build: BuildPaths, scratch: Path, snapshot: str, pages: Seque
     """Write the Parquet files of one snapshot; ``pages`` come in the order of their packages.
 
     A hash names one spec of a snapshot. Where two pages give it, the first keeps it and the rest
-    become rejects.
+    become rejects. Indexes are brought together by :mod:`merge`.
     """
     spilled = Spilled(scratch)
     groups = [spilled.join("specs", group) for group in group_pages(pages)]
     page_rows, rejects = spilled.join("pages", pages), spilled.join("rejects", pages)
-    hashes = pa.concat_tables([group.select(["hash"]) for group in groups])["hash"]
-    if pc.count_distinct(hashes).as_py() != len(hashes):
-        groups, page_rows, more = reject_repeats(groups, page_rows, snapshot)
-        rejects = pa.concat_tables([rejects, more])
-    rows = write_tables(build.spec_stacks(snapshot), map(add_stacks, groups), SPEC_STACKS_SCHEMA)
+    indexes = [page for page in pages if page.is_index]
+    if indexes:
+        merged = merge_specs(pa.concat_tables(map(add_stacks, groups)), snapshot)
+        specs = pc.count_distinct(merged.rows["hash"]).as_py()
+        rows = write_tables(build.spec_stacks(snapshot), cut_groups(merged.rows), SPEC_STACKS_SCHEMA)
+        dependencies = merge_dependencies(spilled.join("dependencies", indexes), merged.rows["hash"])
+        write_tables(build.dependencies(snapshot), [dependencies], DEPENDENCY_SCHEMA)
+        page_rows, rejects = count_merged(page_rows, merged), pa.concat_tables([rejects, merged.rejects])
+    else:
+        hashes = pa.concat_tables([group.select(["hash"]) for group in groups])["hash"]
+        if pc.count_distinct(hashes).as_py() != len(hashes):
+            groups, page_rows, more = reject_repeats(groups, page_rows, snapshot)
+            rejects = pa.concat_tables([rejects, more])
+        specs = sum(group.num_rows for group in groups)
+        rows = write_tables(build.spec_stacks(snapshot), map(add_stacks, groups), SPEC_STACKS_SCHEMA)
     write_tables(build.pages(snapshot), [page_rows], PAGE_SCHEMA)
     if rejects.num_rows:
         write_tables(build.rejects(snapshot), [rejects], REJECT_SCHEMA)
-    return SnapshotRows(len(pages), sum(group.num_rows for group in groups), rows, rejects.num_rows)
+    return SnapshotRows(len(pages), specs, rows, rejects.num_rows)
+
+
+def count_merged(pages: pa.Table, merged: Merged) -> pa.Table:
+    """The rows of ``pages`` with their counts set right after a merge."""
+    rows = pages.to_pylist()
+    kept = Counter(count_sources(merged.rows))
+    specs = Counter(merged.rows.group_by(["source", "hash"]).aggregate([])["source"].to_pylist())
+    for page in rows:
+        if page["stack"] is None:
+            page["specs"] = specs[page["path"]]
+            page["rejects"] += sum(count for (path, _), count in merged.lost.items() if path == page["path"])
+        else:
+            key = page["path"], page["stack"]
+            page["specs"], page["repeated"] = kept[key], merged.repeated[key]
+            page["rejects"] += merged.lost[key]
+    return pa.Table.from_pylist(rows, schema=PAGE_SCHEMA)
+
+
+def cut_groups(rows: pa.Table) -> Iterator[pa.Table]:
+    """Sorted rows in the row groups of a Parquet file."""
+    for start in range(0, max(rows.num_rows, 1), GROUP_ROWS):
+        yield rows.slice(start, GROUP_ROWS)
 
 
 def group_pages(pages: Iterable[Rows]) -> Iterator[list[Rows]]:
@@ -144,6 +180,15 @@ def write_tables(path: Path, tables: Iterable[pa.Table], schema: pa.Schema) -> i
 
 def write_file_rejects(build: BuildPaths, seen: Iterable[Seen]) -> int:
     """Write the rejects of files that gave no page at all, in the order of ``seen``; always a file."""
-    rows = [{**one.reject._asdict(), "path": one.entry.path} for one in seen if one.reject is not None]
+    rows = [
+        {
+            **one.reject._asdict(),
+            "path": one.entry.path,
+            "snapshot": one.entry.index and one.entry.index.snapshot,
+            "stack": one.entry.index and one.entry.index.stack,
+        }
+        for one in seen
+        if one.reject is not None
+    ]
     table = pa.Table.from_pylist(rows, schema=REJECT_SCHEMA)
     return write_tables(build.rejects(None), [table], REJECT_SCHEMA)

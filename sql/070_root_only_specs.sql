@@ -12,12 +12,17 @@ select
     specs.compiler_version,
     specs.compiler_family,
     specs.compiler_raw,
+    specs.compilers,
     specs.os,
     specs.platform,
     specs.target,
     specs.variants,
     specs.size_bytes,
     specs.tarball_url,
+    specs.patches,
+    specs.compiler_flags,
+    specs.namespace,
+    specs.external,
     specs.source,
 from specs
 where specs.in_root and array_length(specs.stacks) = 0;

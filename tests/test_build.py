@@ -134,7 +134,7 @@ def test_a_folder_without_pages_is_an_error_and_the_last_warehouse_stays(tmp_pat
     warehouse = build_pages(tmp_path, {("develop", "p"): [make_spec(1)]})
     write_page(tmp_path, "# README", "empty/README.md")
 
-    with pytest.raises(SourceError, match="no cache page"):
+    with pytest.raises(SourceError, match="no cache page and no build-cache index in"):
         build([tmp_path / "empty"], warehouse, jobs=1)
     assert ask(warehouse, "select count(*) from specs") == [(1,)]
 

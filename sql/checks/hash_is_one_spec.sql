@@ -17,7 +17,8 @@ with described as (
         spec_stacks.variants,
         spec_stacks.size_bytes,
         spec_stacks.tarball_url,
-        spec_stacks.source,
+        spec_stacks.namespace,
+        spec_stacks.external,
     from spec_stacks
 )
 

@@ -4,6 +4,7 @@ select
     pages.package,
     count(*) as num_pages,
 from pages
+where pages.package is not null
 group by
     pages.snapshot,
     pages.package
