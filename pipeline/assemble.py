@@ -58,9 +58,8 @@ def assemble(
         winners = choose_pages(reader.roots, [one for one in reader.seen if one.snapshot in affected])
         reused = reuse(layout, build, last, affected) if last is not None else {}
         if not winners and not reused and not any(one.reject for one in [*kept, *reader.seen]):
-            raise SourceError(
-                "no cache page or build-cache index in " + ", ".join(root.folder for root in reader.roots)
-            )
+            folders = ", ".join(root.folder for root in reader.roots)
+            raise SourceError(f"no cache page and no build-cache index in {folders}")
         written = write_snapshots(build, reader, winners)
         write_file_rejects(build, order_seen([*kept, *reader.seen]))
         rebuilt = len(winners)

@@ -166,7 +166,7 @@ class _Finder:
             return [one for one in indexes if one.index and choice.takes(one.index.snapshot, one.index.stack)]
         if not name.endswith(".json"):
             return [entry]
-        full = f"{self.root.folder}/{entry.path}"
+        full = self._locate(entry.path)
         mirror = full.removesuffix(f"/{V2_INDEX}").partition(f"/{V3_INDEXES}")[0]
         if mirror == full:
             mirror = posixpath.dirname(full)
@@ -197,45 +197,52 @@ class _Finder:
 
     def _make_index(self, file: str, snapshot: str, stack: str) -> Entry:
         """The entry of the index that ``file`` is, or that the manifest ``file`` names."""
-        role = Index(snapshot, stack)
         if file.endswith(MANIFEST):
             try:
                 blob = choose_blob(self._read(file))
-            except (msgspec.DecodeError, UnicodeDecodeError, OSError, ValueError) as error:
-                return Entry(
-                    self.number, file, b"", Index(snapshot, stack, fault=f"is no manifest of an index: {error}")
-                )
-            mirror = f"/{file}".partition(f"/{V3_INDEXES}")[0].lstrip("/")
+            except (OSError, ValueError) as error:
+                fault = f"is no manifest of an index: {error}"
+                return Entry(self.number, file, b"", Index(snapshot, stack, fault=fault))
+            mirror = self._locate(file).partition(f"/{V3_INDEXES}")[0]
             path = posixpath.join(mirror, "blobs", "sha256", blob[:2], blob)
-            return self._look(path, Index(snapshot, stack, blob))
+            return look(self.number, path, file, Index(snapshot, stack, blob, path))
+        checksum = ""
         if named := _BLOB.fullmatch(file):
-            return self._look(file, Index(snapshot, stack, named[1]))
-        try:
-            checksum = self._read(file + V2_CHECKSUM).decode("ascii", "replace").strip().lower()
-        except OSError:
-            checksum = ""
-        return self._look(file, Index(snapshot, stack, checksum) if _SHA256.fullmatch(checksum) else role)
+            checksum = named[1]
+        else:
+            try:
+                checksum = self._read(file + V2_CHECKSUM).decode("ascii", "replace").strip().lower()
+            except OSError:
+                pass
+        role = Index(snapshot, stack, checksum if _SHA256.fullmatch(checksum) else "")
+        return look(self.number, self._locate(file), file, role)
 
-    def _look(self, path: str, role: Index) -> Entry:
-        return look(self.number, f"{self.root.folder}/{path}", path, role)
+    def _locate(self, path: str) -> str:
+        return f"{self.root.folder}/{path}"
 
     def _read(self, path: str) -> bytes:
-        with open(f"{self.root.folder}/{path}", "rb") as file:
+        with open(self._locate(path), "rb") as file:
             return file.read(LARGEST_SMALL_FILE)
 
     def _read_listing(self, listing: str) -> list[Entry]:
         """An entry for each stack that a listing names, whether its index is there or not."""
-        place = f"{self.root.folder}/{listing}"
+        place = self._locate(listing)
         try:
             listed = read_listing(self._read(listing))
         except ValueError as error:
             raise SourceError(f"{place}: {error}") from None
         folder = posixpath.dirname(listing)
-        entries = []
+        entries: dict[str, Entry] = {}
         for snapshot, stack, url in listed:
             key = urlsplit(url).path.lstrip("/")
-            entries.append(self._make_index(posixpath.normpath(posixpath.join(folder, key)), snapshot, stack))
-        return entries
+            entry = self._make_index(posixpath.normpath(posixpath.join(folder, key)), snapshot, stack)
+            if entry.path in entries:
+                # One index may be named for several stacks: what it gives goes by its path.
+                assert entry.index is not None
+                role = msgspec.structs.replace(entry.index, file=entry.index.file or self._locate(entry.path))
+                entry = msgspec.structs.replace(entry, path=f"{entry.path}#{snapshot}/{stack}", index=role)
+            entries[entry.path] = entry
+        return list(entries.values())
 
     def _is_of_a_cache(self, path: str) -> bool:
         return posixpath.basename(path) == LISTING or bool(_OF_A_CACHE.search(path))

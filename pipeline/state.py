@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from pipeline import __version__, sqlfiles
-from pipeline.caches import Choice
+from pipeline.caches import ALL, Choice
 from pipeline.layout import BuildPaths, Layout
 from pipeline.normalise import Reject
 from pipeline.source import Entry
@@ -144,7 +144,7 @@ def fingerprint(choice: Choice) -> str:
     return digest.hexdigest()
 
 
-def load_state(build: BuildPaths | None, choice: Choice) -> tuple[State | None, list[Seen]]:
+def load_state(build: BuildPaths | None, choice: Choice = ALL) -> tuple[State | None, list[Seen]]:
     """The state of a build and the files that it tells of; None and none where no state can be trusted."""
     if build is None:
         return None, []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -128,6 +130,81 @@ def parquet_bytes(warehouse: Path) -> dict[str, bytes]:
     current = Layout(warehouse).current
     assert current is not None
     return {str(path.relative_to(current.folder)): path.read_bytes() for path in current.folder.rglob("*.parquet")}
+
+
+FLAGS = ("cflags", "cppflags", "cxxflags", "fflags", "ldflags", "ldlibs")
+
+
+def make_record(spec: Record, package: str = "hdf5", **changes: Any) -> Record:
+    """The record of a page's spec in an index of Spack 0.21 to 0.23 (database version 7).
+
+    ``changes`` are keys of the record itself, or of its spec.
+    """
+    parameters: Record = {}
+    for variant in spec["variants"]:
+        name, equals, value = variant.partition("=")
+        parameters[name if equals else name[1:]] = value if equals else name[0] == "+"
+    name, _, version = spec["compiler"].partition("@")
+    node = {
+        "name": package,
+        "version": spec["versions"][0],
+        "arch": {"platform": spec["platform"], "platform_os": spec["os"], "target": spec["target"]},
+        "namespace": "builtin",
+        "parameters": {**parameters, **{flag: [] for flag in FLAGS}},
+        "package_hash": "x" * 52 + "====",
+        "dependencies": [],
+        "hash": spec["hash"],
+    }
+    if version.startswith("="):
+        node["compiler"] = {"name": name, "version": version.removeprefix("=")}
+    elif name != "none":  # as Spack 1 writes down an old spec
+        node["annotations"] = {"original_specfile_version": 4, "compiler": spec["compiler"]}
+    record = {"spec": node, "ref_count": 0, "in_buildcache": True}
+    for key, value in changes.items():
+        (record if key in ("in_buildcache", "installed", "deprecated_for", "ref_count") else node)[key] = value
+    return record
+
+
+def make_index(records: Iterable[Record], version: str = "7") -> bytes:
+    """An index as ``spack buildcache update-index`` writes it."""
+    installs = {record["spec"]["hash"]: record for record in records}
+    return json.dumps({"database": {"version": version, "installs": installs}}).encode()
+
+
+def write_v2(mirror: Path, index: bytes, checksum: str | None = None) -> Path:
+    """A mirror of layout v2 that holds nothing but its index and the index's checksum."""
+    write_page(mirror, index, "build_cache/index.json")
+    write_page(mirror, checksum or hashlib.sha256(index).hexdigest(), "build_cache/index.json.hash")
+    return mirror
+
+
+def write_v3(mirror: Path, index: bytes, compression: str = "none", version: str = "8", view: str = "") -> Path:
+    """A mirror of layout v3 that holds nothing but its index."""
+    blob = gzip.compress(index, mtime=0) if compression == "gzip" else index
+    checksum = hashlib.sha256(blob).hexdigest()
+    entry = {
+        "contentLength": len(blob),
+        "mediaType": f"application/vnd.spack.db.v{version}+json",
+        "compression": compression,
+        "checksumAlgorithm": "sha256",
+        "checksum": checksum,
+    }
+    write_page(mirror, blob, f"blobs/sha256/{checksum[:2]}/{checksum}")
+    name = f"v3/manifests/index/{view}{'/' if view else ''}index.manifest.json"
+    write_page(mirror, json.dumps({"version": 3, "data": [entry]}), name)
+    return mirror
+
+
+def write_caches(folder: Path, pages: Pages) -> Path:
+    """The build caches that hold what ``pages`` say: a mirror per stack beside the root mirror's."""
+    records: dict[tuple[str, str], list[Record]] = {}
+    for (snapshot, package), specs in pages.items():
+        for spec in specs:
+            for stack in spec["stacks"]:
+                records.setdefault((snapshot, stack), []).append(make_record(spec, package))
+    for (snapshot, stack), held in records.items():
+        write_v2(folder / snapshot / ("" if stack == "root" else stack), make_index(held))
+    return folder
 
 
 # What names are made of in the property tests: plain ones, and what trips SQL, YAML, CSV or HTML.

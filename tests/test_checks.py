@@ -18,13 +18,23 @@ GOOD = {
 }
 
 # Another value of each column than the rows of GOOD have.
-OTHER = {"variants": ["+mpi"], "size_bytes": 7, "compiler_version": None}
+OTHER = {
+    "variants": ["+mpi"],
+    "size_bytes": 7,
+    "compiler_version": None,
+    "compilers": {"c": "gcc@9"},
+    "patches": ["f00"],
+    "compiler_flags": {"cflags": "-g"},
+    "external": True,
+}
 NAMED = [column.name for column in SPEC_STACKS.columns if column.type == "VARCHAR" and not column.nullable]
 FILLED = [column.name for column in SPEC_STACKS.columns if not column.nullable]
-DESCRIBING = [name for name in SPEC_STACKS.names if name not in ("snapshot", "hash", "stack")]
+DESCRIBING = [name for name in SPEC_STACKS.names if name not in ("snapshot", "hash", "stack", "source")]
 
 OF_PAGE = {"snapshot": "develop", "package": "hdf5"}
 PAGE = {"package": "p", "path": "p"}
+OF_INDEX = {"snapshot": "develop", "package": None, "stack": "hep"}
+INDEX = {**OF_INDEX, "path": "i", "specs": 0, "records": 6, "externals": 1, "holes": 2, "repeated": 3}
 MORE = {"spec_stacks": [{"hash": "h9"}]}
 NEW = {"spec_stacks": [{"hash": "h9", "package": "p"}]}
 LESS = "delete from spec_stacks where hash = 'h9'"
@@ -62,10 +72,13 @@ OFFENCES = {
         *(([blank(name)], {"package": "hdf5", name: None}) for name in FILLED),
     ],
     "pages_are_accounted_for": [
-        ([{"pages": [{**PAGE, "specs": 3}]}], {"package": "p", "specs": 3, "specs_found": None}),
-        ([MORE], {"package": "hdf5", "specs": 1, "specs_found": 2}),
-        ([{"rejects": [OF_PAGE]}], {"package": "hdf5", "rejects": 0, "rejects_found": 1}),
-        (["update pages set rejects = 1"], {"package": "hdf5", "rejects": 1, "rejects_found": None}),
+        ([{"pages": [{**PAGE, "specs": 3}]}], {"path": "p", "specs": 3, "specs_found": None}),
+        ([MORE], {"path": "page", "specs": 1, "specs_found": 2}),
+        ([{"rejects": [OF_PAGE]}], {"path": "page", "rejects": 0, "rejects_found": 1}),
+        (["update pages set rejects = 1"], {"path": "page", "rejects": 1, "rejects_found": None}),
+        ([{"pages": [{**INDEX, "specs": 1}]}], {"path": "i", "specs": 1, "specs_found": None}),
+        ([{"pages": [{**INDEX, "records": 7}]}], {"path": "i", "records": 7}),
+        ([{"pages": [INDEX], "rejects": [{**OF_INDEX, "path": "i"}]}], {"path": "i", "rejects_found": 1}),
     ],
     "specs_have_a_page": [
         ([{"spec_stacks": [{"hash": "h9", "source": "x"}]}], {"package": "hdf5", "source": "x"}),

@@ -10,16 +10,17 @@ import pytest
 from pipeline import sqlfiles
 from pipeline.build import build
 from pipeline.columns import RELATIONS, TABLES, VIEWS, arrow_schema, describe_wide
-from tests.makers import ask, build_text, make_page, make_spec
+from tests.makers import ask, make_page, make_spec, write_page
 from tests.test_sql_cases import load
 
 PAGES = Path(__file__).parent / "data" / "pages"
+CACHE = Path(__file__).parent / "data" / "caches" / "spack-1.1"
 
 
 @pytest.fixture(scope="module")
 def warehouse(tmp_path_factory):
     folder = tmp_path_factory.mktemp("columns") / "warehouse"
-    build([PAGES], folder, jobs=1)
+    build([PAGES, CACHE], folder, jobs=1)
     return folder
 
 
@@ -95,7 +96,9 @@ def test_arrow_and_polars_read_the_schema_from_here(table):
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
 def test_parquet_files_are_typed_and_described_as_here(tmp_path, table):
     page = make_page([make_spec(1, tarball="https://host/x", size="7"), make_spec(2, hash="bad")])
-    _, warehouse = build_text(tmp_path, page)
+    write_page(tmp_path, page)
+    build([tmp_path, CACHE], tmp_path / "warehouse", jobs=1)
+    warehouse = tmp_path / "warehouse"
     files = [file for file in (warehouse / table.name).rglob("*.parquet") if pq.read_metadata(file).num_rows]
     described = arrow_schema(table, without=() if table.name == "rejects" else ("snapshot",))
 
@@ -111,6 +114,11 @@ def test_parquet_files_are_typed_and_described_as_here(tmp_path, table):
 def test_polars_reads_the_parquet_as_it_is(warehouse):
     frame = pl.read_parquet(warehouse / "spec_stacks/**/*.parquet", hive_partitioning=True)
 
-    assert frame.height == 360
+    assert frame.height == 360 + 14
     assert set(frame.columns) == {column.name for column in RELATIONS["spec_stacks"].columns}
-    assert frame["snapshot"].unique().sort().to_list() == ["develop", "develop-2025-03-16", "develop-2025-03-30"]
+    assert frame["snapshot"].unique().sort().to_list() == [
+        "caches",
+        "develop",
+        "develop-2025-03-16",
+        "develop-2025-03-30",
+    ]

@@ -152,8 +152,8 @@ class Oracle:
                 (
                     *(snapshot, package, spec["hash"], spec["versions"][0], version_key(spec["versions"][0])),
                     *(compiler, name, version or None, FAMILIES.get(name, name)),
-                    *(spec["compiler"], spec["os"], spec["platform"], spec["target"], tuple(spec["variants"])),
-                    *(size, spec.get("tarball"), source),
+                    *(spec["compiler"], None, spec["os"], spec["platform"], spec["target"], tuple(spec["variants"])),
+                    *(size, spec.get("tarball"), None, None, None, None, source),
                     *(tuple(sorted(self.values(spec, "stack"))), "root" in spec["stacks"]),
                 )
             )
