@@ -13,6 +13,7 @@ listing says, ``cache_spack_io_index.json``: ``{SNAPSHOT: [{"label": STACK, "url
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
 import posixpath
 import re
@@ -210,10 +211,8 @@ class _Finder:
         if named := _BLOB.fullmatch(file):
             checksum = named[1]
         else:
-            try:
+            with contextlib.suppress(OSError):
                 checksum = self._read(file + V2_CHECKSUM).decode("ascii", "replace").strip().lower()
-            except OSError:
-                pass
         role = Index(snapshot, stack, checksum if _SHA256.fullmatch(checksum) else "")
         return look(self.number, self._locate(file), file, role)
 

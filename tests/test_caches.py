@@ -170,7 +170,7 @@ def test_a_listing_names_what_stands_below_it(tmp_path):
     folder = tmp_path / "bucket"
     write_v2(folder / "odd" / "place", ONE)
     write_v3(folder / "new", TWO)
-    blob = next((folder / "new" / "blobs").rglob("*/*")).relative_to(folder).as_posix()
+    (blob,) = (path.relative_to(folder).as_posix() for path in (folder / "new" / "blobs").rglob("*") if path.is_file())
     listing(
         folder,
         ("develop", "e4s", "s3://spack-binaries/odd/place/build_cache/index.json"),
@@ -246,7 +246,7 @@ def test_both_layouts_of_one_mirror_are_one_stack(tmp_path):
 
     assert stacks(warehouse) == {("develop", "e4s"): 2}
     assert summary.failed == []
-    assert sorted(ask(warehouse, "select specs, repeated from pages")) == [(0, 1), (2, 0)]
+    assert sorted(ask(warehouse, "select specs, repeated from pages")) == [(1, 0), (1, 1)]
 
 
 def entry(version, checksum="a" * 64, **more):
