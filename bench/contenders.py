@@ -42,7 +42,8 @@ def extract(source: Path, scratch: Path) -> None:
     from pipeline.layout import Layout
     from pipeline.progress import Progress
     from pipeline.reader import Reader
-    from pipeline.source import find_roots, in_order, scan
+    from pipeline.source import in_order, scan
+    from pipeline.sources import find_roots
     from pipeline.workers import count_cpus, open_workers
 
     build = Layout(scratch / "extract").begin()

@@ -18,11 +18,12 @@ import filelock
 
 from pipeline.caches import ALL, Choice, find_indexes
 from pipeline.errors import WarehouseError
-from pipeline.layout import Layout
+from pipeline.layout import Layout, find_cache
 from pipeline.plan import Plan, make_plan
 from pipeline.progress import Progress
 from pipeline.reader import Reader
-from pipeline.source import Root, find_roots, in_order, scan
+from pipeline.source import Entry, Root, in_order, scan
+from pipeline.sources import find_roots
 from pipeline.state import Seen, State, load_state, refresh_state
 from pipeline.workers import Workers, count_cpus, open_workers
 
@@ -52,18 +53,22 @@ class Summary:
 
 
 def build(
-    sources: Sequence[Path],
+    sources: Sequence[str | Path],
     warehouse: Path,
     jobs: int | None = None,
     progress: Progress | None = None,
     choice: Choice = ALL,
+    cache: Path | None = None,
+    offline: bool = False,
 ) -> Summary:
     """Make ``warehouse`` the warehouse of ``sources``, at once or not at all.
 
     ``jobs`` is the number of processes, by default that of the processors; ``choice`` says which
-    snapshots and stacks of build caches count.
+    snapshots and stacks of build caches count. What is fetched from URLs is kept in the folder ``cache``,
+    by default the user's own; with ``offline`` nothing is fetched and what is there counts.
 
     Raises:
+        RemoteError: a remote source cannot be fetched.
         SourceError: a source does not exist, no source holds a page or an index, two files that differ
             are the page of one package in one snapshot, or nothing tells an index's snapshot and stack.
         WarehouseError: the machine refuses: no space, no permission.
@@ -73,22 +78,36 @@ def build(
     layout = Layout(warehouse)
     try:
         roots = find_roots(sources)
+        fetched = fetch(roots, choice, cache or find_cache(), offline, progress)
         warehouse.mkdir(parents=True, exist_ok=True)
         with hold_lock(layout, progress.wait):
-            summary = update(layout, roots, jobs or count_cpus(), progress, choice)
+            summary = update(layout, roots, fetched, jobs or count_cpus(), progress, choice)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         raise WarehouseError(f"{where}{error.strerror or error}") from error
     return Summary(**{**summary.__dict__, "seconds": time.monotonic() - began})
 
 
-def update(layout: Layout, roots: Sequence[Root], jobs: int, progress: Progress, choice: Choice) -> Summary:
-    """The part of a build that runs under the lock."""
+def fetch(roots: Sequence[Root], choice: Choice, cache: Path, offline: bool, progress: Progress) -> list[Entry]:
+    """The indexes of the remote sources among ``roots``."""
+    if not any(root.is_remote for root in roots):
+        return []
+    from pipeline.fetch import fetch_indexes
+    from pipeline.remote import RemoteFiles
+
+    with RemoteFiles(cache, offline) as files:
+        return list(fetch_indexes(roots, choice, files, progress))
+
+
+def update(
+    layout: Layout, roots: Sequence[Root], fetched: Sequence[Entry], jobs: int, progress: Progress, choice: Choice
+) -> Summary:
+    """The part of a build that runs under the lock; ``fetched`` are the indexes of remote sources."""
     began_ns = time.time_ns()
     current = layout.current
     last, seen = load_state(current, choice)
     with open_workers(jobs) as workers:
-        plan = look(layout, roots, seen, workers, choice)
+        plan = look(layout, roots, fetched, seen, workers, choice)
         del seen
         if last is not None and current is not None and not plan.fresh and not plan.gone:
             refresh_state(layout, last, plan.kept, began_ns)
@@ -110,9 +129,16 @@ def update(layout: Layout, roots: Sequence[Root], jobs: int, progress: Progress,
     return summarise(state, rebuilt, checks)
 
 
-def look(layout: Layout, roots: Sequence[Root], last: Sequence[Seen], workers: Workers, choice: Choice) -> Plan:
+def look(
+    layout: Layout,
+    roots: Sequence[Root],
+    fetched: Sequence[Entry],
+    last: Sequence[Seen],
+    workers: Workers,
+    choice: Choice,
+) -> Plan:
     """List the files of the sources and compare them with the ``last`` build's."""
-    entries = []
+    entries = list(fetched)
     for entry in scan(roots, skip=[layout.root]):
         entries.append(entry)
         if not last and len(entries) == MANY_FILES:

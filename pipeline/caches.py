@@ -107,9 +107,12 @@ def find_indexes(roots: Sequence[Root], entries: Iterable[Entry], choice: Choice
         SourceError: a listing is none, or nothing tells the snapshot and stack of an index.
     """
     by_root: dict[int, list[Entry]] = defaultdict(list)
-    for entry in entries:
-        by_root[entry.root].append(entry)
     found: list[Entry] = []
+    for entry in entries:
+        if entry.index is not None:
+            found.append(entry)
+        else:
+            by_root[entry.root].append(entry)
     for number, held in by_root.items():
         found += _Finder(roots[number], number, held).find(choice)
     return found
@@ -143,13 +146,15 @@ class _Finder:
                 if choice.takes(entry.index.snapshot, entry.index.stack):
                     indexes[entry.path] = entry
         listed = {posixpath.normpath(entry.path) for entry in indexes.values()}
-        alone = len(mirrors) == 1 and "" in mirrors and not listings
+        alone = len(mirrors) == 1 and not listings
+        if not alone and (self.root.snapshot or self.root.stack):
+            raise SourceError(f"{self.root.folder}: is given one name, and holds {len(mirrors)} mirrors and listings")
         for mirror, files in mirrors.items():
-            snapshot, stack = self._place(mirror, mirrors)
-            if alone:
-                named = choice.names
-                snapshot, stack = named[0] or snapshot, named[1] or stack
-            elif not choice.takes(snapshot, stack):
+            if alone and (mirror == "" or self.root.snapshot or self.root.stack):
+                snapshot, stack = name_mirror(self.root, choice, self._locate(mirror).rstrip("/"))
+            else:
+                snapshot, stack = self._place(mirror, mirrors)
+            if not choice.takes(snapshot, stack):
                 continue
             for file in files:
                 if file not in listed:
@@ -171,9 +176,8 @@ class _Finder:
         mirror = full.removesuffix(f"/{V2_INDEX}").partition(f"/{V3_INDEXES}")[0]
         if mirror == full:
             mirror = posixpath.dirname(full)
-        snapshot, stack = place_mirror(mirror, is_root=False)
-        named = choice.names
-        return [self._make_index(entry.path, named[0] or snapshot, named[1] or stack)]
+        snapshot, stack = name_mirror(self.root, choice, mirror)
+        return [self._make_index(entry.path, snapshot, stack)]
 
     def _find_mirrors(self) -> dict[str, list[str]]:
         """Each mirror's path below the source, and the files that lead to its indexes."""
@@ -264,6 +268,19 @@ def place_mirror(mirror: str, is_root: bool) -> tuple[str, str]:
             f"{mirror or '/'}: nothing tells its snapshot and stack; name them with --snapshot and --stack"
         )
     return snapshot, name
+
+
+def name_mirror(root: Root, choice: Choice, mirror: str) -> tuple[str, str]:
+    """The snapshot and stack of a source that is one mirror: as it was named, or by its path or URL.
+
+    Raises:
+        SourceError: nothing tells them.
+    """
+    snapshot, stack = (given or chosen for given, chosen in zip((root.snapshot, root.stack), choice.names, strict=True))
+    if snapshot and stack:
+        return snapshot, stack
+    placed = place_mirror(mirror, is_root=False)
+    return snapshot or placed[0], stack or placed[1]
 
 
 def choose_blob(manifest: bytes) -> str:

@@ -47,7 +47,10 @@ class Bar(Progress):
         if sys.stderr.isatty():
             from tqdm import tqdm
 
-            self._bar = tqdm(total=total, desc=name, unit=unit, leave=False, file=sys.stderr)
+            # How many bytes are to be fetched is not known beforehand.
+            self._bar = tqdm(
+                total=total or None, desc=name, unit=unit, unit_scale=unit == "B", leave=False, file=sys.stderr
+            )
 
     def advance(self, count: int) -> None:
         if self._bar is not None:
@@ -110,7 +113,7 @@ def cli() -> None:
 
 
 @cli.command()
-@click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="SOURCE...")
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 @warehouse_option
 @click.option("--strict", is_flag=True, help="Exit with 3 where anything was rejected.")
 @click.option("--jobs", type=click.IntRange(1), metavar="N", help="Processes that read; by default one a processor.")
@@ -118,15 +121,25 @@ def cli() -> None:
     "--snapshot", "snapshots", multiple=True, metavar="S", help="Only this snapshot, or pattern; may be repeated."
 )
 @click.option("--stack", "stacks", multiple=True, metavar="S", help="Only this stack of build caches, or pattern.")
+@click.option("--offline", is_flag=True, help="Fetch nothing: of URLs, what was fetched before counts.")
+@click.option(
+    "--cache",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Folder for what is fetched from URLs.",
+)
 def build(
-    sources: tuple[Path, ...],
+    sources: tuple[str, ...],
     warehouse: Path,
     strict: bool,
     jobs: int | None,
     snapshots: tuple[str, ...],
     stacks: tuple[str, ...],
+    offline: bool,
+    cache: Path | None,
 ) -> None:
-    """Make the warehouse that of SOURCE...: cache pages and build caches, folders or single files.
+    """Make the warehouse that of SOURCE...: cache pages and build caches, as folders, single files, URLs
+    (https, http, s3) or a YAML file of sources.
 
     Folders are searched to the bottom. A page is known by its front matter, not by its name; a build
     cache by its index, build_cache/index.json or v3/manifests/index/index.manifest.json. It is the
@@ -142,7 +155,7 @@ def build(
     from pipeline.caches import Choice
 
     with showing_progress() as progress:
-        summary = run_build(sources, warehouse, jobs, progress, Choice(snapshots, stacks))
+        summary = run_build(sources, warehouse, jobs, progress, Choice(snapshots, stacks), cache, offline)
     click.echo(describe_summary(summary))
     if summary.rejects:
         show_rejects(warehouse, summary)

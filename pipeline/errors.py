@@ -5,6 +5,8 @@
     WarehouseError            one line for the user; exit status 1
     ├── SourceError           a source cannot be read, or holds no page
     │   └── DuplicatePageError  two different files give the same (snapshot, package)
+    ├── RemoteError           a URL cannot be fetched
+    │   └── MissingFileError  there is no file at a URL: it is gone
     ├── NoWarehouseError      there is no warehouse at the path, or it is damaged
     ├── QueryError            DuckDB refuses a query
     └── SpecSyntaxError       a spec that is not Spack's syntax, or asks what no cache tells
@@ -32,6 +34,14 @@ class DuplicatePageError(SourceError):
             f"{first} and {second}: both are the page of package {package!r} in snapshot "
             f"{snapshot!r}, and they differ; remove one"
         )
+
+
+class RemoteError(WarehouseError):
+    """A URL cannot be fetched."""
+
+
+class MissingFileError(RemoteError):
+    """There is no file at a URL."""
 
 
 class NoWarehouseError(WarehouseError):

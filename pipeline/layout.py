@@ -39,6 +39,12 @@ BUILDS = ".builds"
 UNFINISHED = ".unfinished"
 
 
+def find_cache() -> Path:
+    """The folder for what is fetched, by the XDG Base Directory Specification."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "spack-warehouse"
+
+
 def partition_name(snapshot: str) -> str:
     """The Hive partition folder of a snapshot, its value percent-encoded as Hive and Arrow do.
 

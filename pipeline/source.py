@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from pipeline.errors import Fault, SourceError
+from pipeline.errors import Fault
 from pipeline.parse import LARGEST_PAGE, opens_like_page
 
 SKIPPED_FOLDERS = frozenset({".git"})
@@ -69,31 +69,26 @@ class Entry(msgspec.Struct, frozen=True, gc=False, array_like=True):
 
 
 class Root(NamedTuple):
-    """A source: a folder, and the one file of it that counts, or None for all of them."""
+    """A source: a folder, and the one file of it that counts, or None for all of them.
+
+    ``folder`` is a URL where the source is remote: nothing of that lies in it. ``snapshot`` and ``stack``
+    are the names that the source was given, None where it was given none.
+    """
 
     folder: str
-    only: str | None
+    only: str | None = None
+    snapshot: str | None = None
+    stack: str | None = None
+
+    @property
+    def is_remote(self) -> bool:
+        return "://" in self.folder
 
     def locate(self, entry: Entry) -> str:
         """The path to open for an entry of this source."""
         if entry.index is not None and entry.index.file:
             return entry.index.file
         return f"{self.folder}/{entry.path}"
-
-
-def find_roots(sources: Sequence[Path]) -> list[Root]:
-    """The sources as given, each once.
-
-    Raises:
-        SourceError: one does not exist.
-    """
-    roots = []
-    for source in sources:
-        if not os.path.lexists(source):
-            raise SourceError(f"{source}: no such file or folder")
-        full = os.path.abspath(source)
-        roots.append(Root(full, None) if os.path.isdir(full) else Root(*os.path.split(full)))
-    return list(dict.fromkeys(roots))
 
 
 def scan(roots: Sequence[Root], skip: Collection[Path] = ()) -> Iterator[Entry]:
@@ -105,6 +100,8 @@ def scan(roots: Sequence[Root], skip: Collection[Path] = ()) -> Iterator[Entry]:
     """
     seen = {os.path.realpath(folder) for folder in skip}
     for index, root in enumerate(roots):
+        if root.is_remote:
+            continue
         paths = [root.only] if root.only is not None else _walk(root.folder, os.path.realpath(root.folder), "", seen)
         for path in paths:
             yield look(index, f"{root.folder}/{path}", path)

@@ -7,7 +7,8 @@ import pytest
 
 from pipeline import source
 from pipeline.errors import Fault, SourceError
-from pipeline.source import find_roots, in_order, read_page_bytes, scan
+from pipeline.source import in_order, read_page_bytes, scan
+from pipeline.sources import find_roots
 from tests.makers import make_page, make_spec, write_page
 
 

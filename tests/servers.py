@@ -1,0 +1,105 @@
+"""A web server whose answers a test writes down beforehand."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+Answer = Callable[[BaseHTTPRequestHandler], None]
+
+
+class Site:
+    """Answers by path: a list is worked off, its last answer stays. ``asked`` are the requests' paths and headers."""
+
+    def __init__(self, server: ThreadingHTTPServer, scheme: str = "http") -> None:
+        self.answers: dict[str, list[Answer]] = {}
+        self.asked: list[tuple[str, dict[str, str]]] = []
+        self.url = f"{scheme}://localhost:{server.server_port}"
+
+    def put(self, path: str, *answers: Answer) -> str:
+        self.answers[path] = list(answers)
+        return self.url + path
+
+    def put_folder(self, folder: Path) -> str:
+        """Every file of a folder, with its ETag."""
+        for file in folder.rglob("*"):
+            if file.is_file():
+                self.put("/" + file.relative_to(folder).as_posix(), body(file.read_bytes()))
+        return self.url
+
+    def count(self, path: str) -> int:
+        return sum(asked == path for asked, _ in self.asked)
+
+
+def send(handler: BaseHTTPRequestHandler, status: int, data: bytes = b"", **headers: Any) -> None:
+    handler.send_response(status)
+    for name, value in {"Content-Length": len(data), **headers}.items():
+        if value is not None:
+            handler.send_header(name.replace("_", "-"), str(value))
+    handler.end_headers()
+    with contextlib.suppress(OSError):
+        handler.wfile.write(data)
+
+
+def status(code: int, **headers: Any) -> Answer:
+    return lambda handler: send(handler, code, **headers)
+
+
+def body(data: bytes, etag: str | None = None, **headers: Any) -> Answer:
+    """The body, or 304 where the request has its ETag."""
+    tag = etag or f'"{hash(data)}"'
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        if handler.headers.get("If-None-Match") == tag:
+            send(handler, 304, Content_Length=None)
+        else:
+            send(handler, 200, data, ETag=tag, **headers)
+
+    return answer
+
+
+def cut(data: bytes, length: int) -> Answer:
+    """A body that ends too early."""
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        send(handler, 200, data[:length], Content_Length=len(data))
+        handler.close_connection = True
+
+    return answer
+
+
+def stall(seconds: float) -> Answer:
+    return lambda handler: time.sleep(seconds)
+
+
+@contextlib.contextmanager
+def serve(context: Any = None) -> Iterator[Site]:
+    """A site on a port of this machine; with ``context``, by TLS."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            site.asked.append((self.path, dict(self.headers)))
+            answers = site.answers.get(self.path, [status(404)])
+            answer = answers.pop(0) if len(answers) > 1 else answers[0]
+            answer(self)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("localhost", 0), Handler)
+    server.daemon_threads = True
+    if context is not None:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    site = Site(server, "https" if context is not None else "http")
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    try:
+        yield site
+    finally:
+        server.shutdown()
+        server.server_close()
