@@ -12,7 +12,7 @@ import shutil
 import signal
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -115,6 +115,7 @@ limit_option = click.option(
     "--limit", type=click.IntRange(0), metavar="N", help="Rows to print; 0: all.  [default: 20 in a table, else all]"
 )
 TABLE_ROWS = 20
+SHOWN_LINES = 10
 
 
 @click.group(
@@ -339,6 +340,84 @@ def have(
     sys.exit(FALLS_SHORT)
 
 
+@cli.command()
+@warehouse_option
+@click.option("--snapshot", metavar="S", help="The snapshot to look at.  [default: the newest]")
+@stack_option
+@click.option(
+    "--expected",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="What should be there: a list of specs, a spack.yaml or a spack.lock.",
+)
+@click.option("--items", is_flag=True, help="With --expected: a row for each expected spec, and what is nearest to it.")
+@limit_option
+@format_option
+def gaps(
+    warehouse: Path,
+    snapshot: str | None,
+    stacks: tuple[str, ...],
+    expected: Path | None,
+    items: bool,
+    limit: int | None,
+    format: str,
+) -> None:
+    """Rank what stacks lack that others have, or measure them against what is expected.
+
+    \b
+      spack-warehouse gaps --stack e4s-cray-rhel
+      spack-warehouse gaps --expected spack.yaml --snapshot develop-2025-03-30
+
+    FILE is a list with a spec to a line (# begins a comment), a spack.yaml, whose definitions and
+    matrices are written out, or a spack.lock, whose specs are looked for by hash and then by what a
+    user sees of them. The stack * stands for any, or root. What is not evaluated, such as when: and
+    ^dependencies, is told on stderr.
+
+    Exit status 3: something expected is missing: anywhere, or, with --stack, in one of those.
+    """
+    from pipeline.expected import read_expected
+    from pipeline.gaps import COVERAGE_COLUMNS, GAP_COLUMNS, ITEM_COLUMNS, measure_coverage, rank_gaps
+    from pipeline.rows import print_rows
+    from pipeline.scope import choose_snapshot, choose_stacks
+    from pipeline.warehouse import open_database
+
+    if items and expected is None:
+        raise click.UsageError("--items needs --expected")
+    wanted = read_expected(expected) if expected is not None else None
+    with open_database(Layout(warehouse)) as connection:
+        chosen = choose_snapshot(connection, snapshot)
+        within = choose_stacks(connection, [chosen], stacks)
+        if wanted is None:
+            print_rows(GAP_COLUMNS, cut_rows(rank_gaps(connection, chosen, within), limit, format), format)
+            return
+        coverages = measure_coverage(connection, wanted.items, chosen, within)
+    if items:
+        rows = [row for coverage in coverages for row in coverage.item_rows()]
+        print_rows(ITEM_COLUMNS, cut_rows(rows, limit, format), format)
+    else:
+        rows = [coverage.row() for coverage in coverages]
+        print_rows(COVERAGE_COLUMNS, cut_rows(rows, limit, format), format)
+    say_some(wanted.notes)
+    judged = coverages if within else coverages[:1]
+    say_some(
+        [
+            f"missing {'in ' + coverage.stack if within else 'everywhere'}: {finding.describe()}"
+            for coverage in judged
+            for finding in coverage.missing
+        ]
+    )
+    if any(coverage.missing for coverage in judged):
+        sys.exit(FALLS_SHORT)
+
+
+def say_some(lines: list[str]) -> None:
+    """The first lines on stderr, and how many there are more."""
+    for line in lines[:SHOWN_LINES]:
+        say(line)
+    if len(lines) > SHOWN_LINES:
+        say(f"… and {len(lines) - SHOWN_LINES:,} more")
+
+
 def check_host(target: str) -> str:
     """``target``, which archspec must know: of no other can be said what it runs."""
     from archspec.cpu import TARGETS
@@ -354,7 +433,7 @@ def check_host(target: str) -> str:
     return target
 
 
-def cut_rows(rows: list[T], limit: int | None, format: str) -> list[T]:
+def cut_rows(rows: Sequence[T], limit: int | None, format: str) -> Sequence[T]:
     """The rows to print; that there are more is said on stderr."""
     most = limit if limit is not None else TABLE_ROWS if format == "table" else 0
     if most and len(rows) > most:
