@@ -493,7 +493,11 @@ def judge_lost(
         else:
             reason = "lost" if package in kept_packages else "lost, and in no other stack"
         yield Shortfall("lost", snapshot.name, reason + more, gate.line, stack, package, asked, "none")
-    notes += [(one.line, f"allows nothing that was lost: {one.reason}") for one in gate.allow if one not in used]
+    notes += [
+        (one.line, f"allows nothing that was lost: {one.reason}")
+        for one in gate.allow
+        if one not in used and one not in expired
+    ]
 
 
 def _list_places(connection: duckdb.DuckDBPyConnection, snapshot: str) -> set[tuple[str, str]]:
