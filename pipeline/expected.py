@@ -143,10 +143,12 @@ class Reader:
         if not plain:
             return None
         try:
-            query = parse_spec(plain)
+            query, old = parse_lenient(plain)
         except SpecSyntaxError as error:
             self.refuse(one.line, str(error))
             return None
+        if old:
+            self.note(one.line, f"read as before Spack 1.0, all but the compiler asked of the package: {plain}")
         kept = []
         for compiler in query.compilers:
             if compiler.family in self.toolchains:
@@ -167,6 +169,21 @@ class Reader:
         if self.faults:
             raise FileFaultsError(list(dict.fromkeys(self.faults)))
         return ExpectedList(list(reversed(found.values())), self.notes)
+
+
+def parse_lenient(text: str) -> tuple[Query, bool]:
+    """The query of a spec, and whether it could be read only as before Spack 1.0: many an environment is that old.
+
+    Raises:
+        SpecSyntaxError: with the place and the reason.
+    """
+    try:
+        return parse_spec(text), False
+    except SpecSyntaxError as error:
+        try:
+            return parse_spec(text, old=True), True
+        except SpecSyntaxError:
+            raise error from None
 
 
 def part_nodes(text: str) -> tuple[str, list[str]]:
@@ -387,7 +404,7 @@ def _read_nodes(reader: Reader, one: Text) -> list[Query] | None:
     for text in (node, *dependencies):
         plain = _FLAG.sub("", text).strip()
         try:
-            queries.append(parse_spec(plain) if plain else Query(""))
+            queries.append(parse_lenient(plain)[0] if plain else Query(""))
         except SpecSyntaxError as error:
             reader.refuse(one.line, str(error))
             return None

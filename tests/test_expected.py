@@ -136,6 +136,55 @@ def test_definitions_and_matrices_are_written_out():
     ]
 
 
+OLD_ENVIRONMENT = """\
+spack:
+  packages:
+    all: {target: [x86_64]}
+  definitions:
+  - system:
+    - matrix:
+      - - zlib@1.2.8 cppflags=-O3
+        - tcl ^zlib@1.2.8 cppflags=-O3
+        - sdk
+            +adios2
+            +ascent
+        - macsio@1.1+scr^scr@2.0.0~fortran^silo~fortran
+      - ['%gcc@7.5.0 target=x86_64']
+  - built:
+    - matrix:
+      - [scalapack]
+      - [^mpich, ^openmpi]
+      - ['%gcc@8.4.0']
+      exclude: [^openmpi]
+  specs:
+  - $system
+  - matrix:
+    - [$built]
+    - [+shared]
+  - py-scipy^openblas
+"""
+
+
+def test_environments_of_old_stacks_are_read_too():
+    """Shapes of the stacks in Spack's own CI, before 1.0."""
+    expected = parse_environment(OLD_ENVIRONMENT, "e")
+
+    assert list_texts(expected) == [
+        "zlib@1.2.8 cppflags=-O3 %gcc@7.5.0 target=x86_64",
+        "tcl ^zlib@1.2.8 cppflags=-O3 %gcc@7.5.0 target=x86_64",
+        "sdk +adios2 +ascent %gcc@7.5.0 target=x86_64",
+        "macsio@1.1+scr^scr@2.0.0~fortran^silo~fortran %gcc@7.5.0 target=x86_64",
+        "scalapack ^mpich %gcc@8.4.0 +shared",
+        "py-scipy^openblas",
+    ]
+    assert {query.target for item in expected.items[:4] for query in item.queries} == {None, "x86_64"}
+    assert [variant.text for variant in expected.items[4].queries[0].variants] == []
+    assert expected.items[4].queries[-1].variants[0].text == "+shared"
+    assert "e:13: read as before Spack 1.0, all but the compiler asked of the package: %gcc@7.5.0 target=x86_64" in (
+        expected.notes
+    )
+
+
 def write_environment(specs, definitions="[]", more=""):
     return f"spack:\n  definitions: {definitions}\n  specs: {specs}\n{more}"
 
