@@ -19,6 +19,7 @@ from pipeline.columns import ROOT
 from pipeline.errors import FileFaultsError
 from pipeline.expected import ExpectedList, read_expected
 from pipeline.gaps import measure_coverage
+from pipeline.have import list_columns
 from pipeline.rows import Columns
 from pipeline.scope import Snapshot, list_snapshots, list_stacks
 
@@ -464,6 +465,7 @@ def judge_lost(
             reason = f"cannot be judged: no such stack is in the baseline {baseline.name}"
             yield Shortfall("lost", snapshot.name, reason, gate.line, pattern)
     rejected, unread = _count_rejects(connection, snapshot.name)
+    pages, indexes = _list_sources(connection, snapshot.name)
     kept_stacks, kept_packages = {stack for stack, _ in has}, {package for _, package in has}
     in_stacks = {package for stack, package in had if stack != ROOT}
     gone: set[str] = set()
@@ -490,8 +492,10 @@ def judge_lost(
             reason = "cannot be judged: specs of the package were rejected"
         elif unread:
             reason = f"lost, or in one of {unread:,} files that could not be read"
-        else:
+        elif package in pages or stack in indexes:
             reason = "lost" if package in kept_packages else "lost, and in no other stack"
+        else:
+            reason = "no source of the snapshot tells of it: it is lost, or its source is missing"
         yield Shortfall("lost", snapshot.name, reason + more, gate.line, stack, package, asked, "none")
     notes += [
         (one.line, f"allows nothing that was lost: {one.reason}")
@@ -504,6 +508,13 @@ def _list_places(connection: duckdb.DuckDBPyConnection, snapshot: str) -> set[tu
     """Every (stack, package) of a snapshot, root included."""
     query = "select distinct stack, package from spec_stacks where snapshot = ?"
     return {(stack, package) for stack, package in connection.execute(query, [snapshot]).fetchall()}
+
+
+def _list_sources(connection: duckdb.DuckDBPyConnection, snapshot: str) -> tuple[set[str], set[str]]:
+    """The packages that a snapshot has a page of, and the stacks that it has an index of."""
+    stack = "stack" if "stack" in list_columns(connection, "pages") else "null"
+    rows = connection.execute(f"select distinct package, {stack} from pages where snapshot = ?", [snapshot]).fetchall()
+    return {package for package, _ in rows if package}, {stack for _, stack in rows if stack}
 
 
 def _count_rejects(connection: duckdb.DuckDBPyConnection, snapshot: str) -> tuple[set[str], int]:

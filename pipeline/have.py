@@ -17,7 +17,7 @@ from pipeline.rows import Columns
 from pipeline.scope import suggest_names
 from pipeline.specmatch import Candidate, Miss, find_misses
 from pipeline.specsyntax import Query
-from pipeline.targets import measure_ancestors, runs_on
+from pipeline.targets import is_known, measure_ancestors, runs_on
 from pipeline.versions import version_key
 
 NEAREST = 5
@@ -118,7 +118,8 @@ def miss_host(query: Query, spec: Candidate, host: Host | None) -> list[Miss]:
         if query.platform is None and spec.platform != host.platform:
             misses.append(Miss("platform", host.platform, spec.platform))
         if not runs_on(spec.target, host.target):
-            misses.append(Miss("host", host.target, spec.target))
+            known = "" if is_known(spec.target) else ", unresolved: archspec does not know it"
+            misses.append(Miss("host", host.target, spec.target + known))
     return misses
 
 
@@ -165,7 +166,8 @@ def load_specs(
     having = "having list_has_any(array_agg(stack), $stacks)" if stacks else ""
     if stacks:
         given["stacks"] = list(stacks)
-    compilers = "compilers" if "compilers" in _list_columns(connection) else "null"
+    told = list_columns(connection, "spec_stacks")
+    compilers, namespace = (name if name in told else "null" for name in ("compilers", "namespace"))
     if query is not None and narrow:
         _narrow(connection, query, host, compilers, where, given)
     rows = connection.execute(
@@ -174,6 +176,7 @@ def load_specs(
             snapshot,
             any_value(package), hash, any_value(version), any_value(compiler),
             any_value(os), any_value(platform), any_value(target), any_value(variants), any_value({compilers}),
+            any_value({namespace}),
             list_sort(array_agg(stack))
         from spec_stacks
         where {" and ".join(where)}
@@ -182,15 +185,14 @@ def load_specs(
         """,
         given,
     ).fetchall()
-    return [
-        Held(
-            snapshot=snapshot,
-            spec=Candidate(package, hash, version, compiler, os, platform, target, tuple(variants), compilers),
-            stacks=tuple(stack for stack in held if stack != ROOT),
-            in_root=ROOT in held,
-        )
-        for snapshot, package, hash, version, compiler, os, platform, target, variants, compilers, held in rows
-    ]
+    return [_read_row(row) for row in rows]
+
+
+def _read_row(row: tuple[Any, ...]) -> Held:
+    snapshot, package, hash, version, compiler, os, platform, target = row[:8]
+    variants, compilers, namespace, held = row[8:]
+    spec = Candidate(package, hash, version, compiler, os, platform, target, tuple(variants), compilers, namespace)
+    return Held(snapshot, spec, tuple(stack for stack in held if stack != ROOT), ROOT in held)
 
 
 def _narrow(
@@ -215,8 +217,14 @@ def _narrow(
         keep("os", "os", lambda value: value == query.os)
     if query.versions is not None:
         keep("version", "version", lambda value: try_part(Query("", versions=query.versions), version=value))
-    if query.compilers and compilers == "null":
-        keep("compiler", "compiler", lambda value: try_part(Query("", compilers=query.compilers), compiler=value))
+    if query.compilers:
+        key = f"coalesce(cast({compilers} as varchar), compiler)"
+        found = connection.execute(
+            f"select {key}, any_value(compiler), any_value({compilers}) from spec_stacks group by all"
+        ).fetchall()
+        part = Query("", compilers=query.compilers)
+        where.append(f"list_contains($compiler, {key})")
+        given["compiler"] = [text for text, one, each in found if try_part(part, compiler=one, compilers=each)]
     if query.target is not None:
         keep("target", "target", lambda value: try_part(Query("", target=query.target), target=value))
     if host is not None:
@@ -245,8 +253,9 @@ _BLANK: Mapping[str, Any] = {
 }
 
 
-def _list_columns(connection: duckdb.DuckDBPyConnection) -> set[str]:
-    return {column[0] for column in connection.execute("describe spec_stacks").fetchall()}
+def list_columns(connection: duckdb.DuckDBPyConnection, relation: str) -> set[str]:
+    """The columns of a relation: a warehouse may be older than those that indexes fill."""
+    return {column[0] for column in connection.execute(f"describe {relation}").fetchall()}
 
 
 def explain_none(

@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from urllib.parse import unquote
 
+import duckdb
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -25,6 +26,7 @@ from pipeline.gates import (
     parse_gates,
     read_gates,
 )
+from pipeline.have import list_columns
 from pipeline.layout import Layout
 from pipeline.scope import Snapshot, list_snapshots
 from pipeline.warehouse import open_database
@@ -33,6 +35,7 @@ from tests.test_cli import assert_refused, run
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "gates.yaml"
 TODAY = dt.date(2025, 4, 1)
+GONE = "no source of the snapshot tells of it: it is lost, or its source is missing"
 OLD, NEW = "develop-2025-03-16", "develop-2025-03-30"
 
 # (stack, package) of each snapshot.
@@ -125,7 +128,7 @@ def test_lost_packages_and_stacks_are_named(warehouse):
         ("hep", "hdf5", "lost"),
         ("old", None, "the stack has no spec there: it was removed, or its source is missing"),
         # In no stack of the baseline either: it is gone from the mirror.
-        ("root", "cmake", "lost, and in no other stack"),
+        ("root", "cmake", GONE),
     ]
     assert {one.line for one in verdict.shortfalls} == {3}
 
@@ -205,7 +208,7 @@ def test_a_rejected_page_is_no_loss_but_cannot_be_judged(tmp_path):
     ]
     hdf5, zlib, rejects, mismatches = verdict.shortfalls
     assert hdf5.reason == "cannot be judged: specs of the package were rejected"
-    assert zlib.reason == "lost, and in no other stack"
+    assert zlib.reason == GONE
     assert (rejects.asked, rejects.found) == ("0 at most", "1")
     assert rejects.reason.startswith("such as new/hdf5.md: spec_details[0].hash: ")
     assert mismatches.reason == "such as cmake: num_specs: said 9, found 2"
@@ -214,6 +217,23 @@ def test_a_rejected_page_is_no_loss_but_cannot_be_judged(tmp_path):
     reasons = {one.package: one.reason for one in hold(tmp_path / "w", text).shortfalls}
     assert reasons["zlib"] == "lost, or in one of 1 files that could not be read"
     assert hold(tmp_path / "w", f"snapshot: {NEW}\nrejects: {{maximum: 2}}").shortfalls == []
+
+
+def test_a_page_or_an_index_that_tells_of_nothing_proves_a_loss(tmp_path):
+    held = {OLD: {"hdf5": ["e4s"], "zlib": ["e4s"]}, NEW: {"zlib": ["e4s"], "hdf5": []}}
+    pages = {**lay_out(held), (NEW, "hdf5"): []}
+    warehouse = build_pages(tmp_path, pages)
+    text = f"snapshot: {NEW}\nlost: {{baseline: {OLD}}}"
+    assert [one.reason for one in hold(warehouse, text).shortfalls] == ["lost, and in no other stack"]
+
+    with duckdb.connect(str((warehouse / "warehouse.duckdb").resolve())) as connection:
+        connection.execute("delete from pages where package = 'hdf5'")
+        assert [one.reason for one in judge(connection, parse_gates(text, "g"), TODAY).shortfalls] == [GONE]
+        if "stack" not in list_columns(connection, "pages"):
+            connection.execute("alter table pages add column stack varchar")
+        connection.execute("update pages set stack = 'e4s', package = ''")
+        (short,) = judge(connection, parse_gates(text, "g"), TODAY).shortfalls
+        assert short.reason == "lost, and in no other stack"
 
 
 @pytest.mark.parametrize(("days", "today", "short"), [(2, "2025-04-01", 0), (1, "2025-04-01", 1), (0, "2025-03-30", 0)])
@@ -470,7 +490,7 @@ def test_annotations_of_the_example_are_githubs(tmp_path):
     lines = done.stdout.splitlines()
     assert lines[0] == (
         "::error file=examples/gates.yaml,line=19,title=lost%2C e4s%2C py-packaging::develop-2025-03-30: "
-        "asked as in develop-2025-03-16, found none: lost, and in no other stack"
+        f"asked as in develop-2025-03-16, found none: {GONE}"
     )
     assert [line.split(" ")[0] for line in lines] == ["::error"] * 4 + ["::warning"]
 

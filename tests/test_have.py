@@ -5,11 +5,12 @@ import io
 import json
 import sys
 
+import duckdb
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.have import find_nearest, find_specs, guess_host, load_specs, miss_host
+from pipeline.have import find_nearest, find_specs, guess_host, list_columns, load_specs, miss_host
 from pipeline.layout import Layout
 from pipeline.rows import print_rows
 from pipeline.scope import choose_snapshots, suggest_names
@@ -134,6 +135,13 @@ def test_without_a_hit_each_near_miss_names_what_failed(warehouse):
     assert first[1].endswith(" of develop in e4s)")
     assert "target: asked zen4, has x86_64_v4 (such as hdf5@1.14.10" in first[2]
     assert any("compiler: asked %gcc, has clang@18.1.8; target: asked zen4, has neoverse_v1" in line for line in lines)
+
+
+def test_an_unknown_target_is_no_hit_for_a_host_but_told_as_unresolved(warehouse):
+    done = have(warehouse, "hdf5 fabrics=ofi", "--host", "neoverse_v1")
+
+    assert done.returncode == 3
+    assert "host: asked neoverse_v1, has graviton2, unresolved: archspec does not know it" in done.stderr
 
 
 def test_without_a_hit_data_is_empty(warehouse):
@@ -319,3 +327,31 @@ def test_nearest_are_grouped_whole(connection):
 
     assert sum(group.specs for group in groups) == len({one.spec.hash for one in held})
     assert [len(group.misses) for group in groups] == sorted(len(group.misses) for group in groups)
+
+
+def test_what_an_index_tells_of_languages_and_namespaces_counts(tmp_path):
+    """The columns that build-cache indexes fill: a compiler to a language, and the repository of the package."""
+    specs = [make_spec(1, compiler="llvm@18.1.8"), make_spec(2)]
+    warehouse = build_pages(tmp_path, {("develop", "hdf5"): specs})
+    with duckdb.connect(str((warehouse / "warehouse.duckdb").resolve())) as connection:
+        held = list_columns(connection, "spec_stacks")
+        for column, type in (("compilers", "map(varchar, varchar)"), ("namespace", "varchar")):
+            if column not in held:
+                connection.execute(f"alter table spec_stacks add column {column} {type}")
+        connection.execute(
+            "update spec_stacks set namespace = 'builtin', "
+            "compilers = map {'c': 'llvm@18.1.8', 'fortran': 'gcc@13.2.0'} where hash = ?",
+            [make_hash(1)],
+        )
+
+        def find(text):
+            answer = find_specs(connection, parse_spec(text), ["develop"])
+            return [hit.spec.hash for hit in answer.hits]
+
+        for package in ("hdf5", "*"):
+            assert find(f"{package} %fortran=gcc@13") == [make_hash(1)]
+            assert find(f"{package} %c=gcc") == [make_hash(2)]
+            assert find(f"{package} %gcc") == [make_hash(2), make_hash(1)]
+            assert find(f"{package} %fortran=llvm") == []
+        assert find("builtin.hdf5") == [make_hash(2), make_hash(1)]
+        assert find("other.hdf5") == [make_hash(2)]
