@@ -374,7 +374,7 @@ def gaps(
     user sees of them. The stack * stands for any, or root. What is not evaluated, such as when: and
     ^dependencies, is told on stderr.
 
-    Exit status 3: something expected is missing: anywhere, or, with --stack, in one of those.
+    Exit status 3: something expected is nowhere, or, with --stack, is missing in one of those.
     """
     from pipeline.expected import read_expected
     from pipeline.gaps import COVERAGE_COLUMNS, GAP_COLUMNS, ITEM_COLUMNS, measure_coverage, rank_gaps

@@ -7,7 +7,7 @@
     │   └── DuplicatePageError  two different files give the same (snapshot, package)
     ├── NoWarehouseError      there is no warehouse at the path, or it is damaged
     ├── QueryError            DuckDB refuses a query
-    ├── SpecSyntaxError       a spec that is not Spack's syntax, or asks what no cache tells
+    ├── SpecSyntaxError       a spec that is not Spack's syntax, or asks what no cache tells; exit status 2
     ├── NotInWarehouseError   a snapshot or stack asked for is not in the warehouse
     └── FileFaultsError       a file that the user wrote is wrong: a line for each fault
     Fault                     a spec or page that cannot be loaded: becomes a row of ``rejects``
