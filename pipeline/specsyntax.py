@@ -109,13 +109,15 @@ class Query:
     hash: str | None = None
 
 
-def parse_spec(text: str) -> Query:
+def parse_spec(text: str, old: bool = False) -> Query:
     """The query that one spec in Spack's syntax stands for.
+
+    With ``old`` it is read as before Spack 1.0: variants and the place after ``%gcc`` are the package's.
 
     Raises:
         SpecSyntaxError: with the place and the reason.
     """
-    package, *compilers = _part_nodes(_cut(text))
+    package, *compilers = _part_nodes(_cut(text), old)
     if not package and not compilers:
         raise SpecSyntaxError(text, len(text), "a spec is expected, such as hdf5@1.14: +mpi %gcc")
     return _read_query(text, package, compilers)
@@ -140,13 +142,14 @@ def _cut(text: str) -> Iterator[Token]:
         at = token.end()
 
 
-def _part_nodes(tokens: Iterable[Token]) -> list[list[Token]]:
+def _part_nodes(tokens: Iterable[Token], old: bool) -> list[list[Token]]:
     """The tokens of the package, then those of each compiler from its ``%`` on."""
     nodes: list[list[Token]] = [[]]
     for token in tokens:
         if token.lastgroup == "edge":
             nodes.append([])
-        nodes[-1].append(token)
+        last = nodes[0] if old and token.lastgroup in ("boolean", "pair", "hash") else nodes[-1]
+        last.append(token)
     return nodes
 
 
@@ -257,7 +260,7 @@ def _read_compiler(tokens: list[Token]) -> AskedCompiler:
             _refuse(
                 token,
                 f"{token[0]!r} is asked of {name} here, and caches tell only its version; "
-                f"what is asked of the package stands before '%'",
+                f"to ask it of the package, put it before '{edge[0].strip()}{name}'",
             )
         versions = _read_versions(token, versions)
     text = edge.string[edge.start() : tokens[-1].end()]

@@ -1,6 +1,7 @@
 """Spack's spec syntax is read as Spack reads it; what is not, or cannot be answered, is shown at its place."""
 
 import string
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -280,3 +281,14 @@ def test_the_parts_of_a_spec_come_back_as_they_went_in(parts, tight):
     assert query.variants == tuple(map(parse_variant, spelt))
     assert (query.target or "") == parts["target"]
     assert " ".join(found.text for found in query.compilers) == parts["compiler"]
+
+
+def test_before_spack_1_what_follows_a_compiler_is_asked_of_the_package():
+    old, new = (
+        parse_spec("hdf5 %gcc@11 +mpi api=v18 target=zen4", old=True),
+        parse_spec("hdf5 +mpi api=v18 target=zen4 %gcc@11"),
+    )
+
+    assert replace(old, text="") == replace(new, text="")
+    with pytest.raises(SpecSyntaxError):
+        parse_spec("hdf5 %gcc zlib", old=True)
