@@ -106,7 +106,7 @@ _DECODER = msgspec.msgpack.Decoder(State)
 def fingerprint() -> str:
     """A digest of all that the output depends on besides the input: code, SQL and libraries."""
     digest = hashlib.sha256(__version__.encode())
-    for name in ("duckdb", "msgspec", "pyarrow", "PyYAML"):
+    for name in ("archspec", "duckdb", "msgspec", "pyarrow", "PyYAML"):
         digest.update(f"{name}={importlib.metadata.version(name)};".encode())
     for path in [*sorted(Path(__file__).parent.glob("*.py")), *sqlfiles.all_files()]:
         digest.update(path.name.encode() + b"\0" + path.read_bytes())

@@ -1,0 +1,67 @@
+-- hash_diff: a row per hash that one snapshot has and the other has not, root-only ones included.
+-- Of what the other's sources did not load whole, nothing is told: see loaded_sources.
+with sides as (
+    select
+        'lost' as change,
+        {{ from_snapshot }} as snapshot,
+        {{ to_snapshot }} as other,
+    union all
+    select
+        'gained' as change,
+        {{ to_snapshot }} as snapshot,
+        {{ from_snapshot }} as other,
+),
+
+held as (
+    select
+        specs.snapshot,
+        specs.package,
+        specs.hash,
+        specs.version,
+        specs.version_key,
+        specs.compiler,
+        specs.compiler_family,
+        specs.os,
+        specs.platform,
+        specs.target,
+        specs.variants,
+        specs.stacks,
+    from specs
+    where specs.snapshot in ({{ from_snapshot }}, {{ to_snapshot }})
+),
+
+-- Whatever could hold a hash in the other snapshot, and does not tell of it.
+doubted as (
+    select distinct
+        sides.change,
+        spec_stacks.hash,
+    from sides
+    inner join spec_stacks on sides.snapshot = spec_stacks.snapshot
+    left join loaded_sources as page
+        on sides.other = page.snapshot and spec_stacks.package = page.package and page.stack is null
+    left join loaded_sources as index
+        on sides.other = index.snapshot and spec_stacks.stack = index.stack and index.package is null
+    where
+        spec_stacks.snapshot in ({{ from_snapshot }}, {{ to_snapshot }})
+        and page.snapshot is null
+        and index.snapshot is null
+)
+
+select
+    sides.change,
+    held.package,
+    held.hash,
+    held.version,
+    held.version_key,
+    held.compiler,
+    held.compiler_family,
+    held.os,
+    held.platform,
+    held.target,
+    held.variants,
+    held.stacks,
+from sides
+inner join held on sides.snapshot = held.snapshot
+left join held as others on sides.other = others.snapshot and held.hash = others.hash
+left join doubted on sides.change = doubted.change and held.hash = doubted.hash
+where others.hash is null and doubted.hash is null;
