@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -141,9 +141,14 @@ def create_derived_tables(connection: duckdb.DuckDBPyConnection) -> None:
     """Create and fill the tables that come from the project and not from a source."""
     import pyarrow as pa
 
-    fixed = {TARGETS_TABLE: list_ancestry(), HOSTS_TABLE: WELL_KNOWN_HOSTS, LINEAGE_TABLE: STACK_LINEAGE}
+    fixed: dict[Relation, Sequence[tuple[object, ...]]] = {
+        TARGETS_TABLE: list_ancestry(),
+        HOSTS_TABLE: WELL_KNOWN_HOSTS,
+        LINEAGE_TABLE: STACK_LINEAGE,
+    }
     for table, rows in fixed.items():
-        replace_table(connection, table, pa.Table.from_pylist([row._asdict() for row in rows], arrow_schema(table)))
+        named = [dict(zip(table.names, row, strict=True)) for row in rows]
+        replace_table(connection, table, pa.Table.from_pylist(named, arrow_schema(table)))
     # Few lists stand for many specs; as Arrow they are small, and Python sees some at a time.
     lists = connection.sql("select distinct variants from spec_stacks").to_arrow_table().column(0)
     keys = [[normalise_variants(texts) for texts in chunk.to_pylist()] for chunk in lists.chunks]
