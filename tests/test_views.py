@@ -1,6 +1,7 @@
 """Every view, counted again by brute force in plain Python over generated pages."""
 
 import datetime as dt
+import itertools
 import json
 import re
 from collections import Counter, defaultdict
@@ -303,7 +304,7 @@ class Oracle:
         rows = set()
         for series in ("weekly", "release"):
             names = [row[3] for row in sorted(self.calendar()) if row[0] == series and row[3]]
-            for earlier, later in zip(names, names[1:], strict=False):
+            for earlier, later in itertools.pairwise(names):
                 before = [(p, s) for snapshot, p, s in self.specs if snapshot == earlier and (later, p) in self.whole]
                 after = [(p, s) for snapshot, p, s in self.specs if snapshot == later]
                 hashes = {spec["hash"] for _, spec in after}
