@@ -12,14 +12,14 @@ import shutil
 import signal
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
 from pipeline import __version__
-from pipeline.errors import WarehouseError
+from pipeline.errors import FileFaultsError, SpecSyntaxError, WarehouseError
 from pipeline.layout import Layout
 from pipeline.progress import Progress
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pipeline.checks import Check
 
 FALLS_SHORT = 3
+T = TypeVar("T")
 SHOWN_REJECTS = 20
 
 
@@ -65,6 +66,14 @@ class OneLine(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except SpecSyntaxError as error:
+            # Wrong usage, told as Spack tells it: the spec, and a caret under the place.
+            click.echo(error.render(), err=True)
+            ctx.exit(2)
+        except FileFaultsError as error:
+            for fault in error.faults:
+                say(fault)
+            ctx.exit(1)
         except WarehouseError as error:
             say(f"spack-warehouse: {error}")
             ctx.exit(1)
@@ -89,6 +98,24 @@ warehouse_option = click.option(
     metavar="DIR",
     help="Folder of the warehouse.",
 )
+
+
+format_option = click.option(
+    "--format",
+    "format",
+    type=click.Choice(["table", "csv", "json"]),
+    default="table",
+    show_default=True,
+    help="What to write to stdout.",
+)
+stack_option = click.option(
+    "--stack", "stacks", multiple=True, metavar="S", help="Only this stack, or those of a glob; may be repeated."
+)
+limit_option = click.option(
+    "--limit", type=click.IntRange(0), metavar="N", help="Rows to print; 0: all.  [default: 20 in a table, else all]"
+)
+TABLE_ROWS = 20
+SHOWN_LINES = 10
 
 
 @click.group(
@@ -255,6 +282,164 @@ def sql(query: str, warehouse: Path, format: str) -> None:
     from pipeline.query import run_query
 
     run_query(Layout(warehouse), query, format)
+
+
+@cli.command()
+@click.argument("spec", nargs=-1, required=True, metavar="SPEC")
+@warehouse_option
+@click.option(
+    "--snapshot", "snapshots", multiple=True, metavar="S", help="Only this snapshot; may be repeated.  [default: all]"
+)
+@stack_option
+@click.option("--host", metavar="TARGET", help="Only what a machine of this microarchitecture can run, such as zen4.")
+@limit_option
+@format_option
+def have(
+    spec: tuple[str, ...],
+    warehouse: Path,
+    snapshots: tuple[str, ...],
+    stacks: tuple[str, ...],
+    host: str | None,
+    limit: int | None,
+    format: str,
+) -> None:
+    """Tell whether there is a binary of SPEC, in Spack's spec syntax, and which.
+
+    \b
+      spack-warehouse have 'hdf5@1.14: +mpi target=x86_64_v3 %gcc'
+      spack-warehouse have --host zen4 --stack 'e4s*' hdf5
+
+    Exit status 0: there is, and stdout has the matches of every snapshot, the newest first. 3: there is
+    none, and stderr has the nearest misses, each with what was asked and what is there. 2: SPEC is
+    wrong, and a caret is under the place.
+
+    target=zen4 means built for zen4 itself. --host zen4 takes every target that a zen4 runs, of Linux
+    (or macOS for Apple's) unless SPEC names a platform. What comes after %gcc is asked of gcc, as in
+    Spack 1.0: variants of the package come before it.
+    """
+    from pipeline.have import HIT_COLUMNS, explain_none, find_specs, guess_host
+    from pipeline.rows import print_rows
+    from pipeline.scope import choose_snapshots, choose_stacks
+    from pipeline.specsyntax import parse_spec
+    from pipeline.warehouse import open_database
+
+    query = parse_spec(" ".join(spec))
+    machine = guess_host(check_host(host), query.platform) if host else None
+    with open_database(Layout(warehouse)) as connection:
+        chosen = choose_snapshots(connection, snapshots)
+        within = choose_stacks(connection, chosen, stacks)
+        answer = find_specs(connection, query, chosen, within, machine)
+        shown = cut_rows(answer.hits, limit, format)
+        print_rows(HIT_COLUMNS, (hit.row() for hit in shown), format)
+        if answer.hits:
+            if machine:
+                say("whether the host's libc is new enough for a match is unknown: caches tell none; compare the os")
+            return
+        for line in explain_none(connection, query, answer, chosen, within):
+            click.echo(line, err=True)
+    sys.exit(FALLS_SHORT)
+
+
+@cli.command()
+@warehouse_option
+@click.option("--snapshot", metavar="S", help="The snapshot to look at.  [default: the newest]")
+@stack_option
+@click.option(
+    "--expected",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="What should be there: a list of specs, a spack.yaml or a spack.lock.",
+)
+@click.option("--items", is_flag=True, help="With --expected: a row for each expected spec, and what is nearest to it.")
+@limit_option
+@format_option
+def gaps(
+    warehouse: Path,
+    snapshot: str | None,
+    stacks: tuple[str, ...],
+    expected: Path | None,
+    items: bool,
+    limit: int | None,
+    format: str,
+) -> None:
+    """Rank what stacks lack that others have, or measure them against what is expected.
+
+    \b
+      spack-warehouse gaps --stack e4s-cray-rhel
+      spack-warehouse gaps --expected spack.yaml --snapshot develop-2025-03-30
+
+    FILE is a list with a spec to a line (# begins a comment), a spack.yaml, whose definitions and
+    matrices are written out, or a spack.lock, whose specs are looked for by hash and then by what a
+    user sees of them. The stack * stands for any, or root. What is not evaluated, such as when: and
+    ^dependencies, is told on stderr.
+
+    Exit status 3: something expected is missing: anywhere, or, with --stack, in one of those.
+    """
+    from pipeline.expected import read_expected
+    from pipeline.gaps import COVERAGE_COLUMNS, GAP_COLUMNS, ITEM_COLUMNS, measure_coverage, rank_gaps
+    from pipeline.rows import print_rows
+    from pipeline.scope import choose_snapshot, choose_stacks
+    from pipeline.warehouse import open_database
+
+    if items and expected is None:
+        raise click.UsageError("--items needs --expected")
+    wanted = read_expected(expected) if expected is not None else None
+    with open_database(Layout(warehouse)) as connection:
+        chosen = choose_snapshot(connection, snapshot)
+        within = choose_stacks(connection, [chosen], stacks)
+        if wanted is None:
+            print_rows(GAP_COLUMNS, cut_rows(rank_gaps(connection, chosen, within), limit, format), format)
+            return
+        coverages = measure_coverage(connection, wanted.items, chosen, within)
+    if items:
+        rows = [row for coverage in coverages for row in coverage.item_rows()]
+        print_rows(ITEM_COLUMNS, cut_rows(rows, limit, format), format)
+    else:
+        rows = [coverage.row() for coverage in coverages]
+        print_rows(COVERAGE_COLUMNS, cut_rows(rows, limit, format), format)
+    say_some(wanted.notes)
+    judged = coverages if within else coverages[:1]
+    say_some(
+        [
+            f"missing {'in ' + coverage.stack if within else 'everywhere'}: {finding.describe()}"
+            for coverage in judged
+            for finding in coverage.missing
+        ]
+    )
+    if any(coverage.missing for coverage in judged):
+        sys.exit(FALLS_SHORT)
+
+
+def say_some(lines: list[str]) -> None:
+    """The first lines on stderr, and how many there are more."""
+    for line in lines[:SHOWN_LINES]:
+        say(line)
+    if len(lines) > SHOWN_LINES:
+        say(f"… and {len(lines) - SHOWN_LINES:,} more")
+
+
+def check_host(target: str) -> str:
+    """``target``, which archspec must know: of no other can be said what it runs."""
+    from archspec.cpu import TARGETS
+
+    from pipeline.scope import suggest_names
+
+    if target not in TARGETS:
+        near = ", ".join(suggest_names(target, TARGETS))
+        raise click.BadParameter(
+            f"{target!r} is no microarchitecture that archspec knows" + (f"; near: {near}" if near else ""),
+            param_hint="--host",
+        )
+    return target
+
+
+def cut_rows(rows: Sequence[T], limit: int | None, format: str) -> Sequence[T]:
+    """The rows to print; that there are more is said on stderr."""
+    most = limit if limit is not None else TABLE_ROWS if format == "table" else 0
+    if most and len(rows) > most:
+        say(f"the first {most:,} of {len(rows):,} rows; all: --limit 0")
+        return rows[:most]
+    return rows
 
 
 @cli.command(context_settings={"ignore_unknown_options": True})

@@ -7,13 +7,17 @@
     │   └── DuplicatePageError  two different files give the same (snapshot, package)
     ├── NoWarehouseError      there is no warehouse at the path, or it is damaged
     ├── QueryError            DuckDB refuses a query
-    └── SpecSyntaxError       a spec that is not Spack's syntax, or asks what no cache tells
+    ├── SpecSyntaxError       a spec that is not Spack's syntax, or asks what no cache tells
+    ├── NotInWarehouseError   a snapshot or stack asked for is not in the warehouse
+    └── FileFaultsError       a file that the user wrote is wrong: a line for each fault
     Fault                     a spec or page that cannot be loaded: becomes a row of ``rejects``
 
 A ``Fault`` is not a ``WarehouseError``: it never ends a build.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 
 class WarehouseError(Exception):
@@ -58,6 +62,22 @@ class SpecSyntaxError(WarehouseError):
         """Two lines: the spec, and a caret under the place with the reason beside it."""
         line = "".join(character if character.isprintable() else " " for character in self.text)
         return f"{line}\n{' ' * self.offset}^ {self.reason}"
+
+
+class NotInWarehouseError(WarehouseError):
+    """A snapshot or stack that was asked for is not in the warehouse; ``held`` are those that are."""
+
+    def __init__(self, kind: str, name: str, held: Sequence[str]) -> None:
+        listed = ", ".join(held) if held else "none"
+        super().__init__(f"no {kind} {name!r} in the warehouse; there are: {listed}")
+
+
+class FileFaultsError(WarehouseError):
+    """What is wrong in a file that the user wrote: ``faults`` are lines that name file, line and place."""
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        super().__init__("; ".join(faults))
+        self.faults = list(faults)
 
 
 class Fault(Exception):

@@ -257,7 +257,7 @@ def _read_compiler(tokens: list[Token]) -> AskedCompiler:
             _refuse(
                 token,
                 f"{token[0]!r} is asked of {name} here, and caches tell only its version; "
-                f"what is asked of the package stands before '%'",
+                f"to ask it of the package, put it before '{edge[0].strip()}{name}'",
             )
         versions = _read_versions(token, versions)
     text = edge.string[edge.start() : tokens[-1].end()]

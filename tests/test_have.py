@@ -1,0 +1,321 @@
+"""What a warehouse has of a spec, held to trying every spec of it; and what is said where it has none."""
+
+import csv
+import io
+import json
+import sys
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pipeline.have import find_nearest, find_specs, guess_host, load_specs, miss_host
+from pipeline.layout import Layout
+from pipeline.rows import print_rows
+from pipeline.scope import choose_snapshots, suggest_names
+from pipeline.specmatch import Candidate, find_misses
+from pipeline.specsyntax import parse_spec
+from pipeline.targets import runs_on
+from pipeline.warehouse import open_database
+from tests.makers import build_pages, make_hash, make_spec
+from tests.test_cli import assert_refused, run
+
+HDF5 = [
+    make_spec(1, versions=["1.14.5"], compiler="gcc@11.4.0", target="x86_64_v3", stacks=["e4s", "root"]),
+    make_spec(2, versions=["1.14.10"], compiler="gcc@12.3.0", target="x86_64_v4", stacks=["aws", "root"]),
+    make_spec(3, versions=["1.12.3"], compiler="oneapi@2024.2.1", target="zen4", variants=["~mpi", "api=v18"]),
+    make_spec(4, versions=["1.14.5"], compiler="clang@18.1.8", target="neoverse_v1", stacks=["e4s-arm", "root"]),
+    make_spec(5, versions=["1.14.5"], compiler="apple-clang@16", target="m1", platform="darwin", stacks=["mac"]),
+    make_spec(6, versions=["1.14.5"], target="graviton2", variants=["fabrics=ofi,verbs", "+mpi"], stacks=["root"]),
+]
+PAGES = {
+    ("develop", "hdf5"): HDF5,
+    ("develop-2025-03-16", "hdf5"): [HDF5[0], make_spec(7, versions=["1.10.1"], stacks=["old"])],
+    ("develop-2025-03-30", "hdf5"): HDF5[:3],
+    ("v0.23.1", "hdf5"): [make_spec(8, versions=["1.8.23"])],
+    ("develop", "py-numpy"): [make_spec(9, compiler="none", versions=["2.0rc1"], variants=["+mpi"])],
+    ("v0.23.1", "zlib"): [make_spec(10, stacks=["e4s"])],
+}
+
+
+@pytest.fixture(scope="module")
+def warehouse(tmp_path_factory):
+    return build_pages(tmp_path_factory.mktemp("have"), PAGES)
+
+
+@pytest.fixture(scope="module")
+def connection(warehouse):
+    with open_database(Layout(warehouse)) as connection:
+        yield connection
+
+
+def have(warehouse, *arguments):
+    return run("have", *arguments, "--warehouse", warehouse)
+
+
+def list_hits(warehouse, *arguments):
+    """(snapshot, hash) of each match, as the command's JSON gives them."""
+    done = have(warehouse, *arguments, "--format", "json")
+    assert done.returncode == (0 if json.loads(done.stdout) else 3)
+    return [(row["snapshot"], row["hash"]) for row in json.loads(done.stdout)]
+
+
+def test_hits_come_by_snapshot_and_then_the_newest_version_first(warehouse):
+    assert list_hits(warehouse, "hdf5@1.14: +mpi %gcc") == [
+        ("develop", make_hash(2)),
+        ("develop", make_hash(1)),
+        ("develop", make_hash(6)),
+        ("develop-2025-03-30", make_hash(2)),
+        ("develop-2025-03-30", make_hash(1)),
+        ("develop-2025-03-16", make_hash(1)),
+    ]
+
+
+def test_a_hit_tells_all_that_a_user_needs(warehouse):
+    done = have(warehouse, "hdf5@1.14.10", "--snapshot", "develop", "--format", "json")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout) == [
+        {
+            "hash": make_hash(2),
+            "package": "hdf5",
+            "version": "1.14.10",
+            "compiler": "gcc@12.3.0",
+            "platform": "linux",
+            "os": "ubuntu22.04",
+            "target": "x86_64_v4",
+            "snapshot": "develop",
+            "stacks": ["aws"],
+            "in_root": True,
+            "variants": ["build_system=cmake", "+mpi", "~cuda"],
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "numbers"),
+    [
+        (["hdf5 target=zen4", "--snapshot", "develop"], [3]),
+        (["hdf5", "--host", "zen4", "--snapshot", "develop"], [3, 2, 1]),
+        (["hdf5", "--host", "zen3", "--snapshot", "develop"], [1]),
+        (["hdf5", "--host", "neoverse_v2", "--snapshot", "develop"], []),
+        (["hdf5", "--host", "neoverse_v1", "--snapshot", "develop"], [4]),
+        (["hdf5", "--host", "m2", "--snapshot", "develop"], [5]),
+        (["hdf5 platform=linux", "--host", "m2", "--snapshot", "develop"], []),
+        (["hdf5", "--stack", "e4s*", "--snapshot", "develop"], [4, 1, 3]),
+        (["hdf5", "--stack", "old"], [7]),
+        (["hdf5", "fabrics=verbs"], [6]),
+        ([f"/{make_hash(10)}"], [10]),
+    ],
+)
+def test_options_narrow_the_hits(warehouse, arguments, numbers):
+    found = list_hits(warehouse, *arguments)
+
+    assert [hash for _, hash in found] == [make_hash(number) for number in numbers]
+
+
+def test_a_machine_is_told_that_no_libc_is_known(warehouse):
+    done = have(warehouse, "hdf5", "--host", "zen4")
+
+    assert done.returncode == 0
+    assert "libc" in done.stderr
+    assert "unknown" in done.stderr
+
+
+def test_without_a_hit_each_near_miss_names_what_failed(warehouse):
+    done = have(warehouse, "hdf5@1.14: +mpi target=zen4 %gcc", "--snapshot", "develop")
+
+    assert (done.returncode, done.stdout) == (3, "")
+    lines = done.stderr.splitlines()
+    assert lines[0] == "none of the 6 specs of hdf5 in develop is hdf5@1.14: +mpi target=zen4 %gcc; nearest:"
+    assert len(lines) == 6
+    first = sorted(lines[1:4])
+    assert first[0].startswith("  1 spec: target: asked zen4, has graviton2 (such as hdf5@1.14.5 /")
+    assert first[1].endswith(" of develop in e4s)")
+    assert "target: asked zen4, has x86_64_v4 (such as hdf5@1.14.10" in first[2]
+    assert any("compiler: asked %gcc, has clang@18.1.8; target: asked zen4, has neoverse_v1" in line for line in lines)
+
+
+def test_without_a_hit_data_is_empty(warehouse):
+    assert have(warehouse, "hdf5@9", "--format", "json").stdout == "[]\n"
+    assert have(warehouse, "hdf5@9", "--format", "csv").stdout.startswith("hash,package,version,")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["numpy"], "no package 'numpy' in the warehouse; near: py-numpy"),
+        (["hdf"], "no package 'hdf' in the warehouse; near: hdf5"),
+        (["qqqqqq"], "no package 'qqqqqq' in the warehouse"),
+        (["zlib", "--snapshot", "develop"], "no spec of zlib in develop; there are some in v0.23.1"),
+        (
+            ["hdf5", "--stack", "old", "--stack", "mac", "--snapshot", "develop-2025-03-16", "--snapshot", "develop"],
+            None,
+        ),
+        (
+            ["zlib", "--stack", "mac"],
+            "no spec of zlib in mac of any of 4 snapshots; there are some in stacks e4s of v0.23.1",
+        ),
+        (["hdf5/zz"], "no spec of hdf5 in any of 4 snapshots has a hash that begins with zz"),
+        (["/zz"], "no spec in any of 4 snapshots is /zz"),
+    ],
+)
+def test_what_is_nowhere_is_said_in_one_line(warehouse, arguments, line):
+    done = have(warehouse, *arguments)
+
+    assert done.returncode == (3 if line else 0)
+    if line:
+        assert done.stderr.splitlines() == [line]
+
+
+@pytest.mark.parametrize(
+    ("text", "caret", "word"),
+    [
+        ("hdf5@", 4, "version"),
+        ("hdf5 ^zlib", 5, "dependencies"),
+        ("hdf5 %gcc +mpi", 10, "put it before '%gcc'"),
+        ("hdf5 zlib", 5, "second spec"),
+    ],
+)
+def test_bad_syntax_gets_a_caret(warehouse, text, caret, word):
+    done = have(warehouse, text)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    spec, below = done.stderr.splitlines()
+    assert spec == text
+    assert below.index("^") == caret
+    assert word in below
+
+
+def test_what_is_not_in_the_warehouse_is_refused(warehouse, tmp_path):
+    assert_refused(have(warehouse, "hdf5", "--snapshot", "v9"), 1, "'v9'", "develop-2025-03-30")
+    assert_refused(have(warehouse, "hdf5", "--stack", "e5*"), 1, "'e5*'", "e4s-arm")
+    assert_refused(have(tmp_path / "w", "hdf5"), 1, "spack-warehouse build")
+    assert have(warehouse).returncode == 2
+    unknown = have(warehouse, "hdf5", "--host", "zen44")
+    assert (unknown.returncode, unknown.stdout) == (2, "")
+    assert "near: zen4" in unknown.stderr
+
+
+def test_a_table_is_cut_and_says_so(warehouse):
+    done = have(warehouse, "hdf5", "--limit", "2")
+    assert done.stderr == "the first 2 of 12 rows; all: --limit 0\n"
+    assert done.stdout.count("│ hdf5 ") == 2
+    assert have(warehouse, "hdf5", "--limit", "0").stdout.count("│ hdf5 ") == 12
+    assert len(list_hits(warehouse, "hdf5")) == 12
+
+
+def test_csv_holds_no_formula(warehouse):
+    text = have(warehouse, "py-numpy", "--format", "csv").stdout
+    (row,) = csv.DictReader(io.StringIO(text))
+
+    assert row["in_root"] == "true"
+    assert json.loads(row["variants"]) == ["+mpi"]
+    assert all(cell[:1] not in ("=", "+", "-", "@") for cell in row.values())
+
+
+@pytest.mark.parametrize(
+    ("format", "text"),
+    [
+        ("csv", """'+a,b\n'=1+1,\n"[""+x""]",3\n"""),
+        ("json", '[\n{"+a":"=1+1","b":null},\n{"+a":["+x"],"b":3}\n]\n'),
+    ],
+)
+def test_rows_are_written_exactly(capfdbinary, format, text):
+    print_rows([("+a", "VARCHAR"), ("b", "BIGINT")], [("=1+1", None), (["+x"], 3)], format)
+
+    sys.stdout.flush()
+    assert capfdbinary.readouterr().out.decode() == text
+
+
+def test_names_are_suggested_by_what_they_end_on_and_by_spelling():
+    names = ["py-numpy", "numpy-stl", "hdf5", "py-h5py"]
+
+    assert suggest_names("numpy", names)[0] == "py-numpy"
+    assert suggest_names("py_numpy", names)[0] == "py-numpy"
+    assert suggest_names("hfd5", names) == ["hdf5"]
+    assert suggest_names("qqq", names) == []
+
+
+# The law: what the warehouse is found to have is what trying every one of its specs finds.
+
+parts = st.fixed_dictionaries(
+    {},
+    optional={
+        "package": st.sampled_from(["hdf5", "py-numpy", "zlib"]),
+        "version": st.sampled_from(["@1.14", "@1.14.5:", "@:1.12", "@=1.14.5", "@2.0rc1"]),
+        "variants": st.sampled_from(["+mpi", "~mpi", "++mpi", "api=v18", "fabrics=verbs", "fabrics:=verbs"]),
+        "place": st.sampled_from(["target=zen4", "target=x86_64:", "os=ubuntu22.04", "platform=darwin"]),
+        "hash": st.sampled_from(["/" + make_hash(3)[:31], "/a", "/zz"]),
+        "compiler": st.sampled_from(["%gcc", "%gcc@11", "%intel-oneapi-compilers", "%none", "%llvm"]),
+    },
+).map(
+    lambda parts: (parts.get("package") or "*") + "".join(f" {parts[key]}" for key in sorted(parts) if key != "package")
+)
+places = st.lists(st.sampled_from(sorted({snapshot for snapshot, _ in PAGES})), unique=True, max_size=2)
+
+
+def reorder(text):
+    """The compiler goes last: what follows it would be asked of it."""
+    words = text.split(" ")
+    return " ".join(sorted(words, key=lambda word: (word != words[0], word.startswith("%"))))
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    parts.map(reorder),
+    places,
+    st.sampled_from([(), ("e4s",), ("old", "mac")]),
+    st.none() | st.sampled_from(["zen4", "m1"]),
+)
+def test_hits_are_those_of_trying_every_spec(connection, text, names, stacks, target):
+    query = parse_spec(text)
+    host = guess_host(target, query.platform) if target else None
+    snapshots = choose_snapshots(connection, names)
+
+    answer = find_specs(connection, query, snapshots, stacks, host)
+
+    expected = set()
+    for (snapshot, package), specs in PAGES.items():
+        for spec in specs:
+            candidate = Candidate(
+                package,
+                spec["hash"],
+                spec["versions"][0],
+                spec["compiler"].replace("@=", "@"),
+                spec["os"],
+                spec["platform"],
+                spec["target"],
+                tuple(spec["variants"]),
+            )
+            usable = host is None or (
+                runs_on(spec["target"], host.target) and spec["platform"] == (query.platform or host.platform)
+            )
+            if (
+                snapshot in (names or [snapshot])
+                and (not stacks or set(stacks) & set(spec["stacks"]))
+                and not find_misses(query, candidate)
+                and usable
+            ):
+                expected.add((snapshot, spec["hash"]))
+    assert {(hit.snapshot, hit.spec.hash) for hit in answer.hits} == expected
+    assert len(answer.hits) == len(expected)
+    order = [snapshots.index(hit.snapshot) for hit in answer.hits]
+    assert order == sorted(order)
+    if expected:
+        assert answer.nearest == []
+    for near in answer.nearest:
+        assert near.misses == tuple(miss_host(query, near.example.spec, host))
+        assert near.misses
+
+
+def test_nearest_are_grouped_whole(connection):
+    query = parse_spec("hdf5@3 +mpi")
+    snapshots = choose_snapshots(connection)
+    held = load_specs(connection, snapshots, query=query)
+    rank = {snapshot: place for place, snapshot in enumerate(snapshots)}
+
+    groups = find_nearest(query, held, rank, count=100)
+
+    assert sum(group.specs for group in groups) == len({one.spec.hash for one in held})
+    assert [len(group.misses) for group in groups] == sorted(len(group.misses) for group in groups)
