@@ -13,6 +13,7 @@ import signal
 import sys
 import sysconfig
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -481,6 +482,74 @@ def drop_empty(
     """Columns and rows without the columns that hold nothing."""
     kept = [at for at in range(len(columns)) if any(row[at] is not None for row in rows)]
     return [columns[at] for at in kept], [tuple(row[at] for at in kept) for row in rows]
+
+
+@cli.command()
+@warehouse_option
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("gates.yaml"),
+    show_default=True,
+    metavar="FILE",
+    help="The gates; examples/gates.yaml explains each.",
+)
+@click.option("--snapshot", metavar="S", help="The snapshot to judge, in place of the file's.")
+@click.option("--baseline", metavar="S", help="The snapshot to compare with, in place of the file's.")
+@click.option(
+    "--today",
+    type=click.DateTime(["%Y-%m-%d"]),
+    metavar="DATE",
+    help="The day to judge on, YYYY-MM-DD.  [default: this day, UTC]",
+)
+@click.option(
+    "--format",
+    "format",
+    type=click.Choice(["table", "csv", "json", "github"]),
+    default="table",
+    show_default=True,
+    help="What to write to stdout; github: annotations of a workflow run.",
+)
+def gate(
+    warehouse: Path,
+    config: Path,
+    snapshot: str | None,
+    baseline: str | None,
+    today: datetime | None,
+    format: str,
+) -> None:
+    """Hold a snapshot to the gates of a file, for CI.
+
+    \b
+      spack-warehouse gate --config gates.yaml --format github
+
+    Gates: a least coverage per stack, no package lost against a baseline, no rejects, no wrong meta, no
+    stale snapshot. stdout has what falls short, a row each. What cannot be judged, since a snapshot or
+    a stack is not there, falls short too. Allowances that have expired are told on stderr.
+
+    Exit status 0: every gate holds. 3: something falls short. 1: the file of gates is wrong; each fault
+    is a line with its place.
+    """
+    from pipeline.gates import SHORTFALL_COLUMNS, annotate, judge, override, read_gates
+    from pipeline.rows import print_rows
+    from pipeline.warehouse import open_database
+
+    gates = override(read_gates(config), snapshot, baseline)
+    if baseline is not None and gates.lost is None:
+        raise click.BadParameter(f"{config} has no gate 'lost' that compares", param_hint="--baseline")
+    day = today.date() if today else datetime.now(UTC).date()
+    with open_database(Layout(warehouse)) as connection:
+        verdict = judge(connection, gates, day)
+    if format == "github":
+        for line in annotate(verdict):
+            click.echo(line)
+    else:
+        print_rows(SHORTFALL_COLUMNS, verdict.rows(), format)
+        for line in verdict.note_lines():
+            say(line)
+    say(verdict.summary())
+    if verdict.shortfalls:
+        sys.exit(FALLS_SHORT)
 
 
 def say_some(lines: list[str]) -> None:

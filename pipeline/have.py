@@ -298,7 +298,7 @@ def _list_some(names: Iterable[str], count: int = 3) -> str:
 
 def describe_misses(misses: Iterable[Miss]) -> str:
     """What was asked and what is there, axis by axis, in one line."""
-    return "; ".join(f"{axis}: asked {asked}, has {found or 'none'}" for axis, asked, found in misses)
+    return "; ".join(f"{axis}: asked {asked}, has {found or 'no such'}" for axis, asked, found in misses)
 
 
 def _describe_near(near: NearMiss) -> str:

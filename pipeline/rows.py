@@ -15,6 +15,8 @@ from pipeline.report import guard_text
 
 FORMATS = ("table", "csv", "json")
 MAX_ROWS = 1_000_000
+LONGEST_LIST, CUT_LIST = 40, 10
+"""A longer list is cut in a table, and to how many."""
 
 Columns = Sequence[tuple[str, str]]
 """(name, DuckDB's name of the type) of each column."""
@@ -23,9 +25,9 @@ Columns = Sequence[tuple[str, str]]
 def print_rows(columns: Columns, rows: Iterable[Sequence[object]], format: str) -> None:
     """Write ``rows`` to stdout as ``table``, ``csv`` or ``json``.
 
-    The table is DuckDB's, as of the command ``sql``; without rows it is nothing. CSV is that of the
-    reports: a text that a spreadsheet would take for a formula has a leading ``'``, lists are JSON, NULL
-    is an empty cell. JSON is an array of objects, one to a line.
+    The table is DuckDB's, as of the command ``sql``; it cuts long lists, and without rows it is nothing.
+    CSV is that of the reports: a text that a spreadsheet would take for a formula has a leading ``'``,
+    lists are JSON, NULL is an empty cell. JSON is an array of objects, one to a line.
     """
     held = [tuple(row) for row in rows]
     if format == "csv":
@@ -51,10 +53,16 @@ def show_table(columns: Columns, rows: Sequence[tuple[object, ...]]) -> None:
         "DOUBLE": pa.float64(),
         "BOOLEAN": pa.bool_(),
     }
-    arrays = [pa.array([row[at] for row in rows], types[type]) for at, (_, type) in enumerate(columns)]
+    arrays = [pa.array([_cut(row[at]) for row in rows], types[type]) for at, (_, type) in enumerate(columns)]
     answer = pa.table(arrays, names=[name for name, _ in columns])
     with duckdb.connect() as connection:
         connection.from_arrow(answer).show(max_rows=MAX_ROWS, max_width=terminal_width())
+
+
+def _cut(value: object) -> object:
+    if isinstance(value, list) and len(value) > LONGEST_LIST:
+        return [*value[:CUT_LIST], f"… {len(value) - CUT_LIST:,} more"]
+    return value
 
 
 def render_csv(columns: Columns, rows: Iterable[Sequence[object]]) -> str:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -17,8 +18,15 @@ ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 PAGES = "tests/data/pages"
 
+SHOWN = (0, 2, 3)
+"""Exit statuses of commands that the README shows: done, wrong usage, something falls short."""
+
 # An SQL block and the answer below it; the query runs as it stands.
 ANSWER = re.compile(r"```sql\n(?P<query>.*?)```\n\n```text\n(?P<answer>.*?)```\n", re.DOTALL)
+# A command that asks and the answer below it: all that a terminal shows of it.
+COMMAND = re.compile(
+    r"```console\n\$ spack-warehouse (?P<command>(?:have|diff|gaps|gate)\b.*)\n(?P<answer>(?s:.*?))```\n"
+)
 DICTIONARY = re.compile(r"(?<=<!-- dictionary -->\n)(?P<dictionary>.*?)(?=<!-- end of dictionary -->)", re.DOTALL)
 
 
@@ -28,6 +36,15 @@ def run(*arguments: str) -> str:
     return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
 
 
+def show(command: str, warehouse: Path) -> str:
+    """What a terminal shows of a command, from the root of the repository: its data, then its messages."""
+    arguments = [sys.executable, "-m", "pipeline", *shlex.split(command), "--warehouse", str(warehouse)]
+    done = subprocess.run(arguments, cwd=ROOT, check=False, capture_output=True, text=True)
+    if done.returncode not in SHOWN:
+        raise ValueError(f"{command}: exit status {done.returncode}: {done.stderr}")
+    return "\n".join(part.strip("\n") for part in (done.stdout, done.stderr) if part.strip("\n"))
+
+
 def render_readme(text: str, warehouse: Path) -> str:
     """``text`` with every made part made anew, from a warehouse of the sample pages."""
 
@@ -35,7 +52,11 @@ def render_readme(text: str, warehouse: Path) -> str:
         made = run("sql", match["query"], "--warehouse", str(warehouse)).strip("\n")
         return f"```sql\n{match['query']}```\n\n```text\n{made}\n```\n"
 
-    return DICTIONARY.sub(lambda _: "\n" + render_dictionary() + "\n", ANSWER.sub(answer, text))
+    def answer_command(match: re.Match[str]) -> str:
+        return f"```console\n$ spack-warehouse {match['command']}\n{show(match['command'], warehouse)}\n```\n"
+
+    text = COMMAND.sub(answer_command, ANSWER.sub(answer, text))
+    return DICTIONARY.sub(lambda _: "\n" + render_dictionary() + "\n", text)
 
 
 def main() -> None:
