@@ -348,6 +348,15 @@ VIEWS = (
         ),
     ),
     Relation(
+        "absences",
+        "Packages without a page where one would be: a row per two snapshots and package that the one provably lacks.",
+        (
+            replace(SNAPSHOT, description="snapshot that has no page of the package, and pages of most others"),
+            Column("other", "VARCHAR", "snapshot that has a page of the package"),
+            PACKAGE,
+        ),
+    ),
+    Relation(
         "coverage_by_host",
         "What each of the well-known hosts can use: a row per snapshot, package and host with at least one spec.",
         (

@@ -1,5 +1,5 @@
 -- loaded_sources: a row per source that was loaded whole: a page tells of one package in every stack.
--- What it does not have is not in the cache; of what no source here tells, nothing is known. A page
+-- What it does not have is not in the cache; of packages without a page tells absences. A page
 -- with a rejected spec is not whole: what is missed might be the spec that was rejected.
 create view loaded_sources as
 with broken as (

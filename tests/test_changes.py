@@ -68,7 +68,8 @@ class Changes:
         return [one for one in self.oracle.specs if one[0] == snapshot]
 
     def known(self, snapshot, package):
-        return (snapshot, package) in self.whole
+        other = FROM if snapshot == TO else TO
+        return (snapshot, package) in self.whole or (snapshot, other, package) in self.oracle.absences()
 
     def hash_diff(self):
         rows = set()

@@ -8,10 +8,11 @@ from collections import Counter
 import pytest
 from hypothesis import given, settings
 
+from pipeline.build import build
 from pipeline.diff import CAUSES, DIFF_COLUMNS, Question, list_changes, summarise_changes
 from pipeline.layout import Layout
 from pipeline.warehouse import open_database
-from tests.makers import build_pages, make_spec
+from tests.makers import build_pages, make_spec, write_page, write_pages
 from tests.test_changes import BROKEN, FROM, TO, Changes, two_snapshots
 from tests.test_cli import assert_refused, run
 from tests.test_views import alike
@@ -59,7 +60,11 @@ def warehouse(tmp_path_factory):
         (TO, "hdf5"): [make_spec(11), make_spec(2, stacks=["hep"]), make_spec(4, versions=["2.0"], stacks=["new"])],
         (FROM, "zlib"): [make_spec(5)],
     }
-    return build_pages(tmp_path_factory.mktemp("command"), pages)
+    folder = tmp_path_factory.mktemp("command")
+    source = write_pages(folder / "source", pages)
+    write_page(source, "", f"_cache/{TO}/zlib/specs.md")
+    build([source], folder / "warehouse", jobs=1)
+    return folder / "warehouse"
 
 
 def diff(warehouse, *arguments):

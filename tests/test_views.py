@@ -267,6 +267,19 @@ class Oracle:
     def loaded_sources(self):
         return {(*key, None) for key in self.whole}
 
+    def absences(self):
+        """What a snapshot has no page of, though it has pages of at least half of another's packages."""
+        packages = defaultdict(set)
+        for snapshot, package in self.pages:
+            packages[snapshot].add(package)
+        return {
+            (snapshot, other, package)
+            for snapshot, here in packages.items()
+            for other, there in packages.items()
+            if len(here & there) * 2 >= len(there)
+            for package in there - here
+        }
+
     def coverage_by_host(self):
         counts = Counter()
         for snapshot, package, spec in self.specs:
@@ -305,7 +318,9 @@ class Oracle:
         for series in ("weekly", "release"):
             names = [row[3] for row in sorted(self.calendar()) if row[0] == series and row[3]]
             for earlier, later in itertools.pairwise(names):
-                before = [(p, s) for snapshot, p, s in self.specs if snapshot == earlier and (later, p) in self.whole]
+                absent = {package for *pair, package in self.absences() if pair == [later, earlier]}
+                known = absent | {package for snapshot, package in self.whole if snapshot == later}
+                before = [(p, s) for snapshot, p, s in self.specs if snapshot == earlier and p in known]
                 after = [(p, s) for snapshot, p, s in self.specs if snapshot == later]
                 hashes = {spec["hash"] for _, spec in after}
                 survived = sum(spec["hash"] in hashes for _, spec in before)
@@ -371,7 +386,15 @@ def comments_of(connection, view):
     return [comment for (comment,) in connection.execute(query, [view]).fetchall()]
 
 
-OVER_TIME = ("calendar", "configurations", "loaded_sources", "coverage_by_host", "coverage_trend", "survival")
+OVER_TIME = (
+    "calendar",
+    "configurations",
+    "loaded_sources",
+    "absences",
+    "coverage_by_host",
+    "coverage_trend",
+    "survival",
+)
 
 # Few hashes, so that packages and snapshots share them.
 few_specs = st.lists(

@@ -1,7 +1,7 @@
 -- configuration_diff: a row per configuration that one snapshot has and the other has not: a rebuild
 -- changes every hash and no configuration. Spack before 1.0 gave a compiler to packages without
 -- compiled code too: a configuration that differs from another's by having the compiler none is the same.
--- Of what the other's sources did not load whole, nothing is told: see loaded_sources.
+-- Of what the other's sources did not load whole, nothing is told: see loaded_sources and absences.
 with sides as (
     select
         'lost' as change,
@@ -23,6 +23,13 @@ proven as (
         loaded_sources.stack,
     from sides
     inner join loaded_sources on sides.other = loaded_sources.snapshot
+    union all
+    select
+        sides.change,
+        absences.package,
+        cast(null as varchar) as stack,
+    from sides
+    inner join absences on sides.other = absences.snapshot and sides.snapshot = absences.other
 ),
 
 held as (

@@ -1,5 +1,5 @@
 -- hash_diff: a row per hash that one snapshot has and the other has not, root-only ones included.
--- Of what the other's sources did not load whole, nothing is told: see loaded_sources.
+-- Of what the other's sources did not load whole, nothing is told: see loaded_sources and absences.
 with sides as (
     select
         'lost' as change,
@@ -30,6 +30,22 @@ held as (
     where specs.snapshot in ({{ from_snapshot }}, {{ to_snapshot }})
 ),
 
+proven as (
+    select
+        sides.change,
+        loaded_sources.package,
+        loaded_sources.stack,
+    from sides
+    inner join loaded_sources on sides.other = loaded_sources.snapshot
+    union all
+    select
+        sides.change,
+        absences.package,
+        cast(null as varchar) as stack,
+    from sides
+    inner join absences on sides.other = absences.snapshot and sides.snapshot = absences.other
+),
+
 -- Whatever could hold a hash in the other snapshot, and does not tell of it.
 doubted as (
     select distinct
@@ -37,14 +53,14 @@ doubted as (
         spec_stacks.hash,
     from sides
     inner join spec_stacks on sides.snapshot = spec_stacks.snapshot
-    left join loaded_sources as page
-        on sides.other = page.snapshot and spec_stacks.package = page.package and page.stack is null
-    left join loaded_sources as index
-        on sides.other = index.snapshot and spec_stacks.stack = index.stack and index.package is null
+    left join proven as page
+        on sides.change = page.change and spec_stacks.package = page.package and page.stack is null
+    left join proven as index
+        on sides.change = index.change and spec_stacks.stack = index.stack and index.package is null
     where
         spec_stacks.snapshot in ({{ from_snapshot }}, {{ to_snapshot }})
-        and page.snapshot is null
-        and index.snapshot is null
+        and page.change is null
+        and index.change is null
 )
 
 select

@@ -3,7 +3,8 @@
 -- A lost spec is compared with what the stack has of the package now, and the nearest tells the cause:
 -- the first of version, compiler, target, os and variants in which that differs. The compiler none
 -- differs from no other: Spack before 1.0 gave a compiler to packages without compiled code too.
--- Where the sources did not load whole (see loaded_sources) the cause is source missing: no loss is proven.
+-- Where the sources did not load whole (see loaded_sources, absences) the cause is source missing: no loss
+-- is proven.
 with before as (
     select
         spec_stacks.package,
@@ -186,9 +187,13 @@ successors as (
 ),
 
 pages_loaded as (
-    select distinct loaded_sources.package,
+    select loaded_sources.package,
     from loaded_sources
     where loaded_sources.snapshot = {{ to_snapshot }} and loaded_sources.stack is null
+    union
+    select absences.package,
+    from absences
+    where absences.snapshot = {{ to_snapshot }} and absences.other = {{ from_snapshot }}
 ),
 
 indexes_loaded as (

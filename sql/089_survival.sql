@@ -1,7 +1,7 @@
 -- survival: a row per weekly snapshot or release that has one before it: what of the earlier one's
--- hashes and configurations it still has. What its sources did not load whole (see loaded_sources) is
--- not counted: whether that survived is not known. A configuration that differs by having the compiler
--- none is the same: Spack before 1.0 gave a compiler to packages without compiled code too.
+-- hashes and configurations it still has. What its sources did not load whole (see loaded_sources and
+-- absences) is not counted: whether that survived is not known. A configuration that differs by having
+-- the compiler none is the same: Spack before 1.0 gave a compiler to packages without compiled code too.
 create view survival as
 with consecutive as (
     select
@@ -35,13 +35,18 @@ earlier as (
         spec_stacks.platform,
         spec_stacks.target,
         spec_stacks.variants,
-        bool_or(page.snapshot is null and index.snapshot is null) as doubted,
+        bool_or(page.snapshot is null and index.snapshot is null and absences.snapshot is null) as doubted,
     from pairs
     inner join spec_stacks on pairs.previous_snapshot = spec_stacks.snapshot
     left join loaded_sources as page
         on pairs.snapshot = page.snapshot and spec_stacks.package = page.package and page.stack is null
     left join loaded_sources as index
         on pairs.snapshot = index.snapshot and spec_stacks.stack = index.stack and index.package is null
+    left join absences
+        on
+            pairs.snapshot = absences.snapshot
+            and pairs.previous_snapshot = absences.other
+            and spec_stacks.package = absences.package
     group by
         pairs.snapshot,
         spec_stacks.hash,
