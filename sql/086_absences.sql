@@ -31,6 +31,7 @@ absent as (
         shared.other,
         there.package,
         '/' || there.path as path,
+        replace('/' || there.path, '/' || shared.other || '/', '/' || shared.snapshot || '/') as expected_path,
     from shared
     inner join sizes on shared.other = sizes.snapshot
     inner join pages as there on shared.other = there.snapshot
@@ -59,10 +60,7 @@ doubted as (
             (absent.snapshot = torn.snapshot and absent.package = coalesce(torn.package, absent.package))
             or (
                 torn.snapshot is null
-                and (
-                    absent.path not like '%/' || absent.other || '/%'
-                    or torn.path = replace(absent.path, '/' || absent.other || '/', '/' || absent.snapshot || '/')
-                )
+                and (absent.expected_path = absent.path or absent.expected_path = torn.path)
             )
 )
 

@@ -32,7 +32,7 @@ KNOWN_TO_SPARK = {
     *("Count", "Explode", "If", "JSONFormat", "LogicalOr", "MAP_ENTRIES", "Max", "Min", "Or", "RegexpLike"),
     *("RegexpSplit", "RowNumber", "Substring", "Sum", "TryCast"),
     # TsOrDsToDate is what sqlglot puts around the dates of a date_diff that it reads.
-    *("ArrayContains", "DateDiff", "GenerateSeries", "Lag", "Lead", "TsOrDsToDate"),
+    *("ArrayContains", "DateDiff", "GenerateSeries", "Lag", "Lead", "Replace", "TsOrDsToDate"),
 }
 
 
