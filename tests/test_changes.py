@@ -109,7 +109,8 @@ class Changes:
     def explain(self, package, spec, stack, after):
         if not self.known(TO, package):
             return "source missing", None
-        if not after:
+        had = {p for _, p, one in self.of(FROM) if stack in one["stacks"]}
+        if not after and 2 * sum(self.known(TO, p) for p in had) >= len(had):
             successors = [one.successor for one in STACK_LINEAGE if one.stack == stack]
             alive = [one for one in successors if one in self.stacks[TO]]
             return "stack removed", alive[0] if alive else None

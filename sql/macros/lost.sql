@@ -202,6 +202,27 @@ indexes_loaded as (
     where loaded_sources.snapshot = {{ to_snapshot }} and loaded_sources.package is null
 ),
 
+-- A stack that nothing holds any more was removed, if of half of its packages at least it is known.
+watched as (
+    select
+        before.stack,
+        count(distinct before.package) as packages,
+        count(distinct pages_loaded.package) as packages_known,
+    from before
+    left join pages_loaded on before.package = pages_loaded.package
+    group by before.stack
+),
+
+removed as (
+    select watched.stack,
+    from watched
+    left join stacks on watched.stack = stacks.stack
+    left join indexes_loaded on watched.stack = indexes_loaded.stack
+    where
+        stacks.stack is null
+        and (watched.packages_known * 2 >= watched.packages or indexes_loaded.stack is not null)
+),
+
 explained as (
     select
         nearest.package,
@@ -212,7 +233,7 @@ explained as (
         nearest.specs,
         case
             when pages_loaded.package is null and indexes_loaded.stack is null then 'source missing'
-            when stacks.stack is null then 'stack removed'
+            when removed.stack is not null then 'stack removed'
             when nearest.first_axis = '0' then 'package gone from the stack'
             when nearest.first_axis = '5' then 'version replaced'
             when nearest.first_axis = '4' then 'compiler replaced'
@@ -223,11 +244,11 @@ explained as (
         end as cause,
         case
             when pages_loaded.package is null and indexes_loaded.stack is null then null
-            when stacks.stack is null then successors.successor
+            when removed.stack is not null then successors.successor
             when nearest.replacement <> '' then nearest.replacement
         end as replaced_by,
     from nearest
-    left join stacks on nearest.stack = stacks.stack
+    left join removed on nearest.stack = removed.stack
     left join successors on nearest.stack = successors.stack
     left join pages_loaded on nearest.package = pages_loaded.package
     left join indexes_loaded on nearest.stack = indexes_loaded.stack
