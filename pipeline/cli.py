@@ -444,6 +444,79 @@ def gaps(
 
 
 @cli.command()
+@click.argument("before", metavar="FROM")
+@click.argument("after", metavar="TO")
+@warehouse_option
+@click.option(
+    "--by",
+    type=click.Choice(["summary", "lost", "hash", "configuration"]),
+    default="summary",
+    show_default=True,
+    help="What to list: counts, every loss with its cause, or every hash or configuration lost or gained.",
+)
+@click.option("--package", "packages", multiple=True, metavar="P", help="Only this package; may be repeated.")
+@stack_option
+@limit_option
+@format_option
+def diff(
+    before: str,
+    after: str,
+    warehouse: Path,
+    by: str,
+    packages: tuple[str, ...],
+    stacks: tuple[str, ...],
+    limit: int | None,
+    format: str,
+) -> None:
+    """Tell what changed from snapshot FROM to snapshot TO.
+
+    \b
+      spack-warehouse diff develop-2025-03-16 develop-2025-03-30
+      spack-warehouse diff develop-2025-03-16 develop-2025-03-30 --by lost --stack 'e4s*'
+
+    A rebuild changes every hash and no configuration: package, version, compiler family, os, target and
+    variants. What a stack holds no more has a cause: the stack was removed, the package is gone from it,
+    another version, compiler, target, os or variants took its place, or only the hash changed.
+
+    Of what a source in TO does not tell, as its page is missing or broken, nothing is known: that is
+    neither lost nor gained, and its cause is "source missing". Exit status 0, whatever changed.
+    """
+    from pipeline.diff import CAUSE_COLUMNS, DIFF_COLUMNS, SUMMARY_COLUMNS, Question, list_changes, summarise_changes
+    from pipeline.rows import print_rows
+    from pipeline.scope import choose_snapshot, choose_stacks
+    from pipeline.warehouse import open_database
+
+    with open_database(Layout(warehouse)) as connection:
+        chosen = [choose_snapshot(connection, name) for name in (before, after)]
+        within = choose_stacks(connection, chosen, stacks)
+        asked = Question(chosen[0], chosen[1], packages, within)
+        if by != "summary":
+            print_rows(DIFF_COLUMNS[by], cut_rows(list_changes(connection, asked, by), limit, format), format)
+            return
+        summary = summarise_changes(connection, asked)
+    if format == "table":
+        print_rows(*drop_empty(SUMMARY_COLUMNS, summary.totals), format)
+        print_rows(CAUSE_COLUMNS, summary.causes, format)
+        print_rows(*drop_empty(SUMMARY_COLUMNS, cut_rows(summary.gains, limit, format)), format)
+    else:
+        print_rows(SUMMARY_COLUMNS, cut_rows(summary.rows(), limit, format), format)
+    if summary.unknown:
+        count = sum(int(str(row[-1])) for row in summary.unknown)
+        say(
+            f"{count:,} specs of {before} are not known to be lost: {after} has no whole page of their package; "
+            "see: --by lost, cause source missing"
+        )
+
+
+def drop_empty(
+    columns: Sequence[tuple[str, str]], rows: Sequence[tuple[object, ...]]
+) -> tuple[list[tuple[str, str]], list[tuple[object, ...]]]:
+    """Columns and rows without the columns that hold nothing."""
+    kept = [at for at in range(len(columns)) if any(row[at] is not None for row in rows)]
+    return [columns[at] for at in kept], [tuple(row[at] for at in kept) for row in rows]
+
+
+@cli.command()
 @warehouse_option
 @click.option(
     "--config",

@@ -35,13 +35,15 @@ class Column:
 class Relation:
     """A table or view: what it is, a row of what, and its columns in order.
 
-    ``wide`` names the axis whose values become further BIGINT columns, in text order.
+    ``wide`` names the axis whose values become further BIGINT columns, in text order. A table macro
+    has ``parameters``: those that may be left out are nullable.
     """
 
     name: str
     description: str
     columns: tuple[Column, ...]
     wide: str | None = None
+    parameters: tuple[Column, ...] = ()
 
     @property
     def names(self) -> list[str]:
@@ -100,6 +102,15 @@ SPEC = (
     Column("source", "VARCHAR", "path or URL of the page or index, relative to the source root"),
 )
 """What a source says of one spec, apart from where it stands."""
+
+CONFIGURATION = (
+    PACKAGE,
+    *(column for column in SPEC if column.name in ("version", "compiler_family", "os", "platform", "target")),
+    Column("variants", "VARCHAR", "variants by name, one spelling of each, e.g. build_type=Release +mpi"),
+)
+SPECS_OF_CONFIGURATION = Column("specs", "BIGINT", "distinct hashes of the configuration, root-only ones included")
+STACKS_OF_CONFIGURATION = Column("stacks", "VARCHAR[]", "stacks that hold any of them, in text order, without root")
+_SHOWN = ("version", "version_key", "compiler", "compiler_family", "os", "platform", "target", "variants")
 
 SPEC_STACKS = Relation(
     "spec_stacks",
@@ -179,6 +190,48 @@ REJECTS = Relation(
 )
 
 TABLES = (SPEC_STACKS, PAGES_TABLE, DEPENDENCIES, REJECTS)
+"""What a build reads from its sources, and writes as Parquet."""
+
+TARGETS_TABLE = Relation(
+    "targets",
+    "archspec's graph: a row per microarchitecture and each whose binaries it runs, itself included.",
+    (
+        replace(TARGET, description="microarchitecture of a host, by archspec's name, e.g. zen4"),
+        Column("ancestor", "VARCHAR", "microarchitecture whose binaries it runs, e.g. x86_64_v3"),
+        Column("distance", "BIGINT", "fewest steps between them in the graph; 0 for itself"),
+        Column("family", "VARCHAR", "instruction set, e.g. x86_64"),
+        Column("vendor", "VARCHAR", "maker of the target, or generic"),
+    ),
+)
+HOSTS_TABLE = Relation(
+    "hosts",
+    "Well-known kinds of machines: a row per microarchitecture.",
+    (
+        replace(TARGET, description="microarchitecture by archspec's name, e.g. zen4"),
+        Column("platform", "VARCHAR", "platform that the machines run: linux or darwin"),
+        Column("machines", "VARCHAR", "which machines these are"),
+    ),
+)
+LINEAGE_TABLE = Relation(
+    "stack_lineage",
+    "Stacks that were renamed or taken over, curated by hand: a row per stack and its successor.",
+    (
+        replace(STACK, description="stack that ended"),
+        Column("successor", "VARCHAR", "stack that took its place"),
+        Column("evidence", "VARCHAR", "where that was decided"),
+    ),
+)
+VARIANT_SETS = Relation(
+    "variant_sets",
+    "What each list of variants in spec_stacks says, in one spelling: a row per list.",
+    (
+        Column("variants", "VARCHAR[]", "variants as spec_stacks has them"),
+        Column("variants_key", "VARCHAR", "the same by name, one spelling of each: equal where they say the same"),
+    ),
+)
+
+DERIVED_TABLES = (TARGETS_TABLE, HOSTS_TABLE, LINEAGE_TABLE, VARIANT_SETS)
+"""What every build makes anew in the DuckDB file: rules of Spack as data, so that SQL alone can follow them."""
 
 SPECS_VIEW = Relation(
     "specs",
@@ -212,6 +265,9 @@ def _matrix(axis: str) -> Relation:
 
 
 def _summary(axis: str) -> Relation:
+    total = "packages of the snapshot"
+    if axis == "compiler":
+        total += ", and for a compiler only those with a spec that has one"
     return Relation(
         f"summary_by_{axis}",
         f"How much of a snapshot each {axis} covers: a row per snapshot and {axis}.",
@@ -219,7 +275,7 @@ def _summary(axis: str) -> Relation:
             SNAPSHOT,
             AXIS_COLUMN[axis],
             PACKAGES,
-            Column("packages_total", "BIGINT", "packages of the snapshot"),
+            Column("packages_total", "BIGINT", total),
             Column("coverage", "DOUBLE", "packages / packages_total, 0 to 1"),
             SPECS,
         ),
@@ -234,7 +290,21 @@ def _pair(first: str, second: str) -> Relation:
     )
 
 
+SERIES = Column("series", "VARCHAR", "release, weekly, develop or other: the kind of the snapshots")
+POSITION = Column("position", "BIGINT", "1, 2, … within the series, in calendar order; a missing week counts")
+CALENDAR_DATE = Column("date", "DATE", "date of a weekly snapshot; the Sunday of a missing week", nullable=True)
+
 VIEWS = (
+    Relation(
+        "calendar",
+        "A row per snapshot, and per week without one between two weekly snapshots.",
+        (
+            SERIES,
+            POSITION,
+            CALENDAR_DATE,
+            replace(SNAPSHOT, description="snapshot; NULL for a week that has none", nullable=True),
+        ),
+    ),
     Relation(
         "snapshots",
         "A row per snapshot.",
@@ -307,6 +377,81 @@ VIEWS = (
         ),
     ),
     Relation(
+        "configurations",
+        "What a user tells specs apart by: a row per snapshot and configuration.",
+        (SNAPSHOT, *CONFIGURATION, SPECS_OF_CONFIGURATION, STACKS_OF_CONFIGURATION),
+    ),
+    Relation(
+        "loaded_sources",
+        "Proof that what is not in the warehouse is not in the cache: a row per source that was loaded whole.",
+        (
+            SNAPSHOT,
+            replace(PACKAGE, description="package that the source tells of; NULL where of every one", nullable=True),
+            replace(STACK, description="stack that the source tells of; NULL where of every one", nullable=True),
+        ),
+    ),
+    Relation(
+        "absences",
+        "Packages without a page where one would be: a row per two snapshots and package that the one provably lacks.",
+        (
+            replace(SNAPSHOT, description="snapshot that has no page of the package, and pages of most others"),
+            Column("other", "VARCHAR", "snapshot that has a page of the package"),
+            PACKAGE,
+        ),
+    ),
+    Relation(
+        "coverage_by_host",
+        "What each of the well-known hosts can use: a row per snapshot, package and host with at least one spec.",
+        (
+            SNAPSHOT,
+            PACKAGE,
+            Column("host_target", "VARCHAR", "microarchitecture of the host: a target of the table hosts"),
+            replace(NUM_SPECS, description="distinct hashes for its target or an ancestor, on its platform"),
+        ),
+    ),
+    Relation(
+        "coverage_trend",
+        "Coverage over time: a row per series, axis, value and snapshot, and for each week without a snapshot.",
+        (
+            SERIES,
+            POSITION,
+            CALENDAR_DATE,
+            replace(SNAPSHOT, description="snapshot; NULL for a week that has none", nullable=True),
+            Column("axis", "VARCHAR", "stack, compiler or target"),
+            Column("value", "VARCHAR", "the stack, compiler or target; from its first snapshot of the series on"),
+            *(
+                replace(column, nullable=True, description=f"{column.description}; NULL for a missing week")
+                for column in (
+                    replace(PACKAGES, description="packages with at least one spec there, 0 where none"),
+                    Column("packages_total", "BIGINT", "packages of the snapshot, as in summary_by_*"),
+                    Column("coverage", "DOUBLE", "packages / packages_total, 0 to 1"),
+                    SPECS,
+                )
+            ),
+        ),
+    ),
+    Relation(
+        "survival",
+        "What of a snapshot is still in the next of its series: a row per snapshot that has one before it.",
+        (
+            replace(SERIES, description="release or weekly: the kind of both snapshots"),
+            replace(SNAPSHOT, description="the later snapshot"),
+            Column("previous_snapshot", "VARCHAR", "the snapshot before it in the series"),
+            Column("weeks", "BIGINT", "weeks between them; NULL where they have no dates", nullable=True),
+            Column("specs", "BIGINT", "hashes of the earlier one, of sources that the later one has whole too"),
+            Column("specs_survived", "BIGINT", "those of them that the later one has"),
+            Column("spec_survival", "DOUBLE", "specs_survived / specs; NULL where there are none", nullable=True),
+            Column("configurations", "BIGINT", "configurations of the earlier one, likewise"),
+            Column("configurations_survived", "BIGINT", "those that the later one has"),
+            Column(
+                "configuration_survival",
+                "DOUBLE",
+                "configurations_survived / configurations; NULL where there are none",
+                nullable=True,
+            ),
+        ),
+    ),
+    Relation(
         "meta_mismatches",
         "Where a page's own meta disagrees with its spec_details: a row per field, or per stack of num_specs_by_stack.",
         (
@@ -319,7 +464,88 @@ VIEWS = (
     ),
 )
 
-RELATIONS: Mapping[str, Relation] = {relation.name: relation for relation in (*TABLES, *VIEWS)}
+FROM_TO = (
+    Column("from_snapshot", "VARCHAR", "the earlier snapshot"),
+    Column("to_snapshot", "VARCHAR", "the later snapshot"),
+)
+CHANGE = Column("change", "VARCHAR", "lost or gained")
+
+MACROS = (
+    Relation(
+        "usable_on",
+        "What a host can use, as far as its microarchitecture tells: a row per snapshot and hash.",
+        (
+            SNAPSHOT,
+            PACKAGE,
+            HASH,
+            *(column for column in SPEC if column.name in _SHOWN),
+            Column("stacks", "VARCHAR[]", "stacks that hold the spec, in text order, without root"),
+            Column(
+                "target_match",
+                "VARCHAR",
+                "exact or ancestor: it runs there; unresolved: archspec does not know the target, or the host",
+            ),
+            Column("distance", "BIGINT", "steps from the target to the host's; NULL where unresolved", nullable=True),
+            Column(
+                "libc", "VARCHAR", "whether the host's libc will do: always unknown, sources do not tell the spec's"
+            ),
+        ),
+        parameters=(
+            Column("host_target", "VARCHAR", "the host's microarchitecture, as spack arch -t prints it"),
+            Column("host_os", "VARCHAR", "only specs for this operating system", nullable=True),
+            Column("family", "VARCHAR", "only specs of this compiler family, or of none", nullable=True),
+            Column("host_platform", "VARCHAR", "by default darwin for Apple's targets, else linux", nullable=True),
+        ),
+    ),
+    Relation(
+        "hash_diff",
+        "Hashes that one snapshot has and another has not: a row per hash.",
+        (
+            CHANGE,
+            PACKAGE,
+            HASH,
+            *(column for column in SPEC if column.name in _SHOWN),
+            Column("stacks", "VARCHAR[]", "stacks that held it or hold it, without root"),
+        ),
+        parameters=FROM_TO,
+    ),
+    Relation(
+        "configuration_diff",
+        "Configurations that one snapshot has and another has not: a row per configuration.",
+        (CHANGE, *CONFIGURATION, SPECS_OF_CONFIGURATION, STACKS_OF_CONFIGURATION),
+        parameters=FROM_TO,
+    ),
+    Relation(
+        "lost",
+        "What each stack held and holds no more, with the cause: a row per package, stack, version, "
+        "compiler, target, cause and replacement.",
+        (
+            PACKAGE,
+            AXIS_COLUMN["stack"],
+            Column("version", "VARCHAR", "version of the lost specs"),
+            COMPILER,
+            TARGET,
+            Column(
+                "cause",
+                "VARCHAR",
+                "stack removed, package gone from the stack, version replaced, compiler replaced, target replaced, "
+                "os replaced, variant replaced, only the hash changed; or source missing: not known to be lost",
+            ),
+            Column(
+                "replaced_by",
+                "VARCHAR",
+                "what stands there instead: the successor of a removed stack, else the value that replaces; "
+                "NULL where nothing does",
+                nullable=True,
+            ),
+            Column("specs", "BIGINT", "distinct hashes that the stack has lost"),
+        ),
+        parameters=FROM_TO,
+    ),
+)
+"""Views with parameters: table macros, asked as ``from usable_on('zen4')``."""
+
+RELATIONS: Mapping[str, Relation] = {relation.name: relation for relation in (*TABLES, *DERIVED_TABLES, *VIEWS)}
 
 
 def describe_wide(axis: str, value: str) -> str:

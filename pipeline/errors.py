@@ -20,6 +20,7 @@ A ``Fault`` is not a ``WarehouseError``: it never ends a build.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from difflib import get_close_matches
 
 
 class WarehouseError(Exception):
@@ -74,12 +75,21 @@ class SpecSyntaxError(WarehouseError):
         return f"{line}\n{' ' * self.offset}^ {self.reason}"
 
 
+_FEW = 8
+"""So many names are told in full."""
+
+
 class NotInWarehouseError(WarehouseError):
     """A snapshot or stack that was asked for is not in the warehouse; ``held`` are those that are."""
 
     def __init__(self, kind: str, name: str, held: Sequence[str]) -> None:
-        listed = ", ".join(held) if held else "none"
-        super().__init__(f"no {kind} {name!r} in the warehouse; there are: {listed}")
+        near = get_close_matches(name, held, n=5, cutoff=0.4) if len(held) > _FEW else []
+        if near:
+            listed = f"near it: {', '.join(near)}"
+        else:
+            more = f" and {len(held) - _FEW:,} more" if len(held) > _FEW else ""
+            listed = f"there are: {', '.join(held[:_FEW]) or 'none'}{more}"
+        super().__init__(f"no {kind} {name!r} in the warehouse; {listed}")
 
 
 class FileFaultsError(WarehouseError):

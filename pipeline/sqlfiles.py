@@ -18,10 +18,15 @@ def view_files() -> list[Path]:
     return sorted(sql_folder().glob("*.sql"))
 
 
+def macro_files() -> list[Path]:
+    """The files that each make one table macro: a view with parameters."""
+    return sorted((sql_folder() / "macros").glob("*.sql"))
+
+
 def check_files() -> list[Path]:
     """The files that each hold one check: a query that returns the offenders."""
     return sorted((sql_folder() / "checks").glob("*.sql"))
 
 
 def all_files() -> list[Path]:
-    return [*view_files(), *check_files()]
+    return [*view_files(), *macro_files(), *check_files()]

@@ -11,6 +11,7 @@ _NAME = "[A-Za-z0-9_][A-Za-z0-9_.-]*"
 _BOOLEAN = re.compile(rf"(\+\+|~~|--|[+~-])\s*({_NAME})")
 # SPLIT_KVP in lib/spack/spack/spec_parser.py: the first operator splits, the value may hold others.
 _PAIR = re.compile(rf"({_NAME})(:?==?)(.*)", re.DOTALL)
+_TRUE, _FALSE = frozenset({"True"}), frozenset({"False"})
 _QUOTED = re.compile(r"""(['"])(.*)\1""", re.DOTALL)
 
 
@@ -69,6 +70,36 @@ def read_variants(texts: Iterable[str]) -> dict[str, Variant]:
             continue
         variants[variant.name] = variant
     return variants
+
+
+def normalise_variants(texts: Iterable[str]) -> str:
+    """One text for what a concrete spec's variants say, the same however they are spelt and ordered.
+
+    By name: ``+x`` or ``~x``, else ``name=values`` with the values sorted. A concrete spec has all its
+    values, so ``k=a,b`` and ``k:=b,a`` say the same. Patches are cut to the 7 characters that pages have of
+    them. A text that is no variant stands for itself.
+    """
+    return " ".join(sorted({_normalise(text) for text in texts}, key=lambda text: (text.lstrip("+~"), text)))
+
+
+@functools.lru_cache(maxsize=16384)
+def _normalise(text: str) -> str:
+    try:
+        variant = parse_variant(text)
+    except ValueError:
+        return _quote(text)
+    if variant.values in (_TRUE, _FALSE):
+        return f"{'+' if variant.values == _TRUE else '~'}{variant.name}"
+    values = {value[:7] for value in variant.values} if variant.name == "patches" else variant.values
+    return f"{variant.name}={_quote(','.join(sorted(values)) or '*')}"
+
+
+def _quote(text: str) -> str:
+    """``text`` so that it cannot be taken for several variants."""
+    if not any(character.isspace() or character in "\"'\\" for character in text):
+        return text
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def meets(asked: Variant, found: Variant | None) -> bool:

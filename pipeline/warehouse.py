@@ -6,6 +6,7 @@ import contextlib
 import resource
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import duckdb
 import jinja2
@@ -14,18 +15,30 @@ from pipeline import sqlfiles
 from pipeline.columns import (
     AXES,
     DEPENDENCIES,
+    HOSTS_TABLE,
+    LINEAGE_TABLE,
+    MACROS,
     PAGES_TABLE,
     REJECTS,
     RELATIONS,
     ROOT,
     SPEC_STACKS,
     TABLES,
+    TARGETS_TABLE,
+    VARIANT_SETS,
     VIEWS,
     Relation,
+    arrow_schema,
     describe_wide,
 )
 from pipeline.errors import NoWarehouseError
 from pipeline.layout import DATABASE, BuildPaths, Layout
+from pipeline.lineage import STACK_LINEAGE
+from pipeline.targets import WELL_KNOWN_HOSTS, list_ancestry
+from pipeline.variants import normalise_variants
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 STORAGE_VERSION = "v1.2.0"
 """The oldest DuckDB whose shell must open the file."""
@@ -134,18 +147,52 @@ def delete_snapshots(connection: duckdb.DuckDBPyConnection, snapshots: Iterable[
 def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
     """Create the empty tables, with their comments."""
     for table in TABLES:
-        columns = ", ".join(
-            f"{quote_name(column.name)} {column.type}{'' if column.nullable else ' not null'}"
-            for column in table.columns
-        )
-        connection.execute(f"create table {table.name} ({columns})")
-        comment(connection, "table", table)
+        create_table(connection, table)
+
+
+def create_table(connection: duckdb.DuckDBPyConnection, table: Relation) -> None:
+    columns = ", ".join(
+        f"{quote_name(column.name)} {column.type}{'' if column.nullable else ' not null'}" for column in table.columns
+    )
+    connection.execute(f"create table {table.name} ({columns})")
+    comment(connection, "table", table)
+
+
+def create_derived_tables(connection: duckdb.DuckDBPyConnection) -> None:
+    """Create and fill the tables that come from the project and not from a source."""
+    import pyarrow as pa
+
+    fixed: dict[Relation, Sequence[tuple[object, ...]]] = {
+        TARGETS_TABLE: list_ancestry(),
+        HOSTS_TABLE: WELL_KNOWN_HOSTS,
+        LINEAGE_TABLE: STACK_LINEAGE,
+    }
+    for table, rows in fixed.items():
+        named = [dict(zip(table.names, row, strict=True)) for row in rows]
+        replace_table(connection, table, pa.Table.from_pylist(named, arrow_schema(table)))
+    # Few lists stand for many specs; as Arrow they are small, and Python sees some at a time.
+    lists = connection.sql("select distinct variants from spec_stacks").to_arrow_table().column(0)
+    keys = [[normalise_variants(texts) for texts in chunk.to_pylist()] for chunk in lists.chunks]
+    columns = [lists, pa.chunked_array(keys, pa.string())]
+    replace_table(connection, VARIANT_SETS, pa.Table.from_arrays(columns, arrow_schema(VARIANT_SETS).names))
+
+
+def replace_table(connection: duckdb.DuckDBPyConnection, table: Relation, rows: pa.Table) -> None:
+    """Create a table with these rows, in place of one that is there."""
+    connection.execute(f"drop table if exists {table.name}")
+    create_table(connection, table)
+    connection.register("rows_of_table", rows)
+    connection.execute(f"insert into {table.name} select * from rows_of_table")
+    connection.unregister("rows_of_table")
 
 
 def create_views(connection: duckdb.DuckDBPyConnection) -> None:
-    """Create every view of ``sql/``, with its comments, in place of those that are there."""
+    """Create the derived tables, every view and every macro of ``sql/``, in place of those that are there."""
+    for macro in reversed(MACROS):
+        connection.execute(f"drop macro table if exists {macro.name}")
     for view in reversed(VIEWS):
         connection.execute(f"drop view if exists {view.name}")
+    create_derived_tables(connection)
     for file in sqlfiles.view_files():
         connection.execute(render(connection, file))
         view = RELATIONS[file.stem.split("_", 1)[1]]
@@ -153,6 +200,10 @@ def create_views(connection: duckdb.DuckDBPyConnection) -> None:
         if view.wide:
             for value, column in wide_columns(connection, view):
                 describe(connection, view.name, column, describe_wide(view.wide, value))
+    for macro in MACROS:
+        connection.execute(render_macro(macro))
+        # A macro's columns have no comments of their own in DuckDB.
+        connection.execute(f"comment on macro table {macro.name} is {quote_text(macro.description)}")
 
 
 def render(connection: duckdb.DuckDBPyConnection, file: Path) -> str:
@@ -166,6 +217,18 @@ def render(connection: duckdb.DuckDBPyConnection, file: Path) -> str:
     return TEMPLATES.from_string(text).render(
         columns=[(quote_text(value), quote_name(column)) for value, column in columns]
     )
+
+
+def render_macro(macro: Relation) -> str:
+    """The SQL that makes a table macro of the query in its file."""
+    parameters = ", ".join(f"{one.name} := null" if one.nullable else one.name for one in macro.parameters)
+    return f"create macro {macro.name}({parameters}) as table\n{render_query(macro)}"
+
+
+def render_query(macro: Relation, arguments: Mapping[str, str] | None = None) -> str:
+    """The query of a table macro, with SQL in place of its parameters, by default their own names."""
+    file = sqlfiles.sql_folder() / "macros" / f"{macro.name}.sql"
+    return TEMPLATES.from_string(file.read_text()).render(arguments or {one.name: one.name for one in macro.parameters})
 
 
 def wide_columns(connection: duckdb.DuckDBPyConnection, matrix: Relation) -> list[tuple[str, str]]:

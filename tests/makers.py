@@ -227,7 +227,7 @@ specs = st.builds(
     platform=st.sampled_from(["linux", "darwin"]),
     size=st.sampled_from(["-", "12", "123456789012"]),
     stacks=st.lists(names, min_size=1, max_size=4, unique=True),
-    target=st.sampled_from(["x86_64_v3", "zen4", "aarch64"]),
+    target=st.sampled_from(["x86_64_v3", "x86_64_v4", "zen4", "aarch64", "graviton2"]),
     variants=st.lists(st.sampled_from(["+mpi", "~cuda", "k=a,b", "k:=v", "cflags=-O2 -g", 'x="y"']), max_size=4),
     versions=st.lists(texts | versions, min_size=1, max_size=1),
     tarball=st.one_of(st.just(...), st.none(), st.just("https://host/x.spack")),

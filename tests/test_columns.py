@@ -9,9 +9,9 @@ import pytest
 
 from pipeline import sqlfiles
 from pipeline.build import build
-from pipeline.columns import RELATIONS, TABLES, VIEWS, arrow_schema, describe_wide
+from pipeline.columns import DERIVED_TABLES, MACROS, RELATIONS, TABLES, VIEWS, arrow_schema, describe_wide
 from tests.makers import ask, make_page, make_spec, write_page
-from tests.test_sql_cases import load
+from tests.test_sql_cases import call, load
 
 PAGES = Path(__file__).parent / "data" / "pages"
 CACHE = Path(__file__).parent / "data" / "caches" / "spack-1.1"
@@ -28,7 +28,10 @@ def test_the_database_has_these_relations_and_no_other(warehouse):
     tables = ask(warehouse, "select table_name, comment from duckdb_tables() where not internal")
     views = ask(warehouse, "select view_name, comment from duckdb_views() where not internal")
 
-    assert dict(tables) == {table.name: table.description for table in TABLES}
+    macros = ask(warehouse, "select function_name, comment from duckdb_functions() where not internal")
+
+    assert dict(tables) == {table.name: table.description for table in (*TABLES, *DERIVED_TABLES)}
+    assert dict(macros) == {macro.name: macro.description for macro in MACROS}
     assert dict(views) == {view.name: view.description for view in VIEWS}
 
 
@@ -42,11 +45,47 @@ def test_a_relation_has_these_columns_with_these_comments(warehouse, relation):
     known = found[: len(relation.columns)]
 
     assert [row[:3] for row in known] == [(c.name, c.type, c.description) for c in relation.columns]
-    if relation in TABLES:
+    if relation in (*TABLES, *DERIVED_TABLES):
         assert [row[3] for row in known] == [column.nullable for column in relation.columns]
     for name, kind, comment, _ in found[len(relation.columns) :]:
         assert relation.wide
         assert (kind, comment) == ("BIGINT", describe_wide(relation.wide, name))
+
+
+ARGUMENTS = {"host_target": "zen4", "from_snapshot": "develop", "to_snapshot": "develop-2025-03-30"}
+
+
+def fill(macro):
+    """A call of a macro with what must be given."""
+    return call(macro.name, {one.name: ARGUMENTS[one.name] for one in macro.parameters if not one.nullable})
+
+
+@pytest.mark.parametrize("macro", MACROS, ids=lambda macro: macro.name)
+def test_a_macro_has_these_parameters_and_columns(warehouse, macro):
+    query = f"select parameters from duckdb_functions() where function_name = '{macro.name}'"
+
+    # DuckDB 1.2 lists named parameters in an order of its own.
+    assert [set(names) for (names,) in ask(warehouse, query)] == [{one.name for one in macro.parameters}]
+    described = [row[:2] for row in ask(warehouse, f"describe from {fill(macro)}")]
+    assert described == [(column.name, column.type) for column in macro.columns]
+    assert ask(warehouse, f"from {call(macro.name, {one.name: 'x' for one in macro.parameters})}") == []
+
+
+@pytest.mark.parametrize("macro", MACROS, ids=lambda macro: macro.name)
+def test_a_macros_column_that_may_hold_no_null_holds_none(warehouse, macro):
+    for column in macro.columns:
+        if not column.nullable:
+            query = f'select count(*) from {fill(macro)} where "{column.name}" is null'
+            assert ask(warehouse, query) == [(0,)]
+
+
+def test_every_macro_has_one_file_and_every_file_a_macro():
+    assert {file.stem for file in sqlfiles.macro_files()} == {macro.name for macro in MACROS}
+
+
+@pytest.mark.parametrize("file", sqlfiles.macro_files(), ids=lambda file: file.stem)
+def test_a_file_opens_with_what_its_macro_is(file):
+    assert file.read_text().startswith(f"-- {file.stem}: ")
 
 
 def test_a_matrix_column_is_described_by_its_value_and_not_by_its_name():
@@ -82,7 +121,7 @@ def test_a_file_opens_with_what_its_view_is(file):
     assert f"create view {name} as\n" in file.read_text()
 
 
-@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
+@pytest.mark.parametrize("table", [*TABLES, *DERIVED_TABLES], ids=lambda table: table.name)
 def test_arrow_and_polars_read_the_schema_from_here(table):
     schema = arrow_schema(table)
     frame = pl.from_arrow(schema.empty_table())

@@ -1,4 +1,7 @@
-"""The views' edges: each case is a folder's file of input rows and the rows that a view must give."""
+"""The views' edges: each case is a folder's file of input rows and the rows that a view must give.
+
+A macro's cases give the ``arguments`` of each call: in order, or by name.
+"""
 
 import datetime as dt
 from pathlib import Path
@@ -7,10 +10,10 @@ import duckdb
 import pytest
 import yaml
 
-from pipeline.columns import RELATIONS, VIEWS
+from pipeline.columns import MACROS, RELATIONS, VIEWS
 from pipeline.compilers import compiler_family
 from pipeline.versions import version_key
-from pipeline.warehouse import create_tables, create_views, quote_name
+from pipeline.warehouse import create_tables, create_views, quote_name, quote_text
 
 CASES = sorted((Path(__file__).parent / "sql_cases").glob("*/*.yaml"))
 
@@ -74,6 +77,19 @@ def load(connection, given):
     create_views(connection)
 
 
+def call(relation, arguments=None):
+    """What stands after FROM: a relation's name, for a macro with its arguments."""
+    if relation not in CALLABLE:
+        assert not arguments
+        return relation
+    if isinstance(arguments, dict):
+        return f"{relation}({', '.join(f'{name} := {quote_text(value)}' for name, value in arguments.items())})"
+    return f"{relation}({', '.join(map(quote_text, arguments))})"
+
+
+CALLABLE = {macro.name: macro for macro in MACROS}
+
+
 def spell(cell):
     return str(cell) if isinstance(cell, dt.date) else cell
 
@@ -84,10 +100,11 @@ def test_case(path):
     with duckdb.connect() as connection:
         load(connection, case["given"])
         for expected in case["expect"]:
-            columns = list(expected["rows"][0]) if expected["rows"] else RELATIONS[view].names
+            relation = CALLABLE.get(view) or RELATIONS[view]
+            columns = list(expected["rows"][0]) if expected["rows"] else relation.names
             assert all(row.keys() == set(columns) for row in expected["rows"]), "rows with other columns"
-            selected = "*" if RELATIONS[view].wide else ", ".join(map(quote_name, columns))
-            cursor = connection.execute(f"select {selected} from {view}")
+            selected = "*" if relation.wide else ", ".join(map(quote_name, columns))
+            cursor = connection.execute(f"select {selected} from {call(view, expected.get('arguments'))}")
             assert [column[0] for column in cursor.description] == columns
             found = cursor.fetchall()
             made = [{name: spell(cell) for name, cell in zip(columns, row, strict=True)} for row in found]
@@ -97,4 +114,4 @@ def test_case(path):
 
 
 def test_every_view_has_a_case():
-    assert {path.parent.name for path in CASES} == {view.name for view in VIEWS}
+    assert {path.parent.name for path in CASES} == {view.name for view in (*VIEWS, *MACROS)}

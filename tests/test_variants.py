@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.variants import Variant, meets, parse_variant, read_variants, unquote
+from pipeline.variants import Variant, meets, normalise_variants, parse_variant, read_variants, unquote
 
 SHA = "1ea4349f8c1f2a0d" * 4
 
@@ -109,3 +109,37 @@ def test_exact_is_equality_and_else_inclusion(asked, found, spelling):
 def test_quotes_come_off_as_they_went_on(value):
     if "\\" not in value:
         assert unquote('"' + value.replace('"', r"\"") + '"') == value
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        ([], ""),
+        (["build_system=cmake", "+mpi", "~cuda"], "build_system=cmake ~cuda +mpi"),
+        (["-cuda", "mpi=true", "build_system:=cmake"], "build_system=cmake ~cuda +mpi"),
+        (["fabrics=verbs,ofi"], "fabrics=ofi,verbs"),
+        (["fabrics:=ofi,verbs"], "fabrics=ofi,verbs"),
+        ([f"patches={SHA},24f587b"], "patches=1ea4349,24f587b"),
+        (['cflags="-O2 -g"'], 'cflags="-O2 -g"'),
+        (["cflags=-O2 -g"], 'cflags="-O2 -g"'),
+        (["k=*", "no variant"], '"no variant" k=*'),
+    ],
+)
+def test_variants_have_one_spelling(texts, expected):
+    assert normalise_variants(texts) == expected
+
+
+spelt = st.builds(
+    lambda name, spelling, found: f"{name}{spelling}{','.join(found)}",
+    st.sampled_from(["fabrics", "k"]),
+    st.sampled_from(["=", ":="]),
+    values,
+) | st.sampled_from(["+mpi", "~mpi", "-mpi", "mpi=true", "mpi=False", "k=a b", 'k="a b"', 'k=a"b'])
+
+
+@given(st.lists(spelt, max_size=4), st.lists(spelt, max_size=4))
+def test_the_spelling_is_the_same_where_the_meaning_is(some, others):
+    def mean(texts):
+        return {(variant.name, variant.values) for variant in map(parse_variant, texts)}
+
+    assert (normalise_variants(some) == normalise_variants(others)) is (mean(some) == mean(others))

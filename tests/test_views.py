@@ -1,11 +1,13 @@
 """Every view, counted again by brute force in plain Python over generated pages."""
 
 import datetime as dt
+import itertools
 import json
 import re
 from collections import Counter, defaultdict
 from pathlib import Path
 
+import archspec.cpu
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,6 +16,8 @@ from pipeline.build import build
 from pipeline.checks import run_checks
 from pipeline.columns import AXES, META_LISTS, RELATIONS, VIEWS, describe_wide
 from pipeline.layout import Layout
+from pipeline.targets import WELL_KNOWN_HOSTS
+from pipeline.variants import normalise_variants
 from pipeline.versions import version_key
 from pipeline.warehouse import open_database
 from tests import makers
@@ -64,6 +68,25 @@ def newest(versions):
     return max(versions, key=lambda version: (version_key(version), version))
 
 
+def family_of(spec):
+    name = spec["compiler"].partition("@")[0]
+    return FAMILIES.get(name, name)
+
+
+def runs(target, host):
+    """Whether archspec itself has the target among the host's ancestors."""
+    return target == host or target in {one.name for one in archspec.cpu.TARGETS[host].ancestors}
+
+
+def week_of(date):
+    """The Sunday of a date's week."""
+    return date + dt.timedelta(7 - date.isoweekday())
+
+
+def share(part, whole):
+    return part / whole if whole else None
+
+
 class Oracle:
     """The views, by loops over the pages' own records."""
 
@@ -71,12 +94,15 @@ class Oracle:
         self.specs = []  # (snapshot, package, spec): a hash counts once in a snapshot, for the first package
         self.pages = pages
         self.metas = metas
+        self.whole = set(pages)  # pages of which every spec was loaded
         seen = set()
         for (snapshot, package), specs in sorted(pages.items()):
             for spec in specs:
                 if (snapshot, spec["hash"]) not in seen:
                     seen.add((snapshot, spec["hash"]))
                     self.specs.append((snapshot, package, spec))
+                else:
+                    self.whole.discard((snapshot, package))
 
     def values(self, spec, axis):
         if axis == "stack":
@@ -118,7 +144,12 @@ class Oracle:
         rows = set()
         for (snapshot, value), specs in self.group(axis).items():
             packages = len({package for package, _ in specs})
-            total = len({package for package, _ in totals[(snapshot,)]})
+            measured = [
+                package
+                for package, spec in totals[(snapshot,)]
+                if axis != "compiler" or value == "none" or compiler_of(spec) != "none"
+            ]
+            total = len(set(measured))
             rows.add((snapshot, value, packages, total, packages / total, len(specs)))
         return rows
 
@@ -206,6 +237,106 @@ class Oracle:
                     rows.add((snapshot, stack, package, platform, len(others), tuple(others)))
         return rows
 
+    def calendar(self):
+        """Every snapshot, and every week without one between two weekly snapshots."""
+        slots = defaultdict(list)
+        for name in sorted({snapshot for snapshot, _ in self.pages}, key=place_of):
+            slots[kind_of(name)].append((date_of(name), name))
+        weeks = {week_of(date) for date, _ in slots["weekly"]}
+        missed = min(weeks, default=None)
+        while missed is not None and missed < max(weeks):
+            missed += dt.timedelta(7)
+            if missed not in weeks:
+                slots["weekly"].append((missed, None))
+        slots["weekly"].sort(key=lambda slot: slot[0])
+        return {(series, position, *slot) for series, some in slots.items() for position, slot in enumerate(some, 1)}
+
+    def configuration(self, package, spec):
+        values = (spec[key] for key in ("os", "platform", "target"))
+        return package, spec["versions"][0], family_of(spec), *values, normalise_variants(spec["variants"])
+
+    def configurations(self):
+        groups = defaultdict(list)
+        for snapshot, package, spec in self.specs:
+            groups[(snapshot, *self.configuration(package, spec))].append(spec)
+        return {
+            (*key, len(specs), tuple(sorted({stack for spec in specs for stack in self.values(spec, "stack")})))
+            for key, specs in groups.items()
+        }
+
+    def loaded_sources(self):
+        return {(*key, None) for key in self.whole}
+
+    def absences(self):
+        """What a snapshot has no page of, though it has pages of at least half of another's packages."""
+        packages = defaultdict(set)
+        for snapshot, package in self.pages:
+            packages[snapshot].add(package)
+        return {
+            (snapshot, other, package)
+            for snapshot, here in packages.items()
+            for other, there in packages.items()
+            if len(here & there) * 2 >= len(there)
+            for package in there - here
+        }
+
+    def coverage_by_host(self):
+        counts = Counter()
+        for snapshot, package, spec in self.specs:
+            for host in WELL_KNOWN_HOSTS:
+                if spec["platform"] == host.platform and runs(spec["target"], host.target):
+                    counts[snapshot, package, host.target] += 1
+        return {(*key, count) for key, count in counts.items()}
+
+    def coverage_trend(self):
+        calendar = sorted(self.calendar())
+        rows = set()
+        for axis in AXES:
+            totals = {snapshot: Counter() for snapshot, _ in self.pages}
+            for snapshot, packages in self.group().items():
+                compiled = {package for package, spec in packages if compiler_of(spec) != "none"}
+                totals[snapshot[0]].update(all=len({package for package, _ in packages}), compiled=len(compiled))
+            summary = {(snapshot, value): rest for snapshot, value, *rest in self.summary(axis)}
+            for value in {value for _, value in summary}:
+                begun = set()
+                for series, position, date, snapshot in calendar:
+                    begun |= {series} if (snapshot, value) in summary else set()
+                    if series not in begun:
+                        continue
+                    head = (series, position, date, snapshot, axis, value)
+                    if snapshot is None:
+                        rows.add((*head, None, None, None, None))
+                        continue
+                    kind = "compiled" if axis == "compiler" and value != "none" else "all"
+                    packages, _, _, specs = summary.get((snapshot, value), (0, 0, 0, 0))
+                    total = totals[snapshot][kind]
+                    rows.add((*head, packages, total, share(packages, total), specs))
+        return rows
+
+    def survival(self):
+        rows = set()
+        for series in ("weekly", "release"):
+            names = [row[3] for row in sorted(self.calendar()) if row[0] == series and row[3]]
+            for earlier, later in itertools.pairwise(names):
+                absent = {package for *pair, package in self.absences() if pair == [later, earlier]}
+                known = absent | {package for snapshot, package in self.whole if snapshot == later}
+                before = [(p, s) for snapshot, p, s in self.specs if snapshot == earlier and p in known]
+                after = [(p, s) for snapshot, p, s in self.specs if snapshot == later]
+                hashes = {spec["hash"] for _, spec in after}
+                survived = sum(spec["hash"] in hashes for _, spec in before)
+                configurations = {self.configuration(*one) for one in before}
+                others = {self.configuration(*one) for one in after}
+                kept = sum(any(alike(one, other) for other in others) for one in configurations)
+                weeks = (date_of(later) - date_of(earlier)).days // 7 if series == "weekly" else None
+                rows.add(
+                    (
+                        *(series, later, earlier, weeks),
+                        *(len(before), survived, share(survived, len(before))),
+                        *(len(configurations), kept, share(kept, len(configurations))),
+                    )
+                )
+        return rows
+
     def mismatches(self):
         """Where a page's meta is not what its loaded specs give; a null says nothing."""
         rows = set()
@@ -228,6 +359,12 @@ class Oracle:
         return rows
 
 
+def alike(one, other):
+    """Whether configurations are the same but for a compiler that one has not."""
+    families = {one[2], other[2]}
+    return (*one[:2], *one[3:]) == (*other[:2], *other[3:]) and (len(families) == 1 or "none" in families)
+
+
 def is_well_typed(field, value):
     if field == "num_specs":
         return isinstance(value, int)
@@ -248,6 +385,16 @@ def comments_of(connection, view):
     query = "select comment from duckdb_columns() where table_name = ? order by column_index"
     return [comment for (comment,) in connection.execute(query, [view]).fetchall()]
 
+
+OVER_TIME = (
+    "calendar",
+    "configurations",
+    "loaded_sources",
+    "absences",
+    "coverage_by_host",
+    "coverage_trend",
+    "survival",
+)
 
 # Few hashes, so that packages and snapshots share them.
 few_specs = st.lists(
@@ -295,7 +442,7 @@ def test_every_view_is_what_brute_force_counts(tmp_path_factory, made):
             assert rows_of(connection, f"summary_by_{axis}") == oracle.summary(axis)
         for first, second in (("stack", "compiler"), ("stack", "target"), ("compiler", "target")):
             assert rows_of(connection, f"{first}_by_{second}") == oracle.pair(first, second)
-        for view in ("version_lag", "reuse", "redundancy", "gaps"):
+        for view in ("version_lag", "reuse", "redundancy", "gaps", *OVER_TIME):
             assert rows_of(connection, view) == getattr(oracle, view)()
         assert rows_of(connection, "meta_mismatches") == oracle.mismatches()
         memberships = sum(len(spec["stacks"]) for _, _, spec in oracle.specs)

@@ -15,12 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.build import build
-from pipeline.columns import RELATIONS, VIEWS
+from pipeline.columns import MACROS, RELATIONS, VIEWS
 from pipeline.errors import NoWarehouseError
 from pipeline.layout import Layout
-from pipeline.warehouse import find_database, open_database, wide_columns
+from pipeline.warehouse import find_database, open_database, quote_text, wide_columns
 from tests.makers import ask, build_pages, make_spec
-from tests.test_sql_cases import load
+from tests.test_sql_cases import call, load
 
 PAGES = Path(__file__).parent / "data" / "pages"
 OLDEST = Path(sys.prefix) / "oldest-duckdb"
@@ -40,11 +40,13 @@ def odd_warehouse(tmp_path_factory):
     pages = {
         ("v0.9", "<script>"): [spec, make_spec(2, stacks=["root"]), make_spec(3, hash="bad")],
         ("v0.9", "a'b"): [make_spec(4, stacks=["E4S"])],
+        ("v0.10", "a'b"): [make_spec(5, stacks=["E4S"], variants=["+mpi"])],
     }
     return build_pages(tmp_path_factory.mktemp("odd"), pages, {("v0.9", "<script>"): {"num_specs": 7}})
 
 
-COUNTS = {name: f"select count(*) from {name}" for name in RELATIONS}
+CALLS = [call(macro.name, ["zen4"] if macro.name == "usable_on" else ["v0.9", "v0.10"]) for macro in MACROS]
+COUNTS = {name: f"select count(*) from {name}" for name in (*RELATIONS, *CALLS)}
 
 
 def count_all(warehouse):
@@ -66,7 +68,7 @@ def test_the_shell_opens_it_from_another_folder(warehouse, tmp_path):
 
 
 def test_the_shell_counts_what_python_counts(odd_warehouse, tmp_path):
-    query = " union all ".join(f"select '{name}' as name, ({count}) as n" for name, count in COUNTS.items())
+    query = " union all ".join(f"select {quote_text(name)} as name, ({count}) as n" for name, count in COUNTS.items())
     rows = run_shell(odd_warehouse / "warehouse.duckdb", query, tmp_path)
 
     assert {row["name"]: row["n"] for row in rows} == count_all(odd_warehouse)

@@ -1,0 +1,95 @@
+-- configuration_diff: a row per configuration that one snapshot has and the other has not: a rebuild
+-- changes every hash and no configuration. Spack before 1.0 gave a compiler to packages without
+-- compiled code too: a configuration that differs from another's by having the compiler none is the same.
+-- Of what the other's sources did not load whole, nothing is told: see loaded_sources and absences.
+with sides as (
+    select
+        'lost' as change,
+        'gained' as opposite,
+        {{ from_snapshot }} as snapshot,
+        {{ to_snapshot }} as other,
+    union all
+    select
+        'gained' as change,
+        'lost' as opposite,
+        {{ to_snapshot }} as snapshot,
+        {{ from_snapshot }} as other,
+),
+
+proven as (
+    select
+        sides.change,
+        loaded_sources.package,
+        loaded_sources.stack,
+    from sides
+    inner join loaded_sources on sides.other = loaded_sources.snapshot
+    union all
+    select
+        sides.change,
+        absences.package,
+        cast(null as varchar) as stack,
+    from sides
+    inner join absences on sides.other = absences.snapshot and sides.snapshot = absences.other
+),
+
+held as (
+    select
+        sides.change,
+        sides.opposite,
+        spec_stacks.package,
+        spec_stacks.version,
+        spec_stacks.compiler_family,
+        spec_stacks.os,
+        spec_stacks.platform,
+        spec_stacks.target,
+        variant_sets.variants_key as variants,
+        count(distinct spec_stacks.hash) as specs,
+        list_sort(coalesce(array_agg(distinct spec_stacks.stack) filter (where spec_stacks.stack <> 'root'), [])) as stacks,
+        bool_or(page.change is null and index.change is null) as doubted,
+    from sides
+    inner join spec_stacks on sides.snapshot = spec_stacks.snapshot
+    inner join variant_sets on spec_stacks.variants = variant_sets.variants
+    left join proven as page
+        on sides.change = page.change and spec_stacks.package = page.package and page.stack is null
+    left join proven as index
+        on sides.change = index.change and spec_stacks.stack = index.stack and index.package is null
+    where spec_stacks.snapshot in ({{ from_snapshot }}, {{ to_snapshot }})
+    group by
+        sides.change,
+        sides.opposite,
+        spec_stacks.package,
+        spec_stacks.version,
+        spec_stacks.compiler_family,
+        spec_stacks.os,
+        spec_stacks.platform,
+        spec_stacks.target,
+        variant_sets.variants_key
+)
+
+select
+    held.change,
+    held.package,
+    held.version,
+    held.compiler_family,
+    held.os,
+    held.platform,
+    held.target,
+    held.variants,
+    held.specs,
+    held.stacks,
+from held
+left join held as others
+    on
+        held.opposite = others.change
+        and held.package = others.package
+        and held.version = others.version
+        and held.os = others.os
+        and held.platform = others.platform
+        and held.target = others.target
+        and held.variants = others.variants
+        and (
+            held.compiler_family = others.compiler_family
+            or held.compiler_family = 'none'
+            or others.compiler_family = 'none'
+        )
+where others.package is null and not held.doubted;
