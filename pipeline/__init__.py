@@ -6,10 +6,13 @@ The modules stand along the data's one-way path, and each imports only from its 
     versions, compilers, targets     Spack's rules of order, names and compatibility, as keys and rows
     variants -> specsyntax           a spec's variants -> what a spec asks for
     -> specmatch                     -> whether a spec in a cache is that
-    source -> parse -> normalise     files -> front matter -> checked specs
-    -> extract -> write              batches of pages -> sorted Parquet
+    sources -> remote, fetch         what to build from -> what of it is fetched by URL
+    source -> caches                 files -> which of them are indexes
+    parse, index -> normalise        front matter, records -> checked specs
+    -> extract -> merge -> write     batches of pages, indexes -> one description each -> sorted Parquet
     -> state -> warehouse            what a build knew of its input -> DuckDB
     -> checks -> report              offenders -> exported files
+    have, diff, gaps, gates          the questions that are asked by command
     reader, assemble -> build -> cli the stages in order -> the command line
 """
 

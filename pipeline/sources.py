@@ -17,7 +17,7 @@ from pathlib import Path
 
 import yaml
 
-from pipeline.errors import SourceError
+from pipeline.errors import FileFaultsError, SourceError
 from pipeline.source import Root
 from pipeline.urls import is_url
 
@@ -29,7 +29,8 @@ def find_roots(sources: Sequence[str | Path]) -> list[Root]:
     """The sources as given, each once.
 
     Raises:
-        SourceError: one does not exist, or a YAML file of sources is wrong: a line for each fault.
+        SourceError: one does not exist.
+        FileFaultsError: a YAML file of sources is wrong.
     """
     return list(dict.fromkeys(root for source in sources for root in _find(str(source))))
 
@@ -55,7 +56,8 @@ def read_sources(path: Path) -> list[Root]:
     """The sources that a YAML file names.
 
     Raises:
-        SourceError: it is no such file: ``file:line: what is wrong``, a line for each fault.
+        SourceError: it cannot be read as YAML.
+        FileFaultsError: it is no such file: ``file:line: what is wrong``, a line for each fault.
     """
     try:
         text = path.read_text("utf-8")
@@ -71,7 +73,7 @@ def read_sources(path: Path) -> list[Root]:
     for node in _list_sources(path, document, faults):
         roots += _read_source(path, node, faults)
     if faults:
-        raise SourceError("\n".join(faults))
+        raise FileFaultsError(faults)
     return roots
 
 
