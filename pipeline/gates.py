@@ -19,7 +19,6 @@ from pipeline.columns import ROOT
 from pipeline.errors import FileFaultsError
 from pipeline.expected import ExpectedList, read_expected
 from pipeline.gaps import measure_coverage
-from pipeline.have import list_columns
 from pipeline.rows import Columns
 from pipeline.scope import Snapshot, list_snapshots, list_stacks
 
@@ -512,8 +511,7 @@ def _list_places(connection: duckdb.DuckDBPyConnection, snapshot: str) -> set[tu
 
 def _list_sources(connection: duckdb.DuckDBPyConnection, snapshot: str) -> tuple[set[str], set[str]]:
     """The packages that a snapshot has a page of, and the stacks that it has an index of."""
-    stack = "stack" if "stack" in list_columns(connection, "pages") else "null"
-    rows = connection.execute(f"select distinct package, {stack} from pages where snapshot = ?", [snapshot]).fetchall()
+    rows = connection.execute("select distinct package, stack from pages where snapshot = ?", [snapshot]).fetchall()
     return {package for package, _ in rows if package}, {stack for _, stack in rows if stack}
 
 
