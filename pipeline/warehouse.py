@@ -280,7 +280,7 @@ def open_database(layout: Layout) -> Iterator[duckdb.DuckDBPyConnection]:
     """A read-only connection to the published warehouse.
 
     Raises:
-        NoWarehouseError: there is none, or DuckDB cannot open it.
+        NoWarehouseError: there is none, DuckDB cannot open it, or it is of another version.
     """
     path = find_database(layout)
     try:
@@ -291,7 +291,22 @@ def open_database(layout: Layout) -> Iterator[duckdb.DuckDBPyConnection]:
             f"{path}: cannot be opened ({first}); build it anew with: spack-warehouse build SOURCE"
         ) from None
     with connection:
+        missing = find_missing(connection)
+        if missing:
+            raise NoWarehouseError(
+                f"{path}: was built by another version, and has no {missing[0]}; "
+                "build it anew with: spack-warehouse build SOURCE"
+            )
         yield connection
+
+
+def find_missing(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """The tables, views and macros that a warehouse of this version has and the open one has not."""
+    held = connection.execute(
+        "select table_name from duckdb_tables() union select view_name from duckdb_views() "
+        "union select function_name from duckdb_functions() where function_type = 'table_macro'"
+    ).fetchall()
+    return [name for name in (*RELATIONS, *(macro.name for macro in MACROS)) if (name,) not in held]
 
 
 def connect(path: Path) -> duckdb.DuckDBPyConnection:
