@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 STORAGE_VERSION = "v1.2.0"
 """The oldest DuckDB whose shell must open the file."""
-MEMORY = 480 * 2**20
+MEMORY = 390 * 2**20
 """Bytes that the process may hold while DuckDB builds, checks or answers; beyond that it spills beside the file."""
 LEAST_MEMORY = 250 * 2**20
 """Bytes that DuckDB needs to load and check a part of a warehouse: with 150 MiB it gave up on real ones."""
