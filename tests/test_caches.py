@@ -342,7 +342,7 @@ def caches(draw):
     return pages
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(caches())
 def test_a_cache_as_pages_and_as_indexes_gives_the_same_rows(tmp_path_factory, pages):
     tmp_path = tmp_path_factory.mktemp("both")
@@ -413,7 +413,7 @@ def change(source, step):
         write_v3(source / "v1.0" / "new", TWO)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(st.permutations(["more", "gone", "damaged", "touched", "checksum", "new"]), st.integers(1, 4))
 def test_an_incremental_build_gives_the_bytes_of_a_full_one(tmp_path_factory, steps, count):
     tmp_path = tmp_path_factory.mktemp("edits")
