@@ -437,6 +437,14 @@ def test_other_files_of_a_mirror_are_not_read(tmp_path):
     assert (summary.passed_over, summary.rejects, summary.indexes) == (0, 0, 1)
 
 
+def test_pages_beside_a_mirror_are_read_whatever_their_folder_is_called(tmp_path):
+    write_v2(tmp_path / "develop" / "e4s", ONE)
+    write_pages(tmp_path / "develop" / "v3" / "blobs", {("v1.0", "p"): [make_spec(1)]})
+    summary, _ = build_in(tmp_path, tmp_path / "develop")
+
+    assert (summary.pages, summary.indexes) == (1, 1)
+
+
 @pytest.mark.parametrize("name", ["a'b", "a b", "=cmd", "ü", "<script>"])
 def test_odd_names_of_stacks(tmp_path, name):
     _, warehouse = build_in(tmp_path, write_v2(tmp_path / "develop" / name, ONE))
