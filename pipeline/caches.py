@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import fnmatch
+import os
 import posixpath
 import re
 from collections import defaultdict
@@ -224,6 +225,8 @@ class _Finder:
         return f"{self.root.folder}/{path}"
 
     def _read(self, path: str) -> bytes:
+        if not os.path.isfile(self._locate(path)):
+            raise FileNotFoundError(f"{path} is no file")
         with open(self._locate(path), "rb") as file:
             return file.read(LARGEST_SMALL_FILE)
 
@@ -232,7 +235,7 @@ class _Finder:
         place = self._locate(listing)
         try:
             listed = read_listing(self._read(listing))
-        except ValueError as error:
+        except (OSError, ValueError) as error:
             raise SourceError(f"{place}: {error}") from None
         folder = posixpath.dirname(listing)
         entries: dict[str, Entry] = {}
