@@ -294,18 +294,36 @@ def add_changes(
         "order by package, version, compiler_family, target, os, variants, stacks",
         [asked.before, asked.after],
     )
+    # A package that a stack lost is one that it holds no spec of; gained is what is lost the other way.
     tables["presence"] = read_table(
         connection,
-        "select stack, package, sum(case when snapshot = $1 then num_specs else 0 end)::bigint as before, "
-        "sum(case when snapshot = $2 then num_specs else 0 end)::bigint as after from coverage_by_stack "
-        "where snapshot in ($1, $2) group by stack, package having before = 0 or after = 0 order by package, stack",
+        """
+        select distinct 'lost' as change, stack, package from lost($1, $2)
+        where cause in ('stack removed', 'package gone from the stack')
+        union all
+        select distinct 'gained' as change, stack, package from lost($2, $1)
+        where cause in ('stack removed', 'package gone from the stack')
+        order by change desc, stack, package
+        """,
         [asked.before, asked.after],
     )
+    # Nothing is lost or gained where the other side's sources did not load whole: hash_diff is silent of it.
     tables["turnover"] = read_table(
         connection,
-        "select package, count(distinct case when snapshot = $1 then hash end) as before, "
-        "count(distinct case when snapshot = $2 then hash end) as after from spec_stacks "
-        "where snapshot in ($1, $2) group by package having before = 0 or after = 0 order by package",
+        """
+        with held as (select distinct snapshot, package from specs where snapshot in ($1, $2)),
+        once as (select package, any_value(snapshot) as snapshot from held group by package having count(*) = 1),
+        proven as (select distinct change, package from hash_diff($1, $2))
+        select
+            case when once.snapshot = $1 then 'lost' else 'gained' end as change,
+            once.package,
+            proven.package is not null as proven
+        from once
+        left join proven
+            on once.package = proven.package
+            and proven.change = case when once.snapshot = $1 then 'lost' else 'gained' end
+        order by change desc, once.package
+        """,
         [asked.before, asked.after],
     )
     return [

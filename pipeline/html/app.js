@@ -28,10 +28,25 @@ class App {
     return this.show().then(() => { document.getElementById(`view-${view}`).querySelector("h2").focus(); });
   }
 
-  /** The same view with other filters; the latest stands in the address. */
+  /** The same view with other filters, in the same order; the latest stands in the address. */
   change(view, values) {
-    history.replaceState(null, "", this.link(view, values));
+    const { sort } = this.read().values;
+    history.replaceState(null, "", this.link(view, { ...(sort ? { sort } : {}), ...values }));
     return this.show();
+  }
+
+  /** What a grid calls when its reader has it sorted. */
+  sorter(view) {
+    return (order) => {
+      const now = this.read();
+      if (now.view === view) history.replaceState(null, "", this.link(view, { ...now.values, sort: order }));
+      this.remember(view);
+    };
+  }
+
+  /** A view's link leads back to where it was left. */
+  remember(view) {
+    document.querySelector(`nav a[data-view="${view}"]`).setAttribute("href", this.link(view, this.read().values));
   }
 
   async show() {
@@ -48,9 +63,7 @@ class App {
       this.views[view].build(document.getElementById(`view-${view}`).querySelector(".body"));
     }
     await this.views[view].show(values);
-    // Each view's link leads back to where it was left.
-    const link = document.querySelector(`nav a[data-view="${view}"]`);
-    link.setAttribute("href", this.link(view, values));
+    if (this.read().view === view) this.remember(view);
     if (before !== undefined && before !== view) window.scrollTo(0, 0);
     document.documentElement.dataset.shown = location.hash || "#overview";
   }

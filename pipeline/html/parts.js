@@ -127,9 +127,11 @@ class Filters {
  * `describe(row, field)` tells of a cell in the line below the grid, `open(row, field)` hears of Enter and click.
  */
 class Grid {
-  constructor({ label, columns, describe, open, height = "min(70vh, 48rem)", sort, wide = false, empty = "Nothing here." }) {
+  constructor({ label, columns, describe, open, sorted, height = "min(75vh, 48rem)", wide = false, empty = "Nothing here." }) {
     this.describe = describe;
     this.open = open;
+    this.sorted = sorted;
+    this.queue = Promise.resolve();
     this.holderId = nextId("grid");
     this.box = make("div", { class: wide ? "matrix" : "list" });
     this.line = make("p", { class: "detail", "aria-live": "polite" }, " ");
@@ -138,7 +140,7 @@ class Grid {
     this.ready = new Promise((resolve) => { this.resolve = resolve; });
     this.options = {
       data: [], height, layout: wide ? "fitData" : "fitDataStretch", rowHeight: wide ? 26 : 32, headerSortTristate: true,
-      columnHeaderVertAlign: "bottom", placeholder: make("span", { class: "empty" }, empty), initialSort: sort ?? [],
+      columnHeaderVertAlign: "bottom", placeholder: make("span", { class: "empty" }, empty), initialSort: [],
       columnDefaults: { headerSort: true, resizable: wide ? false : "header", titleFormatter: (cell) => make("span", {}, cell.getValue()) },
       columns: columns.map((column) => this.complete(column)),
     };
@@ -166,7 +168,14 @@ class Grid {
     if (this.table) return this.ready;
     this.table = new Tabulator(this.box, this.options);
     this.table.on("tableBuilt", () => { this.listen(); this.resolve(); });
-    for (const event of ["dataSorted", "dataProcessed"]) this.table.on(event, () => { this.rows = null; });
+    this.table.on("dataProcessed", () => { this.rows = null; });
+    this.table.on("dataSorted", (sorters) => {
+      this.rows = null;
+      const order = sorters.length ? `${sorters[0].column.getDefinition().title}:${sorters[0].dir}` : "";
+      if (order === (this.order ?? "")) return;
+      this.order = order;
+      this.sorted?.(order);
+    });
     this.table.on("rowClick", (event, row) => {
       const field = event.target.closest("[tabulator-field]")?.getAttribute("tabulator-field");
       if (!event.target.closest("button, a")) this.open?.(row.getData(), field);
@@ -174,18 +183,25 @@ class Grid {
     return this.ready;
   }
 
-  async setRows(rows) {
+  /** Show rows in an order, "Title:asc" or "Title:desc", or as they come; one after the other, if asked again meanwhile. */
+  setRows(rows, order = "") {
+    this.queue = this.queue.then(() => this.fill(rows, order));
+    return this.queue;
+  }
+
+  async fill(rows, order) {
     await this.mount();
+    if (order !== (this.order ?? "")) {
+      this.order = order;
+      const [, title, direction] = /^(.*):(asc|desc)$/s.exec(order) ?? [];
+      const column = this.table.getColumns().find((one) => one.getDefinition().title === title);
+      if (column) this.table.setSort(column.getField(), direction); else this.table.clearSort();
+    }
     this.rows = null;
     this.place = { row: 0, column: 0 };
     this.unmark();
     await this.table.setData(rows);
     this.holder.setAttribute("aria-label", `${this.label}: ${plural(rows.length, "row")}; arrow keys move${this.open ? ", Enter opens" : ""}`);
-  }
-
-  async setColumns(columns) {
-    await this.mount();
-    this.table.setColumns(columns.map((column) => ({ ...this.options.columnDefaults, ...this.complete(column) })));
   }
 
   listen() {
@@ -266,11 +282,10 @@ class Grid {
 
 /** Colours for lines that colour-blind readers tell apart (Okabe and Ito), and a dash for each, for no colour at all. */
 const LINES = 8;
-const lineColour = (index) => getComputedStyle(document.documentElement).getPropertyValue(`--line-${(index % LINES) + 1}`).trim();
 const DASHES = [[], [8, 4], [2, 3], [10, 3, 2, 3]];
 
 /** A line chart over snapshots. `x` are {label, date}; `lines` are {label, values}; an unknown value, null, breaks the line. */
-function drawChart(place, { title, x, lines, unit, height = 260 }) {
+function drawChart(place, { title, x, lines, unit, fromZero = false, height = 260 }) {
   place.replaceChildren();
   const timed = x.every(({ date }) => date);
   const probe = make("span", { class: "axis-colour" });
@@ -280,13 +295,19 @@ function drawChart(place, { title, x, lines, unit, height = 260 }) {
   probe.remove();
   const at = x.map(({ date }, index) => (timed ? Date.parse(`${date}T00:00:00Z`) / 1000 : index));
   const resolve = (index) => { probe.style.color = `var(--line-${(index % LINES) + 1})`; place.append(probe); const colour = getComputedStyle(probe).color; probe.remove(); return colour; };
+  // As many dates or names as there is room for, each that of a snapshot.
+  const splits = (self) => { const step = Math.max(1, Math.ceil((x.length * 95) / self.width)); return at.filter((_, index) => (x.length - 1 - index) % step === 0); };
+  const names = new Map(at.map((one, index) => [one, timed ? x[index].date : x[index].label]));
+  const tellLast = (self) => self.setLegend({ idx: x.length - 1 });
   const axis = { stroke: ink, grid: { stroke: grid, width: 1 }, ticks: { stroke: grid, width: 1 }, font: "12px system-ui, sans-serif" };
   const chart = new uPlot({
-    width: Math.max(280, place.clientWidth), height, cursor: { drag: { x: false, y: false } },
-    scales: { x: { time: timed }, y: { range: (self, low, high) => [0, high > 0 ? high * 1.05 : 1] } },
+    // Until the pointer asks for another snapshot, the legend tells of the last.
+    hooks: { ready: [tellLast], setCursor: [(self) => { if (self.cursor.idx === null || self.cursor.idx === undefined) tellLast(self); }] },
+    width: Math.max(280, place.clientWidth), height, padding: [12, 44, 0, 0], cursor: { drag: { x: false, y: false } },
+    scales: { x: { time: timed }, y: fromZero ? { range: (self, low, high) => [0, high > 0 ? high * 1.05 : 1] } : {} },
     tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
     axes: [
-      timed ? { ...axis, values: "{YYYY}-{MM}-{DD}", space: 90 } : { ...axis, splits: () => at, values: () => x.map(({ label }) => label) },
+      { ...axis, splits, values: (self, ticks) => ticks.map((one) => names.get(one)) },
       { ...axis, size: 64, values: (self, ticks) => ticks.map(show) },
     ],
     series: [

@@ -12,8 +12,8 @@ const heat = (count) => HEAT.findIndex(([most]) => count <= most) + 1;
 const cut = (list, most = 24) => (list.length > most ? `${list.slice(0, most).join(", ")} and ${list.length - most} more` : list.join(", "));
 
 /** Links to packages, as a list; a long one is folded. */
-function packageList(title, packages, app) {
-  const links = (names) => make("ul", { class: "names" }, names.map((name) => make("li", {}, make("a", { href: app.link("find", { package: name }) }, name))));
+function packageList(title, packages, link) {
+  const links = (names) => make("ul", { class: "names" }, names.map((name) => make("li", {}, make("a", { href: link(name) }, name))));
   const shown = packages.slice(0, 60);
   return make("div", { class: "change" }, make("h4", {}, `${title}: ${show(packages.length)}`),
     packages.length ? links(shown) : make("p", { class: "quiet" }, "none"),
@@ -27,6 +27,7 @@ class Overview {
     const { data } = this.app;
     this.place = make("div");
     section.append(this.place);
+    this.first = section.parentElement.querySelector(".first");
     if (!data.previous) {
       this.place.append(make("p", {}, "There is no earlier snapshot of its kind in the warehouse to compare with."));
     } else {
@@ -38,12 +39,13 @@ class Overview {
   buildChanges() {
     const { data } = this.app;
     const { lost, gained, presence, turnover } = data.tables;
-    const gone = [], fresh = [];
-    for (const { package: name, before } of turnover) (before ? gone : fresh).push(name);
+    const packages = { lost: [], gained: [] };
+    const unknown = [];
+    for (const { change, package: name, proven } of turnover) (proven ? packages[change] : unknown).push(name);
     const byStack = new Map();
-    for (const { stack, package: name, before } of presence) {
+    for (const { change, stack, package: name } of presence) {
       if (!byStack.has(stack)) byStack.set(stack, { lost: [], gained: [] });
-      byStack.get(stack)[before ? "lost" : "gained"].push(name);
+      byStack.get(stack)[change].push(name);
     }
     const causes = new Map(data.causes.map((cause) => [cause, { packages: new Set(), stacks: new Set(), specs: 0 }]));
     for (const row of lost) {
@@ -51,8 +53,11 @@ class Overview {
       one.packages.add(row.package); one.stacks.add(row.stack); one.specs += row.specs;
     }
     const stacks = sorted(byStack.keys()).sort((one, other) => byStack.get(other).lost.length - byStack.get(one).lost.length);
+    this.first.append(make("div", { class: "columns" },
+      packageList("Packages lost", packages.lost, (name) => this.app.link("overview", { cause: "*", q: name })),
+      packageList("Packages gained", packages.gained, (name) => this.app.link("find", { package: name }))));
+    if (unknown.length) this.first.append(make("p", { class: "quiet" }, `Not known to be lost or gained, because a source did not load whole: ${cut(unknown)}.`));
     this.place.append(
-      make("div", { class: "columns" }, packageList("Packages lost", gone, this.app), packageList("Packages gained", fresh, this.app)),
       make("div", { class: "columns" },
         stacks.length ? makeTable("Packages that a stack lost or gained", ["stack", "lost", "gained", "lost packages"],
           stacks.map((stack) => [stack, byStack.get(stack).lost.length, byStack.get(stack).gained.length, cut(byStack.get(stack).lost, 8)])) : null,
@@ -65,7 +70,7 @@ class Overview {
       { name: "q", label: "Package", kind: "text" },
     ], (values) => this.app.change("overview", values));
     this.grid = new Grid({
-      label: "Losses", height: "min(50vh, 32rem)", empty: "No such loss.",
+      label: "Losses", height: "min(60vh, 32rem)", empty: "No such loss.", sorted: this.app.sorter("overview"),
       open: (row) => this.app.go("find", { package: row.package, stack: row.stack }),
       columns: [
         { title: "Package", field: "package", frozen: true, width: this.app.nameWidth },
@@ -106,7 +111,7 @@ class Overview {
     const rows = [...lost].filter((row) => (values.cause === "*" || (values.cause ? row.cause === values.cause : row.cause !== "only the hash changed"))
       && (!values.stack || row.stack === values.stack) && wanted(row.package));
     this.summary.textContent = `${plural(rows.length, "row")}, ${plural(rows.reduce((sum, row) => sum + row.specs, 0), "spec")}`;
-    await this.grid.setRows(rows);
+    await this.grid.setRows(rows, values.sort);
   }
 }
 
@@ -118,7 +123,7 @@ class Matrix {
       { name: "axis", label: "Packages by", kind: "select", options: () => [["", "stack"], ["compiler", "compiler"], ["target", "target"]] },
       { name: "q", label: "Package", kind: "text", hint: "a part of the name, or a pattern with *" },
       { name: "show", label: "Show", kind: "select", options: () => [["", "all packages"], ["gaps", "those lacking somewhere"], ["full", "those held everywhere"]] },
-    ], (values) => this.app.change("matrix", values));
+    ], (values) => this.app.change("matrix", (values.axis ?? "stack") === this.axis ? values : { ...values, sort: "" }));
     this.summary = make("p", { class: "summary", role: "status" });
     this.legend = make("div", { class: "legend", "aria-label": "Specs per cell", role: "img" }, "specs: ", make("span", { class: "h0" }, "0"), HEAT.map(([, text], index) => make("span", { class: `h${index + 1}` }, text)));
     this.place = make("div");
@@ -134,7 +139,7 @@ class Matrix {
     const chosen = rows.filter((row) => wanted(row.package)
       && (values.show === "gaps" ? row.cells.size < columns.length : values.show === "full" ? row.cells.size === columns.length : true));
     this.summary.textContent = `${plural(chosen.length, "package")} × ${plural(columns.length, axis)}, the best covered first`;
-    await this.grid.setRows(chosen);
+    await this.grid.setRows(chosen, values.sort);
   }
 
   draw(axis) {
@@ -149,7 +154,7 @@ class Matrix {
     };
     const byField = new Map(matrix.columns.map((column) => [`c${column.code}`, column]));
     this.grid = new Grid({
-      label: `Packages by ${axis}`, wide: true, empty: "No such package.",
+      label: `Packages by ${axis}`, wide: true, height: "min(85vh, 60rem)", sorted: this.app.sorter("matrix"), empty: "No such package.",
       describe: (row, field) => (byField.has(field) ? tell(row, byField.get(field)) : `${row.package}: ${plural(row.specs, "spec")} in ${row.cells.size} of ${plural(matrix.columns.length, axis)}`),
       open: (row, field) => this.app.go("find", { package: row.package, ...(byField.has(field) ? { [axis]: byField.get(field).value } : {}) }),
       columns: [
@@ -215,15 +220,15 @@ class Find {
     this.summary = make("p", { class: "summary", role: "status" });
     this.detail = make("div", { class: "spec", hidden: true });
     this.grid = new Grid({
-      label: "Specs", empty: "No spec fits these filters.", height: "min(65vh, 44rem)",
+      label: "Specs", empty: "No spec fits these filters.", height: "min(70vh, 44rem)", sorted: this.app.sorter("find"),
       open: (row) => this.app.change("find", { ...this.filters.values(), spec: row.hash }),
       columns: [
         { title: "Package", field: "package", frozen: true, width: this.app.nameWidth },
+        { title: "Install", field: "install", width: 72, headerSort: false, node: (row) => { const line = installLine(row.package, row.hash); return line && copyButton(line, `Copy: ${line}`); } },
         { title: "Version", field: "version", width: 110, sorter: (one, other) => data.versionRank.get(one) - data.versionRank.get(other) },
         { title: "Compiler", field: "compiler", width: 160 }, { title: "Target", field: "target", width: 120 }, { title: "OS", field: "os", width: 115 },
         { title: "Stacks", field: "stacks", width: 240, text: (row) => (row.stacks.length ? row.stacks.join(", ") : "root alone") },
         { title: "Hash", field: "hash", width: 290, cssClass: "code" },
-        { title: "Install", field: "install", width: 84, headerSort: false, node: (row) => { const line = installLine(row.package, row.hash); return line && copyButton(line, `Copy: ${line}`); } },
         { title: "Platform", field: "platform", width: 90 },
         { title: "Variants", field: "variants", width: 460, text: (row) => row.variants.join(" "), cssClass: "code" },
       ],
@@ -231,11 +236,11 @@ class Find {
     section.append(this.filters.element, this.summary, this.detail, this.grid.element);
   }
 
-  async show({ spec, ...values }) {
+  async show({ spec, sort, ...values }) {
     const { data } = this.app;
     this.filters.set(values);
     const rows = data.select(values);
-    const packages = new Set(rows.map === undefined ? [] : Array.from(rows, (row) => data.specs.columns.package.codes[row]));
+    const packages = new Set(Array.from(rows, (row) => data.specs.columns.package.codes[row]));
     this.summary.textContent = `${plural(rows.length, "spec")} of ${plural(packages.size, "package")}`;
     // Beside each choice, how many specs it would leave.
     for (const [name, column] of [["stack", "stacks"], ["target", "target"], ["platform", "platform"], ["os", "os"], ["compiler", "compiler"]]) {
@@ -243,10 +248,10 @@ class Find {
       this.filters.fill(this.filters.fields.find((field) => field.name === name), values[name] ?? "", (value) => counts.get(value));
     }
     this.showSpec(spec);
-    const key = JSON.stringify(values);
+    const key = JSON.stringify([values, sort]);
     if (key === this.key) return;
     this.key = key;
-    await this.grid.setRows(Array.from(rows, (row) => data.specs.row(row)));
+    await this.grid.setRows(Array.from(rows, (row) => data.specs.row(row)), sort);
   }
 
   showSpec(hash) {
@@ -294,12 +299,12 @@ class Host {
     this.summary = make("p", { class: "summary", role: "status" });
     this.note = make("p", { class: "quiet" });
     this.grid = new Grid({
-      label: "Packages for this machine", empty: "No package.",
+      label: "Packages for this machine", empty: "No package.", sorted: this.app.sorter("host"),
       open: (row) => this.app.go("find", { package: row.package, ...(row.specs ? { host: this.asked.host, os: this.asked.os, platform: this.asked.platform } : {}) }),
       columns: [
         { title: "Package", field: "package", frozen: true, width: this.app.nameWidth },
         { title: "Specs", field: "specs", width: 90, hozAlign: "right", headerSortStartingDir: "desc" },
-        { title: "Newest version", field: "newest", width: 150, sorter: (one, other) => (data.versionRank.get(one) ?? -1) - (data.versionRank.get(other) ?? -1) },
+        { title: "Newest version", field: "newest", width: 165, sorter: (one, other) => (data.versionRank.get(one) ?? -1) - (data.versionRank.get(other) ?? -1) },
         { title: "Best target", field: "best", width: 150 }, { title: "Compilers", field: "compilers", width: 260 },
         { title: "OS", field: "oss", width: 220 }, { title: "Stacks", field: "stacks", width: 420 },
       ],
@@ -344,7 +349,7 @@ class Host {
     const runs = [...steps].sort((one, other) => one[1] - other[1] || compareTexts(one[0], other[0])).map(([target]) => target);
     this.note.textContent = `${host} runs binaries for ${runs.join(", ")}. Whether its libc is new enough is not told by the caches: compare the OS.`
       + (unknown.length ? ` Nothing is known of ${unknown.join(", ")}: not counted.` : "");
-    await this.grid.setRows(rows);
+    await this.grid.setRows(rows, values.sort);
   }
 }
 
@@ -358,7 +363,7 @@ class Gaps {
       { name: "stack", label: "Lacking in", kind: "select", options: () => asOptions(sorted(gaps.columns.stack.values)) },
       { name: "platform", label: "Platform", kind: "select", options: () => asOptions(sorted(gaps.columns.platform.values)) },
       { name: "q", label: "Package", kind: "text" },
-    ], (values) => this.app.change("gaps", values));
+    ], (values) => this.app.change("gaps", (values.by ?? "") === this.by ? values : { ...values, sort: "" }));
     this.summary = make("p", { class: "summary", role: "status" });
     this.place = make("div");
     section.append(make("p", { class: "quiet" }, "Packages that a stack lacks and other stacks of its platform have: what most of the others have comes first."), this.filters.element, this.summary, this.place);
@@ -373,24 +378,24 @@ class Gaps {
     if (this.by !== by) this.draw(by);
     const packages = new Set(rows.map((row) => row.package));
     this.summary.textContent = `${plural(rows.length, "gap")} of ${plural(packages.size, "package")}`;
-    if (by !== "package") { await this.grid.setRows(rows); return; }
+    if (by !== "package") { await this.grid.setRows(rows, values.sort); return; }
     const merged = new Map();
     for (const row of rows) {
       const key = JSON.stringify([row.package, row.platform]);
       if (!merged.has(key)) merged.set(key, { ...row, lacking: [] });
       merged.get(key).lacking.push(row.stack);
     }
-    await this.grid.setRows([...merged.values()].map((row) => ({ ...row, missing: row.lacking.length })));
+    await this.grid.setRows([...merged.values()].map((row) => ({ ...row, missing: row.lacking.length })), values.sort);
   }
 
   draw(by) {
     this.by = by;
     const shared = [
-      { title: "Platform", field: "platform", width: 100 },
+      { title: "Platform", field: "platform", width: 115 },
       { title: "Held by", field: "held_by", width: 100, hozAlign: "right", headerSortStartingDir: "desc" },
     ];
     this.grid = new Grid({
-      label: "Gaps", empty: "No gap.",
+      label: "Gaps", empty: "No gap.", sorted: this.app.sorter("gaps"),
       open: (row) => this.app.go("find", { package: row.package, platform: row.platform }),
       columns: [
         { title: "Package", field: "package", frozen: true, width: this.app.nameWidth },
@@ -448,7 +453,7 @@ class Trends {
     const unit = measure === "coverage" ? "coverage in % of packages" : measure;
     this.heading.textContent = `${unit[0].toUpperCase()}${unit.slice(1)} by ${axis}${drawn.length < lines.length ? `: the ${drawn.length} largest of ${lines.length}` : ""}`;
     for (const [place, name] of [[this.packages, "packages"], [this.specs, "specs"]]) {
-      drawChart(place, { title: `${name} of each snapshot`, unit: name, x, lines: [{ label: name, values: slots.map((slot) => slot[name]) }], height: 200 });
+      drawChart(place, { title: `${name} of each snapshot`, unit: name, x, lines: [{ label: name, values: slots.map((slot) => slot[name]) }], fromZero: true, height: 200 });
     }
     if (drawn.length) drawChart(this.lines, { title: this.heading.textContent, unit, x, lines: drawn, height: 320 });
     else this.lines.replaceChildren(make("p", {}, "Nothing by that name."));
