@@ -224,7 +224,7 @@ def show_size(size: int) -> str:
     """A size in bytes for people, in powers of 1000."""
     if size < 1000:
         return f"{size} B"
-    return f"{size / 1000:.0f} kB" if size < 1_000_000 else f"{size / 1_000_000:.1f} MB"
+    return f"{size / 1000:.0f} kB" if size < 999_500 else f"{size / 1_000_000:.1f} MB"
 
 
 def collect(connection: duckdb.DuckDBPyConnection, snapshot: str) -> dict[str, Any]:

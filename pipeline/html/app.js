@@ -13,7 +13,7 @@ class App {
 
   read() {
     const [name, query = ""] = location.hash.slice(1).split(/\?(.*)/s);
-    const view = name in VIEWS ? name : "overview";
+    const view = Object.hasOwn(VIEWS, name) ? name : "overview";
     return { view, values: Object.fromEntries([...new URLSearchParams(query)].filter(([, value]) => value)) };
   }
 
@@ -47,6 +47,7 @@ class App {
   /** A view's link leads back to where it was left. */
   remember(view) {
     document.querySelector(`nav a[data-view="${view}"]`).setAttribute("href", this.link(view, this.read().values));
+    document.documentElement.dataset.shown = location.hash || "#overview";
   }
 
   async show() {
@@ -63,9 +64,9 @@ class App {
       this.views[view].build(document.getElementById(`view-${view}`).querySelector(".body"));
     }
     await this.views[view].show(values);
-    if (this.read().view === view) this.remember(view);
     if (before !== undefined && before !== view) window.scrollTo(0, 0);
-    document.documentElement.dataset.shown = location.hash || "#overview";
+    // Another view may have been asked for meanwhile, and that one tells.
+    if (this.read().view === view) this.remember(view);
   }
 
   /** Charts are painted with the theme's colours, so a new theme paints them again. */
@@ -100,4 +101,8 @@ function setUpTheme(repaint) {
   });
   await app.show();
   document.documentElement.dataset.ready = String(Math.round(performance.now()));
-})();
+})().catch((error) => {
+  // A browser without DecompressionStream is older than 2023.
+  document.querySelector("main").prepend(make("p", { class: "noscript" }, `The tables cannot be shown by this browser (${error.message}); a newer one, or the files below, will do.`));
+  throw error;
+});

@@ -201,16 +201,17 @@ class Grid {
     this.place = { row: 0, column: 0 };
     this.unmark();
     await this.table.setData(rows);
-    this.holder.setAttribute("aria-label", `${this.label}: ${plural(rows.length, "row")}; arrow keys move${this.open ? ", Enter opens" : ""}`);
+    this.box.setAttribute("aria-label", `${this.label}: ${plural(rows.length, "row")}; arrow keys move${this.open ? ", Enter opens" : ""}`);
   }
 
   listen() {
     this.holder = this.box.querySelector(".tabulator-tableholder");
-    this.holder.tabIndex = 0;
-    this.holder.setAttribute("role", "group");
+    // The grid as a whole has the focus, and tells which of its cells is meant: ARIA's pattern for grids.
+    this.holder.removeAttribute("tabindex");
+    this.box.tabIndex = 0;
     this.box.addEventListener("keydown", (event) => this.press(event));
-    this.holder.addEventListener("focus", () => { if (this.holder.matches(":focus-visible")) this.go(0, 0); });
-    this.holder.addEventListener("blur", () => this.unmark());
+    this.box.addEventListener("focus", () => { if (this.box.matches(":focus-visible")) this.go(0, 0); });
+    this.box.addEventListener("blur", () => this.unmark());
     if (this.describe) {
       this.box.addEventListener("mouseover", (event) => {
         const cell = event.target.closest(".tabulator-cell");
@@ -227,7 +228,7 @@ class Grid {
       ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1], PageUp: [-page, 0], PageDown: [page, 0],
       Home: event.ctrlKey ? [-Infinity, -Infinity] : [0, -Infinity], End: event.ctrlKey ? [Infinity, Infinity] : [0, Infinity],
     };
-    if (event.target !== this.holder) return;
+    if (event.target !== this.box && event.target !== this.holder) return;
     if (event.key in steps) { event.preventDefault(); this.go(...steps[event.key]); }
     else if (event.key === "Enter" || event.key === " ") { event.preventDefault(); this.enter(); }
   }
@@ -257,12 +258,12 @@ class Grid {
     this.unmark();
     element.classList.add("at");
     element.id = `${this.holderId}-at`;
-    this.holder.setAttribute("aria-activedescendant", element.id);
+    this.box.setAttribute("aria-activedescendant", element.id);
   }
 
   unmark() {
     for (const element of this.box.querySelectorAll(".at")) { element.classList.remove("at"); element.removeAttribute("id"); }
-    this.holder?.removeAttribute("aria-activedescendant");
+    this.box.removeAttribute("aria-activedescendant");
   }
 
   enter() {
@@ -327,7 +328,7 @@ function drawChart(place, { title, x, lines, unit, fromZero = false, height = 26
 function makeTable(caption, headers, rows) {
   return make("div", { class: "scroll", tabIndex: 0, role: "region", "aria-label": caption }, make("table", {},
     make("caption", {}, caption),
-    make("thead", {}, make("tr", {}, headers.map((header) => make("th", { scope: "col" }, header)))),
+    make("thead", {}, make("tr", {}, headers.map((header, index) => make("th", { scope: "col", class: rows.some((row) => typeof row[index] === "number") ? "number" : null }, header)))),
     make("tbody", {}, rows.map((row) => make("tr", {}, row.map((cell, index) => {
       const number = typeof cell === "number" || cell === null;
       return make(index ? "td" : "th", { scope: index ? null : "row", class: number ? "number" : null }, number ? show(cell) : cell ?? "");

@@ -9,6 +9,9 @@ const asOptions = (values) => [ALL, ...values.map((value) => [value, value])];
 const HEAT = [[1, "1"], [2, "2"], [4, "3–4"], [8, "5–8"], [16, "9–16"], [32, "17–32"], [Infinity, "33 +"]];
 const heat = (count) => HEAT.findIndex(([most]) => count <= most) + 1;
 
+/** A value that an address may hold, or the first choice instead of any other. */
+const choose = (value, ...choices) => (choices.includes(value) ? value : choices[0]);
+
 const cut = (list, most = 24) => (list.length > most ? `${list.slice(0, most).join(", ")} and ${list.length - most} more` : list.join(", "));
 
 /** Links to packages, as a list; a long one is folded. */
@@ -132,7 +135,7 @@ class Matrix {
 
   async show(values) {
     this.filters.set(values);
-    const axis = values.axis ?? "stack";
+    const axis = choose(values.axis, "stack", "compiler", "target");
     if (this.axis !== axis) this.draw(axis);
     const { rows, columns } = this.matrices[axis];
     const wanted = values.q ? matchPackage(values.q, this.app.data.packages) : () => true;
@@ -374,7 +377,7 @@ class Gaps {
     const { gaps } = this.app.data.tables;
     const wanted = values.q ? matchPackage(values.q, gaps.columns.package.values) : () => true;
     const rows = [...gaps].filter((row) => (!values.stack || row.stack === values.stack) && (!values.platform || row.platform === values.platform) && wanted(row.package));
-    const by = values.by ?? "";
+    const by = choose(values.by, "", "package");
     if (this.by !== by) this.draw(by);
     const packages = new Set(rows.map((row) => row.package));
     this.summary.textContent = `${plural(rows.length, "gap")} of ${plural(packages.size, "package")}`;
@@ -433,10 +436,10 @@ class Trends {
   }
 
   show(values) {
-    const series = values.series ?? this.usual;
+    const series = choose(values.series, this.usual, ...this.series);
     this.filters.set({ ...values, series });
-    const axis = values.axis ?? "stack";
-    const measure = values.measure ?? "packages";
+    const axis = choose(values.axis, "stack", "compiler", "target");
+    const measure = choose(values.measure, "packages", "specs", "coverage");
     const slots = this.slots.filter((slot) => slot.series === series);
     const x = slots.map(({ snapshot, date }) => ({ label: snapshot ?? `none on ${date}`, date }));
     const value = (row) => (measure === "coverage" ? (row.packages === null || !row.packages_total ? null : Math.round((1000 * row.packages) / row.packages_total) / 10) : row[measure]);
