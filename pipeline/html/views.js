@@ -170,7 +170,7 @@ class Matrix {
         ...matrix.columns.map((column) => ({
           title: column.value, field: `c${column.code}`, headerVertical: "flip", width: 36, hozAlign: "center", headerSortStartingDir: "desc",
           titleFormatter: () => make("span", { class: "turned", title: `${column.value}: ${plural(column.packages, "package")}, ${plural(column.specs, "spec")}` },
-            column.value, make("b", {}, ` ${percent(column.packages, matrix.totalFor(column.value))}`)),
+            make("b", {}, `${percent(column.packages, matrix.totalFor(column.value))} `), column.value),
           text: (row) => { const held = cell(row, column.code); return held ? String(held.specs) : ""; },
           decorate: (element, row) => { const held = cell(row, column.code); element.classList.add(held ? `h${heat(held.specs)}` : "h0"); },
           sorter: (one, other, a, b) => (cell(a.getData(), column.code)?.specs ?? 0) - (cell(b.getData(), column.code)?.specs ?? 0),
