@@ -237,14 +237,17 @@ def show_rejects(warehouse: Path, summary: Summary) -> None:
     metavar="DIR",
     help="Folder to write to.  [default: reports/ in the warehouse]",
 )
-@click.option("--format", "formats", default="csv,parquet", show_default=True, metavar="F,F", help="csv, parquet.")
+@click.option(
+    "--format", "formats", default="csv,parquet", show_default=True, metavar="F,F", help="csv, parquet, html."
+)
 @click.option("--snapshot", "snapshots", multiple=True, metavar="S", help="Only this snapshot; may be repeated.")
 def report(warehouse: Path, out: Path | None, formats: str, snapshots: tuple[str, ...]) -> None:
     """Export coverage, matrices, summaries, rejects and meta mismatches, a folder per snapshot.
 
     index.json in each folder names every file with its rows, columns, bytes and SHA-256. In CSV, a
     text that a spreadsheet would take for a formula, such as +mpi, has a leading ' that programs
-    take off; NULL is an empty cell; lists are JSON.
+    take off; NULL is an empty cell; lists are JSON. The page report.html holds all that it shows and
+    links to the files that are written with it.
     """
     from pipeline.report import FORMATS, export_reports
 

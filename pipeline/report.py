@@ -1,4 +1,4 @@
-"""Export the reports of a warehouse: one folder per snapshot, CSV and Parquet, and an index.
+"""Export the reports of a warehouse: one folder per snapshot, CSV, Parquet and one HTML page, and an index.
 
 CSV is written for spreadsheets and programs alike. A spreadsheet takes a cell that begins with
 ``=``, ``+``, ``-``, ``@``, a tab or a carriage return for a formula (OWASP, "CSV injection"), and
@@ -25,8 +25,11 @@ from pipeline.layout import Layout, partition_name
 from pipeline.progress import Progress
 from pipeline.warehouse import open_database, quote_name, quote_text
 
-FORMATS = ("csv", "parquet")
+FORMATS = ("csv", "parquet", "html")
+USUAL_FORMATS = ("csv", "parquet")
+"""The formats that are written where none is named."""
 INDEX = "index.json"
+PAGE = "report.html"
 
 REPORTS = {
     **{f"coverage_by_{axis}": ("snapshot", "package", axis) for axis in AXES},
@@ -62,7 +65,7 @@ class Export:
 def export_reports(
     layout: Layout,
     out: Path | None = None,
-    formats: Sequence[str] = FORMATS,
+    formats: Sequence[str] = USUAL_FORMATS,
     snapshots: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> list[Export]:
@@ -102,7 +105,10 @@ def export_snapshot(
         shutil.rmtree(left, ignore_errors=True)
     new.mkdir(parents=True)
     try:
-        exports = [export_report(connection, new, report, snapshot, format) for report in REPORTS for format in formats]
+        tables = [format for format in formats if format != "html"]
+        exports = [export_report(connection, new, report, snapshot, format) for report in REPORTS for format in tables]
+        if "html" in formats:
+            exports.append(export_page(connection, new, snapshot, exports))
         index = {"snapshot": snapshot, "reports": [describe_export(export) for export in exports]}
         (new / INDEX).write_bytes(msgspec.json.format(msgspec.json.encode(index), indent=2) + b"\n")
         with contextlib.suppress(FileNotFoundError):
@@ -147,6 +153,26 @@ def export_report(
         columns=names,
         bytes=len(data),
         sha256=hashlib.sha256(data).hexdigest(),
+    )
+
+
+def export_page(connection: duckdb.DuckDBPyConnection, folder: Path, snapshot: str, beside: Sequence[Export]) -> Export:
+    """Write one snapshot's page, with links to the files ``beside`` it; its rows are those of its specs."""
+    # The page asks commands that stand right of here, and print rows as the reports do.
+    from pipeline.html import render_page
+
+    page = render_page(connection, snapshot, beside)
+    path = folder / PAGE
+    path.write_bytes(page.html)
+    return Export(
+        report="page",
+        format="html",
+        path=path.name,
+        snapshot=snapshot,
+        rows=page.rows,
+        columns=page.columns,
+        bytes=len(page.html),
+        sha256=hashlib.sha256(page.html).hexdigest(),
     )
 
 

@@ -1,0 +1,108 @@
+"use strict";
+// The page: the address says what is shown, and every change of the view is written into it.
+
+const VIEWS = { overview: Overview, matrix: Matrix, find: Find, host: Host, gaps: Gaps, trends: Trends };
+
+class App {
+  constructor(data) {
+    this.data = data;
+    this.views = {};
+    // Names stay in sight while the rest scrolls, and leave most of a narrow screen to it.
+    this.nameWidth = window.innerWidth < 600 ? 130 : 230;
+  }
+
+  read() {
+    const [name, query = ""] = location.hash.slice(1).split(/\?(.*)/s);
+    const view = Object.hasOwn(VIEWS, name) ? name : "overview";
+    return { view, values: Object.fromEntries([...new URLSearchParams(query)].filter(([, value]) => value)) };
+  }
+
+  link(view, values = {}) {
+    const query = new URLSearchParams(Object.entries(values).filter(([, value]) => value)).toString();
+    return `#${view}${query ? `?${query}` : ""}`;
+  }
+
+  /** Another view, as a step that the browser's Back takes back. */
+  go(view, values) {
+    history.pushState(null, "", this.link(view, values));
+    return this.show().then(() => { document.getElementById(`view-${view}`).querySelector("h2").focus(); });
+  }
+
+  /** The same view with other filters, in the same order; the latest stands in the address. */
+  change(view, values) {
+    const { sort } = this.read().values;
+    history.replaceState(null, "", this.link(view, { ...(sort ? { sort } : {}), ...values }));
+    return this.show();
+  }
+
+  /** What a grid calls when its reader has it sorted. */
+  sorter(view) {
+    return (order) => {
+      const now = this.read();
+      if (now.view === view) history.replaceState(null, "", this.link(view, { ...now.values, sort: order }));
+      this.remember(view);
+    };
+  }
+
+  /** A view's link leads back to where it was left. */
+  remember(view) {
+    document.querySelector(`nav a[data-view="${view}"]`).setAttribute("href", this.link(view, this.read().values));
+    document.documentElement.dataset.shown = location.hash || "#overview";
+  }
+
+  async show() {
+    const { view, values } = this.read();
+    const before = this.shown;
+    this.shown = view;
+    for (const section of document.querySelectorAll("main > section")) section.hidden = section.id !== `view-${view}`;
+    for (const link of document.querySelectorAll("nav a")) {
+      const name = link.hash.slice(1).split("?")[0];
+      if (name === view) link.setAttribute("aria-current", "page"); else link.removeAttribute("aria-current");
+    }
+    if (!this.views[view]) {
+      this.views[view] = new VIEWS[view](this);
+      this.views[view].build(document.getElementById(`view-${view}`).querySelector(".body"));
+    }
+    await this.views[view].show(values);
+    if (before !== undefined && before !== view) window.scrollTo(0, 0);
+    // Another view may have been asked for meanwhile, and that one tells.
+    if (this.read().view === view) this.remember(view);
+  }
+
+  /** Charts are painted with the theme's colours, so a new theme paints them again. */
+  repaint() { if (this.shown === "trends") this.views.trends.redraw(this.read().values); }
+}
+
+function setUpTheme(repaint) {
+  const choice = document.getElementById("theme");
+  const root = document.documentElement;
+  choice.value = root.dataset.theme ?? "";
+  choice.addEventListener("change", () => {
+    if (choice.value) root.dataset.theme = choice.value; else delete root.dataset.theme;
+    try { localStorage.setItem("spack-warehouse-theme", choice.value); } catch { /* not kept, then */ }
+    repaint();
+  });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", repaint);
+}
+
+(async () => {
+  const place = document.getElementById("data");
+  const app = new App(new Warehouse(await readData(place.textContent)));
+  place.remove();
+  window.addEventListener("hashchange", () => app.show());
+  window.addEventListener("popstate", () => app.show());
+  let timer;
+  window.addEventListener("resize", () => { clearTimeout(timer); timer = setTimeout(() => app.repaint(), 200); });
+  setUpTheme(() => app.repaint());
+  // The hash is the address of the view, so that skipping is done by hand.
+  document.querySelector(".skip").addEventListener("click", (event) => {
+    event.preventDefault();
+    document.querySelector("main > section:not([hidden]) h2").focus();
+  });
+  await app.show();
+  document.documentElement.dataset.ready = String(Math.round(performance.now()));
+})().catch((error) => {
+  // A browser without DecompressionStream is older than 2023.
+  document.querySelector("main").prepend(make("p", { class: "noscript" }, `The tables cannot be shown by this browser (${error.message}); a newer one, or the files below, will do.`));
+  throw error;
+});
