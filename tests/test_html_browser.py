@@ -27,7 +27,7 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 
 @pytest.fixture(scope="session")
 def browser():
-    """Chromium of the system. Where there is none, tests are skipped with this one reason, or fail where there must be."""
+    """Chromium of the system. Where there is none tests are skipped with this one reason, or fail if it is required."""
     if CHROMIUM is None:
         reason = "no Chromium on PATH, so the page was looked at by no browser; on Debian: apt-get install chromium"
         pytest.fail(reason) if os.environ.get("CHROMIUM_REQUIRED") else pytest.skip(reason)
