@@ -15,10 +15,11 @@ from __future__ import annotations
 
 import contextlib
 import fnmatch
+import os
 import posixpath
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -33,7 +34,7 @@ V2_INDEX = "build_cache/index.json"
 V2_CHECKSUM = ".hash"
 V3_INDEXES = "v3/manifests/index/"
 MANIFEST = "index.manifest.json"
-_OF_A_CACHE = re.compile(r"(?:^|/)(?:build_cache|v3|blobs)/")
+_OF_A_CACHE = re.compile(r"(?:^|/)(?:build_cache|v3|blobs)(?=/)")
 _MEDIA_TYPE = re.compile(r"application/vnd\.spack\.db\.v(\d+)\+json")
 _BLOB = re.compile(r"(?:^|.*/)blobs/sha256/[0-9a-f]{2}/([0-9a-f]{64})")
 _SNAPSHOT = re.compile(r"develop(-\d{4}-\d{2}-\d{2})?|v\d+(\.\d+)*")
@@ -160,7 +161,7 @@ class _Finder:
                 if file not in listed:
                     entry = self._make_index(file, snapshot, stack)
                     indexes.setdefault(entry.path, entry)
-        others = [entry for entry in self.entries if not self._is_of_a_cache(entry.path)]
+        others = [entry for entry in self.entries if not _is_of_a_cache(entry.path, mirrors)]
         return [*others, *indexes.values()]
 
     def _find_only(self, choice: Choice) -> list[Entry]:
@@ -224,6 +225,8 @@ class _Finder:
         return f"{self.root.folder}/{path}"
 
     def _read(self, path: str) -> bytes:
+        if not os.path.isfile(self._locate(path)):
+            raise FileNotFoundError(f"{path} is no file")
         with open(self._locate(path), "rb") as file:
             return file.read(LARGEST_SMALL_FILE)
 
@@ -232,7 +235,7 @@ class _Finder:
         place = self._locate(listing)
         try:
             listed = read_listing(self._read(listing))
-        except ValueError as error:
+        except (OSError, ValueError) as error:
             raise SourceError(f"{place}: {error}") from None
         folder = posixpath.dirname(listing)
         entries: dict[str, Entry] = {}
@@ -247,8 +250,12 @@ class _Finder:
             entries[entry.path] = entry
         return list(entries.values())
 
-    def _is_of_a_cache(self, path: str) -> bool:
-        return posixpath.basename(path) == LISTING or bool(_OF_A_CACHE.search(path))
+
+def _is_of_a_cache(path: str, mirrors: Container[str]) -> bool:
+    """Whether a file is part of a build cache, and so no page: a binary, a manifest, a key, a listing."""
+    return posixpath.basename(path) == LISTING or any(
+        path[: part.start()] in mirrors for part in _OF_A_CACHE.finditer(path)
+    )
 
 
 def place_mirror(mirror: str, is_root: bool) -> tuple[str, str]:

@@ -27,6 +27,7 @@ from pipeline.specsyntax import LANGUAGES, AskedCompiler, Query, parse_spec
 from pipeline.targets import satisfies_target
 from pipeline.variants import Variant, meets
 from pipeline.versions import VersionList, parse_versions, split_ref
+from pipeline.yamlfile import compose, read_text
 
 MOST_SPECS = 100_000
 """More specs than this are no list but a mistake in a matrix."""
@@ -75,10 +76,7 @@ def read_expected(path: Path) -> ExpectedList:
         OSError: it cannot be read.
     """
     name = str(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise FileFaultsError([f"{name}: is not UTF-8 text"]) from None
+    text = read_text(path)
     if path.suffix in (".yaml", ".yml"):
         return parse_environment(text, name)
     if path.suffix in (".lock", ".json"):
@@ -214,13 +212,7 @@ def parse_list(text: str, name: str) -> ExpectedList:
 def parse_environment(text: str, name: str) -> ExpectedList:
     """What the specs of a ``spack.yaml`` are, definitions and matrices written out."""
     reader = Reader(name)
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise FileFaultsError([f"{name}:{line}: is no YAML: {error.problem}"]) from None
-    except yaml.YAMLError as error:
-        raise FileFaultsError([f"{name}: is no YAML: {' '.join(str(error).split())}"]) from None
+    root = compose(text, name)
     top = _read_mapping(root)
     environment = top.get("spack") or top.get("env")
     if environment is None:

@@ -185,9 +185,6 @@ def _find(item: Expected, tried: Sequence[tuple[Held, tuple[Miss, ...]]], stack:
 
 def weigh_packages(connection: duckdb.DuckDBPyConnection, snapshot: str) -> dict[str, int] | None:
     """How many packages of a snapshot depend directly on each; None where no dependencies are known."""
-    held = connection.execute("select count(*) from duckdb_tables() where table_name = 'dependencies'").fetchone()
-    if not held or not held[0]:
-        return None
     rows = connection.execute(
         """
         select dependencies.dependency, count(distinct spec_stacks.package)

@@ -19,9 +19,9 @@ from pipeline.columns import ROOT
 from pipeline.errors import FileFaultsError
 from pipeline.expected import ExpectedList, read_expected
 from pipeline.gaps import measure_coverage
-from pipeline.have import list_columns
 from pipeline.rows import Columns
 from pipeline.scope import Snapshot, list_snapshots, list_stacks
+from pipeline.yamlfile import compose, read_text
 
 NEWEST, PREVIOUS = "newest", "previous"
 
@@ -154,11 +154,7 @@ def read_gates(path: Path) -> Gates:
         FileFaultsError: it is not as it must be; each fault names the line.
         OSError: it cannot be read.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise FileFaultsError([f"{path}: is not UTF-8 text"]) from None
-    return parse_gates(text, str(path), path.parent)
+    return parse_gates(read_text(path), str(path), path.parent)
 
 
 def parse_gates(text: str, name: str, folder: Path = Path()) -> Gates:
@@ -167,13 +163,7 @@ def parse_gates(text: str, name: str, folder: Path = Path()) -> Gates:
     Raises:
         FileFaultsError: it is not as it must be; each fault names the line.
     """
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise FileFaultsError([f"{name}:{line}: is no YAML: {error.problem}"]) from None
-    except yaml.YAMLError as error:
-        raise FileFaultsError([f"{name}: is no YAML: {' '.join(str(error).split())}"]) from None
+    root = compose(text, name)
     if root is None:
         raise FileFaultsError([f"{name}: is empty: no gate is in it"])
     reader = _Reader(name, folder)
@@ -512,8 +502,7 @@ def _list_places(connection: duckdb.DuckDBPyConnection, snapshot: str) -> set[tu
 
 def _list_sources(connection: duckdb.DuckDBPyConnection, snapshot: str) -> tuple[set[str], set[str]]:
     """The packages that a snapshot has a page of, and the stacks that it has an index of."""
-    stack = "stack" if "stack" in list_columns(connection, "pages") else "null"
-    rows = connection.execute(f"select distinct package, {stack} from pages where snapshot = ?", [snapshot]).fetchall()
+    rows = connection.execute("select distinct package, stack from pages where snapshot = ?", [snapshot]).fetchall()
     return {package for package, _ in rows if package}, {stack for _, stack in rows if stack}
 
 

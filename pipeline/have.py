@@ -166,17 +166,15 @@ def load_specs(
     having = "having list_has_any(array_agg(stack), $stacks)" if stacks else ""
     if stacks:
         given["stacks"] = list(stacks)
-    told = list_columns(connection, "spec_stacks")
-    compilers, namespace = (name if name in told else "null" for name in ("compilers", "namespace"))
     if query is not None and narrow:
-        _narrow(connection, query, host, compilers, where, given)
+        _narrow(connection, query, host, where, given)
     rows = connection.execute(
         f"""
         select
             snapshot,
             any_value(package), hash, any_value(version), any_value(compiler),
-            any_value(os), any_value(platform), any_value(target), any_value(variants), any_value({compilers}),
-            any_value({namespace}),
+            any_value(os), any_value(platform), any_value(target), any_value(variants), any_value(compilers),
+            any_value(namespace),
             list_sort(array_agg(stack))
         from spec_stacks
         where {" and ".join(where)}
@@ -199,7 +197,6 @@ def _narrow(
     connection: duckdb.DuckDBPyConnection,
     query: Query,
     host: Host | None,
-    compilers: str,
     where: list[str],
     given: dict[str, object],
 ) -> None:
@@ -218,9 +215,9 @@ def _narrow(
     if query.versions is not None:
         keep("version", "version", lambda value: try_part(Query("", versions=query.versions), version=value))
     if query.compilers:
-        key = f"coalesce(cast({compilers} as varchar), compiler)"
+        key = "coalesce(cast(compilers as varchar), compiler)"
         found = connection.execute(
-            f"select {key}, any_value(compiler), any_value({compilers}) from spec_stacks group by all"
+            f"select {key}, any_value(compiler), any_value(compilers) from spec_stacks group by all"
         ).fetchall()
         part = Query("", compilers=query.compilers)
         where.append(f"list_contains($compiler, {key})")
@@ -251,11 +248,6 @@ _BLANK: Mapping[str, Any] = {
     "target": "",
     "variants": (),
 }
-
-
-def list_columns(connection: duckdb.DuckDBPyConnection, relation: str) -> set[str]:
-    """The columns of a relation: a warehouse may be older than those that indexes fill."""
-    return {column[0] for column in connection.execute(f"describe {relation}").fetchall()}
 
 
 def explain_none(

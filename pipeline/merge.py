@@ -52,10 +52,12 @@ def merge_specs(rows: pa.Table, snapshot: str) -> Merged:
     for name in OWN:
         described = described.append_column(name, rows[name])
     described = described.append_column("rank", rows["rank"]).filter(same)
+    names = [name for name in rows.column_names if name != "rank"]
+    del rows  # Of a large snapshot each copy counts.
     described = _sort(described, ["package", "hash", "stack", "rank", "source"])
     keep = _is_new(described, ["hash", "stack"])
     repeated = count_sources(described.filter(pc.invert(keep)))
-    kept = described.filter(keep).select([name for name in rows.column_names if name != "rank"])
+    kept = described.filter(keep).select(names)
     return Merged(kept, make_rejects(contradicting, snapshot), repeated, count_sources(contradicting))
 
 
@@ -65,7 +67,7 @@ def count_sources(rows: pa.Table) -> Counter[tuple[str, str]]:
     return Counter({(row["source"], row["stack"]): row["count_all"] for row in counted})
 
 
-def merge_dependencies(dependencies: pa.Table, hashes: pa.ChunkedArray) -> pa.Table:
+def merge_dependencies(dependencies: pa.Table, hashes: pa.Array) -> pa.Table:
     """The dependencies of the specs in ``hashes``, each once, sorted by hash, package and hash of the dependency."""
     dependencies = dependencies.filter(pc.is_in(dependencies["hash"], value_set=hashes))
     dependencies = _sort(dependencies, ["hash", "dependency", "dependency_hash"])

@@ -23,6 +23,8 @@ BATCH_BYTES = 4 * 2**20
 BATCH_FILES = 500
 FEW_BATCHES = 6
 """So many batches are read sooner than other processes have started."""
+LARGE_FILE = 16 * 2**20
+"""Bytes of an index whose memory is better another process's, that ends."""
 
 
 class Reader:
@@ -57,7 +59,7 @@ class Reader:
         names = [f"{self._sent + number:06}" for number in range(constant)]
         self._sent += constant
         self.progress.stage("reading", len(entries), "file")
-        if constant > FEW_BATCHES:
+        if constant > FEW_BATCHES or any(entry.size > LARGE_FILE for entry in entries):
             self.workers.start()
         self._results = self.workers.run(
             read_batch, [self.roots] * constant, self._batches, [self.scratch] * constant, names

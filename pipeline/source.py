@@ -16,7 +16,7 @@ from pipeline.errors import Fault
 from pipeline.parse import LARGEST_PAGE, opens_like_page
 
 SKIPPED_FOLDERS = frozenset({".git"})
-LARGEST_INDEX = 2 * 2**30
+LARGEST_INDEX = 2**30
 """Bytes of an index, packed or not; those of the largest caches have 300 MB."""
 FIRST_READ = 2**20
 """Bytes: nearly every page comes in one read, and of a large file that is no page no more is read."""

@@ -20,6 +20,7 @@ import yaml
 from pipeline.errors import FileFaultsError, SourceError
 from pipeline.source import Root
 from pipeline.urls import is_url
+from pipeline.yamlfile import compose, read_text
 
 KEYS = ("name", "url", "path", "snapshot", "stack")
 YAML_SUFFIXES = (".yaml", ".yml")
@@ -56,18 +57,9 @@ def read_sources(path: Path) -> list[Root]:
     """The sources that a YAML file names.
 
     Raises:
-        SourceError: it cannot be read as YAML.
         FileFaultsError: it is no such file: ``file:line: what is wrong``, a line for each fault.
     """
-    try:
-        text = path.read_text("utf-8")
-        document = yaml.compose(text, Loader=yaml.SafeLoader)
-    except UnicodeDecodeError as error:
-        raise SourceError(f"{path}: is no UTF-8 at its byte {error.start + 1}") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"{path}:{mark.line + 1}" if mark else str(path)
-        raise SourceError(f"{place}: is no valid YAML: {getattr(error, 'problem', error)}") from None
+    document = compose(read_text(path), str(path))
     roots: list[Root] = []
     faults: list[str] = []
     for node in _list_sources(path, document, faults):

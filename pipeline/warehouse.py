@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 STORAGE_VERSION = "v1.2.0"
 """The oldest DuckDB whose shell must open the file."""
-MEMORY = 480 * 2**20
+MEMORY = 390 * 2**20
 """Bytes that the process may hold while DuckDB builds, checks or answers; beyond that it spills beside the file."""
 LEAST_MEMORY = 250 * 2**20
 """Bytes that DuckDB needs to load and check a part of a warehouse: with 150 MiB it gave up on real ones."""
@@ -280,7 +280,7 @@ def open_database(layout: Layout) -> Iterator[duckdb.DuckDBPyConnection]:
     """A read-only connection to the published warehouse.
 
     Raises:
-        NoWarehouseError: there is none, or DuckDB cannot open it.
+        NoWarehouseError: there is none, DuckDB cannot open it, or it is of another version.
     """
     path = find_database(layout)
     try:
@@ -291,7 +291,22 @@ def open_database(layout: Layout) -> Iterator[duckdb.DuckDBPyConnection]:
             f"{path}: cannot be opened ({first}); build it anew with: spack-warehouse build SOURCE"
         ) from None
     with connection:
+        missing = find_missing(connection)
+        if missing:
+            raise NoWarehouseError(
+                f"{path}: was built by another version, and has no {missing[0]}; "
+                "build it anew with: spack-warehouse build SOURCE"
+            )
         yield connection
+
+
+def find_missing(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """The tables, views and macros that a warehouse of this version has and the open one has not."""
+    held = connection.execute(
+        "select table_name from duckdb_tables() union select view_name from duckdb_views() "
+        "union select function_name from duckdb_functions() where function_type = 'table_macro'"
+    ).fetchall()
+    return [name for name in (*RELATIONS, *(macro.name for macro in MACROS)) if (name,) not in held]
 
 
 def connect(path: Path) -> duckdb.DuckDBPyConnection:

@@ -69,14 +69,17 @@ def write_snapshot(build: BuildPaths, scratch: Path, snapshot: str, pages: Seque
     indexes = [page for page in pages if page.is_index]
     if indexes:
         merged = merge_specs(pa.concat_tables(map(add_stacks, groups)), snapshot)
-        specs = pc.count_distinct(merged.rows["hash"]).as_py()
+        groups.clear()
+        hashes = pc.unique(merged.rows["hash"])
+        specs = len(hashes)
         rows = write_tables(build.spec_stacks(snapshot), cut_groups(merged.rows), SPEC_STACKS_SCHEMA)
-        dependencies = merge_dependencies(spilled.join("dependencies", indexes), merged.rows["hash"])
-        write_tables(build.dependencies(snapshot), [dependencies], DEPENDENCY_SCHEMA)
         page_rows, rejects = count_merged(page_rows, merged), pa.concat_tables([rejects, merged.rejects])
+        del merged
+        dependencies = merge_dependencies(spilled.join("dependencies", indexes), hashes)
+        write_tables(build.dependencies(snapshot), [dependencies], DEPENDENCY_SCHEMA)
     else:
-        hashes = pa.concat_tables([group.select(["hash"]) for group in groups])["hash"]
-        if pc.count_distinct(hashes).as_py() != len(hashes):
+        given = pa.concat_tables([group.select(["hash"]) for group in groups])["hash"]
+        if pc.count_distinct(given).as_py() != len(given):
             groups, page_rows, more = reject_repeats(groups, page_rows, snapshot)
             rejects = pa.concat_tables([rejects, more])
         specs = sum(group.num_rows for group in groups)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline import extract_index
 from pipeline.build import build
 from pipeline.caches import Choice, choose_blob, place_mirror
 from pipeline.cli import cli
@@ -342,7 +344,7 @@ def caches(draw):
     return pages
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(caches())
 def test_a_cache_as_pages_and_as_indexes_gives_the_same_rows(tmp_path_factory, pages):
     tmp_path = tmp_path_factory.mktemp("both")
@@ -413,7 +415,7 @@ def change(source, step):
         write_v3(source / "v1.0" / "new", TWO)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(st.permutations(["more", "gone", "damaged", "touched", "checksum", "new"]), st.integers(1, 4))
 def test_an_incremental_build_gives_the_bytes_of_a_full_one(tmp_path_factory, steps, count):
     tmp_path = tmp_path_factory.mktemp("edits")
@@ -437,8 +439,60 @@ def test_other_files_of_a_mirror_are_not_read(tmp_path):
     assert (summary.passed_over, summary.rejects, summary.indexes) == (0, 0, 1)
 
 
+def test_pages_beside_a_mirror_are_read_whatever_their_folder_is_called(tmp_path):
+    write_v2(tmp_path / "develop" / "e4s", ONE)
+    write_pages(tmp_path / "develop" / "v3" / "blobs", {("v1.0", "p"): [make_spec(1)]})
+    summary, _ = build_in(tmp_path, tmp_path / "develop")
+
+    assert (summary.pages, summary.indexes) == (1, 1)
+
+
 @pytest.mark.parametrize("name", ["a'b", "a b", "=cmd", "ü", "<script>"])
 def test_odd_names_of_stacks(tmp_path, name):
     _, warehouse = build_in(tmp_path, write_v2(tmp_path / "develop" / name, ONE))
 
     assert stacks(warehouse) == {("develop", name): 1}
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "is no JSON: Input data was truncated"),
+        (TWO[:-9], "is no JSON: Input data was truncated"),
+        (b'{"database": ' + b"[" * 100_000, "is none that Spack writes"),
+        (TWO.replace(b"zlib", b"zl\0b"), "is no JSON: JSON is malformed"),
+        (b"\xff" + TWO, "is no JSON"),
+        (b"<html>404</html>", "is no JSON"),
+    ],
+    ids=["empty", "cut", "deep", "NUL", "no UTF-8", "HTML"],
+)
+def test_a_broken_index_is_a_reject_and_the_rest_is_loaded(tmp_path, data, reason):
+    write_page(tmp_path / "develop" / "e4s", data, "build_cache/index.json")
+    write_v2(tmp_path / "develop" / "hep", ONE)
+    _, warehouse = build_in(tmp_path, tmp_path / "develop")
+
+    assert stacks(warehouse) == {("develop", "hep"): 1}
+    ((path, place, found),) = rejects(warehouse)
+    assert path == "e4s/build_cache/index.json"
+    assert place in ("file", "database")
+    assert found.startswith(reason)
+
+
+def test_an_index_that_grows_beyond_all_bounds_when_unpacked_is_a_reject(tmp_path, monkeypatch):
+    monkeypatch.setattr(extract_index, "LARGEST_INDEX", 2**20)
+    _, warehouse = build_in(tmp_path, write_v3(tmp_path / "develop" / "e4s", b" " * 2**21, "gzip"))
+
+    assert rejects(warehouse)[0][2] == "is larger than 1 MiB when unpacked"
+
+
+def test_pipes_and_circles_in_a_mirror_are_not_waited_for(tmp_path):
+    mirror = write_v2(tmp_path / "develop" / "e4s", ONE)
+    (mirror / "build_cache" / "index.json.hash").unlink()
+    os.mkfifo(mirror / "build_cache" / "index.json.hash")
+    for name, make in (("hep", os.mkfifo), ("radiuss", lambda path: path.symlink_to("index.json"))):
+        (tmp_path / "develop" / name / "build_cache").mkdir(parents=True)
+        make(tmp_path / "develop" / name / "build_cache" / "index.json")
+    _, warehouse = build_in(tmp_path, tmp_path / "develop")
+
+    assert stacks(warehouse) == {("develop", "e4s"): 1}
+    assert [path for path, _, _ in rejects(warehouse)] == ["radiuss/build_cache/index.json"]

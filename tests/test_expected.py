@@ -488,7 +488,7 @@ def test_weights_come_from_the_dependencies_of_the_warehouse(warehouse, tmp_path
         assert weigh_packages(connection, "develop") is None
         connection.execute(
             """
-            create table if not exists dependencies as
+            insert into dependencies
             select * from (values
                 ('develop', $1, $3, 'zlib', ['build'], ['zlib-api']),
                 ('develop', $2, $3, 'zlib', ['link'], []),

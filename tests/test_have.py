@@ -5,12 +5,12 @@ import io
 import json
 import sys
 
-import duckdb
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.have import find_nearest, find_specs, guess_host, list_columns, load_specs, miss_host
+from pipeline.build import build
+from pipeline.have import find_nearest, find_specs, guess_host, load_specs, miss_host
 from pipeline.layout import Layout
 from pipeline.rows import print_rows
 from pipeline.scope import choose_snapshots, suggest_names
@@ -18,7 +18,7 @@ from pipeline.specmatch import Candidate, find_misses
 from pipeline.specsyntax import parse_spec
 from pipeline.targets import runs_on
 from pipeline.warehouse import open_database
-from tests.makers import build_pages, make_hash, make_spec
+from tests.makers import build_pages, make_hash, make_index, make_record, make_spec, write_pages, write_v2
 from tests.test_cli import assert_refused, run
 
 HDF5 = [
@@ -330,19 +330,21 @@ def test_nearest_are_grouped_whole(connection):
 
 
 def test_what_an_index_tells_of_languages_and_namespaces_counts(tmp_path):
-    """The columns that build-cache indexes fill: a compiler to a language, and the repository of the package."""
-    specs = [make_spec(1, compiler="llvm@18.1.8"), make_spec(2)]
-    warehouse = build_pages(tmp_path, {("develop", "hdf5"): specs})
-    with duckdb.connect(str((warehouse / "warehouse.duckdb").resolve())) as connection:
-        held = list_columns(connection, "spec_stacks")
-        for column, type in (("compilers", "map(varchar, varchar)"), ("namespace", "varchar")):
-            if column not in held:
-                connection.execute(f"alter table spec_stacks add column {column} {type}")
-        connection.execute(
-            "update spec_stacks set namespace = 'builtin', "
-            "compilers = map {'c': 'llvm@18.1.8', 'fortran': 'gcc@13.2.0'} where hash = ?",
-            [make_hash(1)],
-        )
+    """What build-cache indexes tell and pages do not: a compiler to a language, and the repository of the package."""
+    nodes = [
+        make_record(make_spec(90, versions=["18.1.8"]), "llvm", in_buildcache=False),
+        make_record(make_spec(91, versions=["13.2.0"]), "gcc", in_buildcache=False),
+    ]
+    edges = [
+        {"name": name, "hash": make_hash(number), "parameters": {"deptypes": ["build"], "virtuals": [language]}}
+        for name, number, language in (("llvm", 90, "c"), ("gcc", 91, "fortran"))
+    ]
+    record = make_record(make_spec(1), dependencies=edges)
+    del record["spec"]["annotations"]
+    write_v2(tmp_path / "caches" / "develop" / "e4s", make_index([record, *nodes], "8"))
+    write_pages(tmp_path / "pages", {("develop", "hdf5"): [make_spec(2)]})
+    build([tmp_path / "caches", tmp_path / "pages"], tmp_path / "warehouse", jobs=1)
+    with open_database(Layout(tmp_path / "warehouse")) as connection:
 
         def find(text):
             answer = find_specs(connection, parse_spec(text), ["develop"])

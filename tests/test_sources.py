@@ -89,7 +89,7 @@ FAULTS = {
     "sources:\n- path: .\n  stack: [a]\n  snap: x": ["3: stack: is not a text", "4: unknown key 'snap'"],
     "sources:\n- path: .\n  path: .": ["3: path: is given a second time"],
     "sources:\n- path: .\n  stack:": ["3: stack: is not a text"],
-    "sources: {": ["1: is no valid YAML"],
+    "sources: {": ["1: is no YAML"],
     "sources: !!python/name:os.system": ["1: sources: is not a list"],
 }
 

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.build import build
+from pipeline.cli import cli
 from pipeline.columns import MACROS, RELATIONS, VIEWS
 from pipeline.errors import NoWarehouseError
 from pipeline.layout import Layout
@@ -193,3 +195,15 @@ def test_garbage_is_an_error_that_says_what_to_do(warehouse, tmp_path):
 
     with pytest.raises(NoWarehouseError, match=r"cannot be opened .* build it anew"), open_database(Layout(copy)):
         pass
+
+
+@pytest.mark.parametrize("command", [["check"], ["sql", "from specs"], ["report"], ["diff", "a", "b"]], ids=" ".join)
+def test_a_warehouse_of_another_version_is_refused_with_what_to_do(tmp_path, command):
+    warehouse = build_pages(tmp_path, {("develop", "hdf5"): [make_spec(1)]})
+    with duckdb.connect(str(Layout(warehouse).database.resolve())) as connection:
+        connection.execute("drop macro table hash_diff")
+    result = CliRunner().invoke(cli, [*command, "--warehouse", str(warehouse)])
+
+    assert result.exit_code == 1
+    assert result.output.count("\n") == 1
+    assert "was built by another version, and has no hash_diff; build it anew with:" in result.output
