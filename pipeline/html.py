@@ -24,7 +24,7 @@ import msgspec
 from markupsafe import Markup
 
 from pipeline import __version__
-from pipeline.diff import CAUSES, Question, list_changes, summarise_changes
+from pipeline.diff import CAUSES, DIFF_COLUMNS, Question, list_changes, summarise_changes
 from pipeline.gates import PREVIOUS, choose_baseline
 from pipeline.scope import list_snapshots
 
@@ -34,6 +34,9 @@ SCRIPTS = ("vendor/tabulator.min.js", "vendor/uPlot.iife.min.js", "data.js", "pa
 STYLES = ("vendor/tabulator.min.css", "vendor/uPlot.min.css", "style.css")
 MOST_PROBLEMS = 500
 """So many rejects, and so many mismatches, are told in a page; the rest is in the files beside it."""
+
+WHOLLY_LOST = ("stack removed", "package gone from the stack")
+"""The causes of a loss after which a stack holds nothing of a package."""
 
 MIRROR = "https://binaries.spack.io"
 """Where Spack's own build caches are, a folder per snapshot (https://cache.spack.io says how to use them)."""
@@ -285,8 +288,9 @@ def add_changes(
     connection: duckdb.DuckDBPyConnection, tables: dict[str, Any], asked: Question
 ) -> list[dict[str, object]]:
     """Add what changed to ``tables``; returns hashes and configurations lost, gained and kept, counted."""
-    columns = ("package", "stack", "version", "compiler", "target", "cause", "replaced_by", "specs")
-    tables["lost"] = encode_table(columns, [row[: len(columns)] for row in list_changes(connection, asked, "lost")])  # type: ignore[misc]
+    columns = [name for name, _ in DIFF_COLUMNS["lost"]]
+    lost: list[Any] = list_changes(connection, asked, "lost")
+    tables["lost"] = encode_table(columns, lost)
     tables["gained"] = read_table(
         connection,
         "select package, version, compiler_family, target, os, variants, stacks, specs "
@@ -295,17 +299,14 @@ def add_changes(
         [asked.before, asked.after],
     )
     # A package that a stack lost is one that it holds no spec of; gained is what is lost the other way.
-    tables["presence"] = read_table(
-        connection,
-        """
-        select distinct 'lost' as change, stack, package from lost($1, $2)
-        where cause in ('stack removed', 'package gone from the stack')
-        union all
-        select distinct 'gained' as change, stack, package from lost($2, $1)
-        where cause in ('stack removed', 'package gone from the stack')
-        order by change desc, stack, package
-        """,
-        [asked.before, asked.after],
+    back: list[Any] = list_changes(connection, Question(asked.after, asked.before), "lost")
+    gone, since = (
+        sorted({(row[stack], row[package]) for row in rows if row[cause] in WHOLLY_LOST})
+        for package, stack, cause in [map(columns.index, ("package", "stack", "cause"))]
+        for rows in (lost, back)
+    )
+    tables["presence"] = encode_table(
+        ("change", "stack", "package"), [*(("lost", *one) for one in gone), *(("gained", *one) for one in since)]
     )
     # Nothing is lost or gained where the other side's sources did not load whole: hash_diff is silent of it.
     tables["turnover"] = read_table(

@@ -241,6 +241,8 @@ FILTERS = [
     ({"Version": "1.1"}, "version = '1.1'"),
     ({"Version": "=3.12"}, "false"),
     ({"Variants": "+mpi"}, "list_contains(variants, '+mpi')"),
+    ({"Variants": "mpi=True"}, "list_contains(variants, '+mpi')"),
+    ({"Variants": "-mpi"}, "list_contains(variants, '~mpi')"),
     ({"Variants": "+mpi ~cuda"}, "list_contains(variants, '+mpi') and list_contains(variants, '~cuda')"),
     ({"Variants": "fabrics=verbs"}, "list_contains(variants, 'fabrics=ofi,verbs')"),
     ({"Variants": "fabrics=ofi"}, "list_has_any(variants, ['fabrics=ofi,verbs', 'fabrics:=ofi'])"),

@@ -213,6 +213,8 @@ function matchVersion(asked) {
 /** Split a variant as spelt: +mpi, ~mpi, name=a,b, name:=a,b. */
 function splitVariant(text) {
   const pair = /^([^=:]*)(:?==?)(.*)$/s.exec(text);
+  // +mpi is short for mpi=true.
+  if (pair && /^(true|false)$/i.test(pair[3])) return { name: pair[1], values: new Set([pair[3].toLowerCase()]), exact: true, flag: true };
   if (pair) return { name: pair[1], values: new Set(pair[3].split(",")), exact: pair[2].startsWith(":") };
   const flag = /^(\+|~|-)(.*)$/s.exec(text);
   if (flag) return { name: flag[2], values: new Set([flag[1] === "+" ? "true" : "false"]), exact: true, flag: true };

@@ -221,10 +221,10 @@ class Find {
       { name: "host", label: "Runs on", kind: "select", options: () => [["", "any machine"], ...hosts.map(({ target, machines }) => [target, `${target}: ${machines}`, "Well known"]), ...sorted(data.runs.keys()).filter((target) => !known.has(target)).map((target) => [target, target, "All that archspec knows"])] },
     ], (values) => this.app.change("find", values));
     this.summary = make("p", { class: "summary", role: "status" });
-    this.detail = make("div", { class: "spec", hidden: true });
+    this.detail = make("div", { class: "spec", hidden: true, "aria-live": "polite" });
     this.grid = new Grid({
       label: "Specs", empty: "No spec fits these filters.", height: "min(70vh, 44rem)", sorted: this.app.sorter("find"),
-      open: (row) => this.app.change("find", { ...this.filters.values(), spec: row.hash }),
+      open: (row) => this.app.change("find", { ...this.filters.values(), spec: row.hash }).then(() => this.detail.scrollIntoView({ block: "nearest" })),
       columns: [
         { title: "Package", field: "package", frozen: true, width: this.app.nameWidth },
         { title: "Install", field: "install", width: 72, headerSort: false, node: (row) => { const line = installLine(row.package, row.hash); return line && copyButton(line, `Copy: ${line}`); } },
