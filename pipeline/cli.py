@@ -238,16 +238,22 @@ def show_rejects(warehouse: Path, summary: Summary) -> None:
     help="Folder to write to.  [default: reports/ in the warehouse]",
 )
 @click.option(
-    "--format", "formats", default="csv,parquet", show_default=True, metavar="F,F", help="csv, parquet, html."
+    "--format",
+    "formats",
+    default="csv,parquet",
+    show_default=True,
+    metavar="F,F",
+    help="csv, parquet, json, xlsx, markdown, html.",
 )
 @click.option("--snapshot", "snapshots", multiple=True, metavar="S", help="Only this snapshot; may be repeated.")
 def report(warehouse: Path, out: Path | None, formats: str, snapshots: tuple[str, ...]) -> None:
     """Export coverage, matrices, summaries, rejects and meta mismatches, a folder per snapshot.
 
-    index.json in each folder names every file with its rows, columns, bytes and SHA-256. In CSV, a
-    text that a spreadsheet would take for a formula, such as +mpi, has a leading ' that programs
-    take off; NULL is an empty cell; lists are JSON. The page report.html holds all that it shows and
-    links to the files that are written with it.
+    index.json in each folder, and beside them that of all, names every file with its rows, columns,
+    bytes and SHA-256. In CSV, a text that a spreadsheet would take for a formula, such as +mpi, has a
+    leading ' that programs take off; NULL is an empty cell; lists are JSON. xlsx is one workbook,
+    reports.xlsx; markdown a summary of a page, summary.md, for a mail or a step of a workflow; html
+    one page, report.html, that holds all that it shows and links to the files that are written with it.
     """
     from pipeline.report import FORMATS, export_reports
 
@@ -258,6 +264,7 @@ def report(warehouse: Path, out: Path | None, formats: str, snapshots: tuple[str
     with showing_progress() as progress:
         exports = export_reports(Layout(warehouse), out, list(dict.fromkeys(chosen)), snapshots, progress)
     folder = out or Layout(warehouse).reports
+    say_some([line for export in exports for line in export.describe_cuts()])
     click.echo(f"{len(exports):,} files of {len({export.snapshot for export in exports}):,} snapshots in {folder}")
 
 

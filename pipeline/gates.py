@@ -20,10 +20,10 @@ from pipeline.errors import FileFaultsError
 from pipeline.expected import ExpectedList, read_expected
 from pipeline.gaps import measure_coverage
 from pipeline.rows import Columns
-from pipeline.scope import Snapshot, list_snapshots, list_stacks
+from pipeline.scope import Snapshot, choose_baseline, list_snapshots, list_stacks
 from pipeline.yamlfile import compose, read_text
 
-NEWEST, PREVIOUS = "newest", "previous"
+NEWEST = "newest"
 
 SHORTFALL_COLUMNS: Columns = (
     ("gate", "VARCHAR"),
@@ -408,15 +408,6 @@ def judge_coverage(
 def _show_share(share: float, minimum: float) -> str:
     """A share rounded, but never up to the minimum that it falls short of."""
     return next((text for digits in (4, 8) if float(text := f"{share:.{digits}g}") < minimum), repr(share))
-
-
-def choose_baseline(name: str, snapshot: Snapshot, snapshots: Sequence[Snapshot]) -> Snapshot | None:
-    """The snapshot of a name; of ``previous`` the one before in its series, for ``develop`` the newest weekly."""
-    if name != PREVIOUS:
-        return next((one for one in snapshots if one.name == name), None)
-    kind = "weekly" if snapshot.kind == "develop" else snapshot.kind
-    later = snapshots[snapshots.index(snapshot) + 1 :]
-    return next((one for one in later if one.kind == kind), None)
 
 
 def judge_lost(

@@ -25,8 +25,7 @@ from markupsafe import Markup
 
 from pipeline import __version__
 from pipeline.diff import CAUSES, DIFF_COLUMNS, Question, list_changes, summarise_changes
-from pipeline.gates import PREVIOUS, choose_baseline
-from pipeline.scope import list_snapshots
+from pipeline.scope import PREVIOUS, choose_baseline, list_snapshots
 
 ASSETS = Path(__file__).parent / "html"
 SCRIPTS = ("vendor/tabulator.min.js", "vendor/uPlot.iife.min.js", "data.js", "parts.js", "views.js", "app.js")
@@ -55,7 +54,7 @@ class File(Protocol):
     @property
     def path(self) -> str: ...
     @property
-    def rows(self) -> int: ...
+    def rows(self) -> int | None: ...
     @property
     def bytes(self) -> int: ...
 

@@ -1,35 +1,39 @@
-"""Export the reports of a warehouse: one folder per snapshot, CSV, Parquet and one HTML page, and an index.
+"""Export the reports of a warehouse: one folder per snapshot, and an index of them all.
 
-CSV is written for spreadsheets and programs alike. A spreadsheet takes a cell that begins with
-``=``, ``+``, ``-``, ``@``, a tab or a carriage return for a formula (OWASP, "CSV injection"), and
-``+mpi`` is a variant: such a text gets a leading ``'``, and so does one that begins with ``'``
-itself. A program that takes one leading ``'`` off every text has the exact value again. NULL is
-an empty cell; lists are JSON, guarded likewise.
+Tables are CSV, Parquet or JSON, a file per report; a workbook and a summary are a file per snapshot.
+:mod:`pipeline.cells` tells how CSV is written.
 """
 
 from __future__ import annotations
 
 import contextlib
+import filecmp
 import hashlib
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import msgspec
 
+from pipeline.cells import guard, guard_text
 from pipeline.columns import AXES
 from pipeline.errors import WarehouseError
 from pipeline.layout import Layout, partition_name
+from pipeline.markdown import write_summary
 from pipeline.progress import Progress
 from pipeline.warehouse import open_database, quote_name, quote_text
+from pipeline.xlsx import Sheet, write_workbook
 
-FORMATS = ("csv", "parquet", "html")
-USUAL_FORMATS = ("csv", "parquet")
-"""The formats that are written where none is named."""
+TABLE_FORMATS = ("csv", "parquet", "json")
+"""Formats with a file for each report."""
+FILES = {"xlsx": ("workbook", "reports.xlsx"), "markdown": ("summary", "summary.md"), "html": ("page", "report.html")}
+"""Formats with one file for a snapshot: what it is, and its name."""
+FORMATS = (*TABLE_FORMATS, *FILES)
+DEFAULT_FORMATS = ("csv", "parquet")
 INDEX = "index.json"
-PAGE = "report.html"
 
 REPORTS = {
     **{f"coverage_by_{axis}": ("snapshot", "package", axis) for axis in AXES},
@@ -45,33 +49,44 @@ REPORTS = {
 }
 """The relations that are exported, each with the columns that order it."""
 
-GUARDED = "=+-@\t\r'"
-
 
 @dataclass(frozen=True)
 class Export:
-    """One written file: its report, path below the reports' folder, and what is in it."""
+    """One written file: its report, path in the snapshot's folder, and what is in it.
+
+    ``rows`` and ``columns`` are None where the file is no table; ``sheets`` are those of a workbook.
+    """
 
     report: str
     format: str
     path: str
     snapshot: str
-    rows: int
-    columns: list[str]
+    rows: int | None
+    columns: list[str] | None
     bytes: int
     sha256: str
+    sheets: list[Sheet] | None = None
+
+    def describe_cuts(self) -> list[str]:
+        """What of the reports this file cannot hold, a line for each."""
+        return [
+            f"{self.snapshot}: {self.path}: {sheet.name}: {sheet.describe_cuts()}"
+            for sheet in self.sheets or ()
+            if sheet.describe_cuts()
+        ]
 
 
 def export_reports(
     layout: Layout,
     out: Path | None = None,
-    formats: Sequence[str] = USUAL_FORMATS,
+    formats: Sequence[str] = DEFAULT_FORMATS,
     snapshots: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> list[Export]:
     """Write the reports of ``snapshots`` (all, where none is named) below ``out``.
 
-    Each snapshot's folder is replaced as a whole; ``index.json`` in it names its files.
+    Each snapshot's folder is replaced as a whole, and left alone where nothing in it would change;
+    ``index.json`` in it names its files, and ``index.json`` beside the folders those of all of them.
 
     Raises:
         NoWarehouseError: there is no warehouse.
@@ -92,6 +107,7 @@ def export_reports(
         for snapshot in chosen:
             exports += export_snapshot(connection, out, snapshot, formats)
             progress.advance(1)
+    write_index(out)
     return exports
 
 
@@ -105,23 +121,87 @@ def export_snapshot(
         shutil.rmtree(left, ignore_errors=True)
     new.mkdir(parents=True)
     try:
-        tables = [format for format in formats if format != "html"]
-        exports = [export_report(connection, new, report, snapshot, format) for report in REPORTS for format in tables]
-        if "html" in formats:
-            exports.append(export_page(connection, new, snapshot, exports))
+        exports: list[Export] = []
+        # The page comes last: it links to the files beside it.
+        for format in sorted(formats, key=lambda name: name == "html"):
+            if format in TABLE_FORMATS:
+                exports += [export_report(connection, new, report, snapshot, format) for report in REPORTS]
+            else:
+                exports.append(export_whole(connection, new, snapshot, format, exports))
         index = {"snapshot": snapshot, "reports": [describe_export(export) for export in exports]}
-        (new / INDEX).write_bytes(msgspec.json.format(msgspec.json.encode(index), indent=2) + b"\n")
-        with contextlib.suppress(FileNotFoundError):
-            folder.rename(old)
-        new.rename(folder)
+        (new / INDEX).write_bytes(_encode(index))
+        if not _hold_same(new, folder):
+            with contextlib.suppress(FileNotFoundError):
+                folder.rename(old)
+            new.rename(folder)
     finally:
         shutil.rmtree(new, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
     return exports
 
 
+def _hold_same(first: Path, second: Path) -> bool:
+    """Whether two flat folders hold the same files."""
+    if not second.is_dir():
+        return False
+    names = sorted(path.name for path in first.iterdir())
+    if names != sorted(path.name for path in second.iterdir()):
+        return False
+    return not any(filecmp.cmpfiles(first, second, names, shallow=False)[1:])
+
+
 def describe_export(export: Export) -> dict[str, object]:
-    return {key: value for key, value in vars(export).items() if key != "snapshot"}
+    """An export as an entry of ``index.json``."""
+    told = {key: value for key, value in vars(export).items() if key not in ("snapshot", "sheets")}
+    if export.sheets is not None:
+        told["sheets"] = [
+            {"report": one.report, "sheet": one.name, "rows": one.written_rows, "columns": one.columns, "cut": cut}
+            for one in export.sheets
+            for cut in [one.describe_cuts()]
+        ]
+    return told
+
+
+def write_index(out: Path) -> None:
+    """Write ``index.json`` of every snapshot's reports below ``out``; their folders tell what they hold."""
+    snapshots = [{**index, "folder": folder.name} for folder, index in read_indexes(out)]
+    for index in snapshots:
+        index["reports"] = [{**one, "path": f"{index['folder']}/{one['path']}"} for one in index["reports"]]
+    data = _encode({"snapshots": snapshots})
+    path = out / INDEX
+    if path.is_file() and path.read_bytes() == data:
+        return
+    out.mkdir(parents=True, exist_ok=True)
+    new = out / f".{INDEX}.new"
+    new.write_bytes(data)
+    new.replace(path)
+
+
+def read_indexes(out: Path) -> list[tuple[Path, dict[str, Any]]]:
+    """The folders below ``out`` that hold a snapshot's reports, each with its index, in order of their names.
+
+    A folder that no report was written to is not among them.
+    """
+    found = []
+    for folder in sorted(out.iterdir()) if out.is_dir() else ():
+        if folder.name.startswith(".") or not (folder / INDEX).is_file():
+            continue
+        with contextlib.suppress(msgspec.DecodeError):
+            index = msgspec.json.decode((folder / INDEX).read_bytes())
+            if isinstance(index, dict) and isinstance(index.get("snapshot"), str) and "reports" in index:
+                found.append((folder, index))
+    return found
+
+
+def _encode(value: object) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
+
+
+def select_report(report: str, snapshot: str) -> str:
+    """The clauses that take a snapshot's rows out of a report, in its order."""
+    # A file that could not be read has no snapshot: every snapshot's report names it.
+    where = f"snapshot = {quote_text(snapshot)}" + (" or snapshot is null" if report == "rejects" else "")
+    return f"from {report} where {where} order by {', '.join(map(quote_name, REPORTS[report]))}"
 
 
 def export_report(
@@ -131,64 +211,60 @@ def export_report(
     path = folder / f"{report}.{format}"
     columns = connection.execute(f"describe {report}").fetchall()
     names = [column[0] for column in columns]
-    # A file that could not be read has no snapshot: every snapshot's report names it.
-    where = f"snapshot = {quote_text(snapshot)}" + (" or snapshot is null" if report == "rejects" else "")
-    order = ", ".join(map(quote_name, REPORTS[report]))
+    chosen = select_report(report, snapshot)
     if format == "csv":
         cells = ", ".join(guard(name, type) for name, type, *_ in columns)
         header = ", ".join(quote_name(guard_text(name)) for name in names)
-        source = f"(select {cells} from {report} where {where} order by {order}) as cells({header})"
-        query, options = f"select * from {source}", "format csv, header, delimiter ','"
+        query = f"select * from (select {cells} {chosen}) as cells({header})"
+        options = "format csv, header, delimiter ','"
+    elif format == "json":
+        query, options = f"select * {chosen}", "format json, array true"
     else:
-        query = f"select * from {report} where {where} order by {order}"
-        options = "format parquet, compression zstd"
+        query, options = f"select * {chosen}", "format parquet, compression zstd"
     count = connection.execute(f"copy ({query}) to {quote_text(str(path))} ({options})").fetchone()
+    return _describe_file(path, report, snapshot, format, int(count[0]) if count else 0, names)
+
+
+def export_whole(
+    connection: duckdb.DuckDBPyConnection, folder: Path, snapshot: str, format: str, beside: Sequence[Export]
+) -> Export:
+    """Write a snapshot's reports as one file; ``beside`` are those written before it."""
+    what, name = FILES[format]
+    path = folder / name
+    if format == "xlsx":
+        queries = [(report, f"select * {select_report(report, snapshot)}") for report in REPORTS]
+        sheets = write_workbook(connection, path, snapshot, queries)
+        rows = sum(sheet.written_rows for sheet in sheets)
+        return _describe_file(path, what, snapshot, format, rows, None, sheets)
+    if format == "html":
+        # The page asks commands that stand right of here, and print rows as the reports do.
+        from pipeline.html import render_page
+
+        page = render_page(connection, snapshot, beside)
+        path.write_bytes(page.html)
+        return _describe_file(path, what, snapshot, format, page.rows, page.columns)
+    path.write_text(write_summary(connection, snapshot), "utf-8")
+    return _describe_file(path, what, snapshot, format)
+
+
+def _describe_file(
+    path: Path,
+    report: str,
+    snapshot: str,
+    format: str,
+    rows: int | None = None,
+    columns: list[str] | None = None,
+    sheets: list[Sheet] | None = None,
+) -> Export:
     data = path.read_bytes()
     return Export(
         report=report,
         format=format,
         path=path.name,
         snapshot=snapshot,
-        rows=int(count[0]) if count else 0,
-        columns=names,
+        rows=rows,
+        columns=columns,
         bytes=len(data),
         sha256=hashlib.sha256(data).hexdigest(),
+        sheets=sheets,
     )
-
-
-def export_page(connection: duckdb.DuckDBPyConnection, folder: Path, snapshot: str, beside: Sequence[Export]) -> Export:
-    """Write one snapshot's page, with links to the files ``beside`` it; its rows are those of its specs."""
-    # The page asks commands that stand right of here, and print rows as the reports do.
-    from pipeline.html import render_page
-
-    page = render_page(connection, snapshot, beside)
-    path = folder / PAGE
-    path.write_bytes(page.html)
-    return Export(
-        report="page",
-        format="html",
-        path=path.name,
-        snapshot=snapshot,
-        rows=page.rows,
-        columns=page.columns,
-        bytes=len(page.html),
-        sha256=hashlib.sha256(page.html).hexdigest(),
-    )
-
-
-def guard_text(text: str) -> str:
-    """``text`` as a CSV cell that no spreadsheet takes for a formula."""
-    return "'" + text if text[:1] and text[0] in GUARDED else text
-
-
-def guard(name: str, type: str) -> str:
-    """The SQL of :func:`guard_text` for a column; lists become JSON, numbers stay."""
-    column = quote_name(name)
-    if type.endswith("[]"):
-        column = f"cast(to_json({column}) as varchar)"
-    elif type != "VARCHAR":
-        return column
-    # chr() writes what an SQL literal cannot hold visibly.
-    first = f"{column}[1]"
-    guarded = "'=', '+', '-', '@', '''', chr(9), chr(13)"
-    return f"case when {first} in ({guarded}) then '''' || {column} else {column} end"

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 import duckdb
 import msgspec
 
+from pipeline.cells import guard_text
 from pipeline.query import terminal_width
-from pipeline.report import guard_text
 
 FORMATS = ("table", "csv", "json")
 MAX_ROWS = 1_000_000

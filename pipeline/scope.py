@@ -12,6 +12,7 @@ import duckdb
 from pipeline.columns import ROOT
 from pipeline.errors import NotInWarehouseError
 
+PREVIOUS = "previous"
 _NEWEST_FIRST = ("develop", "weekly", "release", "other")
 
 
@@ -33,6 +34,15 @@ def list_snapshots(connection: duckdb.DuckDBPyConnection) -> list[Snapshot]:
         "select snapshot, kind, cast(date as varchar) from snapshots order by sort_position desc"
     ).fetchall()
     return sorted((Snapshot(*row) for row in rows), key=lambda snapshot: _NEWEST_FIRST.index(snapshot.kind))
+
+
+def choose_baseline(name: str, snapshot: Snapshot, snapshots: Sequence[Snapshot]) -> Snapshot | None:
+    """The snapshot of a name; of ``previous`` the one before in its series, for ``develop`` the newest weekly."""
+    if name != PREVIOUS:
+        return next((one for one in snapshots if one.name == name), None)
+    kind = "weekly" if snapshot.kind == "develop" else snapshot.kind
+    later = snapshots[snapshots.index(snapshot) + 1 :]
+    return next((one for one in later if one.kind == kind), None)
 
 
 def choose_snapshots(connection: duckdb.DuckDBPyConnection, names: Iterable[str] = ()) -> list[str]:

@@ -28,10 +28,11 @@ from pipeline.html import (
     show_size,
 )
 from pipeline.layout import Layout
-from pipeline.report import PAGE, export_reports
+from pipeline.report import FILES, export_reports
 from pipeline.warehouse import open_database
 from tests.makers import ask, build_pages, make_page, make_spec, write_page
 
+PAGE = FILES["html"][1]
 PAGES = Path(__file__).parent / "data" / "pages"
 HOSTILE = "<script>alert(1)</script>"
 MOST_BYTES = 6_000_000

@@ -14,9 +14,10 @@ from playwright.sync_api import Error, sync_playwright
 
 from pipeline.build import build
 from pipeline.layout import Layout
-from pipeline.report import PAGE, export_reports
+from pipeline.report import FILES, export_reports
 from tests.makers import ask, make_page, make_spec, write_page
 
+PAGE = FILES["html"][1]
 PAGES = Path(__file__).parent / "data" / "pages"
 VIEWS = ("overview", "matrix", "find", "host", "gaps", "trends")
 SNAPSHOT = "develop-2025-03-23"

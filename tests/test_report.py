@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.build import build
+from pipeline.cells import GUARDED, guard, guard_text
 from pipeline.errors import WarehouseError
 from pipeline.layout import Layout
-from pipeline.report import GUARDED, REPORTS, export_reports, guard, guard_text
+from pipeline.report import REPORTS, export_reports
 from tests.makers import ask, build_pages, make_page, make_spec, write_page
 
 PAGES = Path(__file__).parent / "data" / "pages"
@@ -86,7 +87,8 @@ def test_what_an_earlier_export_left_is_gone(warehouse, tmp_path):
     assert not (tmp_path / "develop" / "old.csv").exists()
     assert not list((tmp_path / "develop").glob("*.parquet"))
     assert (tmp_path / "develop-2025-03-16" / "rejects.parquet").exists()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["develop", "develop-2025-03-16", "develop-2025-03-30"]
+    names = ["develop", "develop-2025-03-16", "develop-2025-03-30", "index.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
 
 
 def test_an_unknown_snapshot_is_refused_and_nothing_written(warehouse, tmp_path):
@@ -114,7 +116,7 @@ def test_odd_names_make_safe_columns_and_folders(tmp_path):
     stacks = ["=1+1", "@x", "a,b", 'q"q']
     warehouse = build_pages(tmp_path, {("a/../b", "-p"): [make_spec(1, stacks=stacks)]})
     export_reports(Layout(warehouse), tmp_path / "out")
-    (folder,) = (tmp_path / "out").iterdir()
+    (folder,) = (path for path in (tmp_path / "out").iterdir() if path.is_dir())
     text = (folder / "matrix_by_stack.csv").read_text()
 
     assert read_csv(folder / "matrix_by_stack.csv") == [["snapshot", "package", *stacks], ["a/../b", "-p", *"1111"]]
@@ -154,3 +156,50 @@ def test_a_spreadsheet_takes_no_cell_of_the_sample_for_a_formula(warehouse):
         with path.open(newline="") as file:
             for row in csv.reader(file):
                 assert not [cell for cell in row if cell[:1] in set("=+-@")]
+
+
+@pytest.mark.parametrize("report", [name for name in REPORTS if name != "rejects"])
+def test_json_is_an_array_of_the_rows(warehouse, tmp_path, report):
+    export_reports(Layout(warehouse), tmp_path, ["json"], ["develop"])
+    rows = json.loads((tmp_path / "develop" / f"{report}.json").read_text())
+    names = [row[0] for row in ask(warehouse, f"describe {report}")]
+    expected = ask(warehouse, f"select * from {report} where snapshot = 'develop'")
+
+    assert all(list(row) == names for row in rows)
+    assert sorted(str(list(row.values())) for row in rows) == sorted(str(list(row)) for row in expected)
+
+
+def test_the_index_of_all_names_every_file_that_is_there(warehouse, tmp_path):
+    export_reports(Layout(warehouse), tmp_path, ["csv", "xlsx"])
+    export_reports(Layout(warehouse), tmp_path, ["json", "markdown"], ["develop"])
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "index.json").write_text("not ours")
+    export_reports(Layout(warehouse), tmp_path, ["json", "markdown"], ["develop"])
+    index = json.loads((tmp_path / "index.json").read_text())
+    told = {one["path"]: one for snapshot in index["snapshots"] for one in snapshot["reports"]}
+    there = {str(path.relative_to(tmp_path)) for path in tmp_path.glob("develop*/*") if path.name != "index.json"}
+
+    assert [one["snapshot"] for one in index["snapshots"]] == ["develop", "develop-2025-03-16", "develop-2025-03-30"]
+    assert set(told) == there
+    assert {one["format"] for one in told.values()} == {"csv", "xlsx", "json", "markdown"}
+    for path, one in told.items():
+        data = (tmp_path / path).read_bytes()
+        assert (len(data), hashlib.sha256(data).hexdigest()) == (one["bytes"], one["sha256"])
+        assert {"rows", "columns"} <= set(one)
+
+
+def test_what_would_not_change_is_left_alone(warehouse, tmp_path):
+    formats = ["csv", "parquet", "json", "xlsx", "markdown"]
+
+    def stats():
+        return {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in tmp_path.rglob("*")}
+
+    export_reports(Layout(warehouse), tmp_path, formats)
+    before = stats()
+    export_reports(Layout(warehouse), tmp_path, formats)
+    assert {path: stat for path, stat in stats().items() if path != tmp_path} == {
+        path: stat for path, stat in before.items() if path != tmp_path
+    }
+    (tmp_path / "develop" / "summary.md").write_text("spoilt")
+    export_reports(Layout(warehouse), tmp_path, formats)
+    assert (tmp_path / "develop" / "summary.md").read_text() != "spoilt"
