@@ -6,9 +6,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCE ?= tests/data/pages
 WAREHOUSE ?= warehouse
+CONFIG ?= examples/coverage.yaml
 
 .DEFAULT_GOAL := help
-.PHONY: help warehouse report shell test lint format bench readme lock clean
+.PHONY: help warehouse report scheduled shell test lint format bench readme lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -16,12 +17,16 @@ help: ## Show this list
 	@echo "  SOURCE=DIR      what to build from: a folder of cache pages, such as a checkout of cache.spack.io"
 	@echo "                  (now: $(SOURCE))"
 	@echo "  WAREHOUSE=DIR   the folder to build (now: $(WAREHOUSE))"
+	@echo "  CONFIG=FILE     what make scheduled does (now: $(CONFIG))"
 
 warehouse: $(VENV)/runtime ## Build the warehouse from SOURCE
 	$(BIN)/spack-warehouse build $(SOURCE) --warehouse $(WAREHOUSE)
 
 report: $(VENV)/runtime ## Export the reports of the warehouse to WAREHOUSE/reports
 	$(BIN)/spack-warehouse report --warehouse $(WAREHOUSE)
+
+scheduled: $(VENV)/runtime ## Build, check, judge and report as CONFIG says
+	$(BIN)/spack-warehouse run --config $(CONFIG)
 
 shell: $(VENV)/runtime ## Open the DuckDB shell on the warehouse, read-only
 	$(BIN)/spack-warehouse shell --warehouse $(WAREHOUSE)
@@ -56,7 +61,7 @@ lock: $(VENV)/dev ## Renew the pinned requirements from pyproject.toml
 clean: ## Remove what builds, tests and installation left
 	rm -rf $(VENV) .pytest_cache .hypothesis .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
-	rm -rf warehouse/.builds warehouse/.current warehouse/.lock warehouse/reports
+	rm -rf warehouse/.builds warehouse/.current warehouse/.lock warehouse/.run.lock warehouse/reports
 	rm -f warehouse/spec_stacks warehouse/pages warehouse/rejects warehouse/warehouse.duckdb
 
 # Each set of packages is installed once per change of its lock; the mark is written last, so that

@@ -53,7 +53,7 @@ class Summary:
 
 
 def build(
-    sources: Sequence[str | Path],
+    sources: Sequence[str | Path | Root],
     warehouse: Path,
     jobs: int | None = None,
     progress: Progress | None = None,

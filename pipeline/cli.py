@@ -594,6 +594,66 @@ def gate(
         sys.exit(FALLS_SHORT)
 
 
+@cli.command()
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("coverage.yaml"),
+    show_default=True,
+    metavar="FILE",
+    help="What to do; examples/coverage.yaml explains each key.",
+)
+@click.option("--dry-run", is_flag=True, help="Print the steps, and do none of them.")
+@click.option("--offline", is_flag=True, help="Fetch nothing: of URLs, what was fetched before counts.")
+@click.option(
+    "--today",
+    type=click.DateTime(["%Y-%m-%d"]),
+    metavar="DATE",
+    help="The day that gates judge on, YYYY-MM-DD.  [default: this day, UTC]",
+)
+@click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    help="Lines on stderr for people or for machines, in place of the file's.  [default: text]",
+)
+def run(config: Path, dry_run: bool, offline: bool, today: datetime | None, log_format: str | None) -> None:
+    """Build, check, judge and report as a file says, in one command that is safe to repeat.
+
+    \b
+      spack-warehouse run --config coverage.yaml
+
+    The steps are sources, build, checks, gates, reports and retention; each is a line on stderr. Reports
+    are written when a gate fails, too. What falls short is told in a JSON file and by a webhook, where the
+    file names them. A second run that finds everything as it was changes nothing.
+
+    Exit status: the worst of the steps. 0: all is well. 3: something falls short. 1: a step could not be
+    done, or the file is wrong; each fault is a line with its place.
+    """
+    from dataclasses import replace
+
+    from pipeline.config import read_config
+    from pipeline.run import list_steps
+    from pipeline.run import run as run_steps
+    from pipeline.steplog import FAILED, StepLog
+
+    try:
+        read = read_config(config)
+    except FileFaultsError as error:
+        if log_format != "json":
+            raise
+        log = StepLog("json", say)
+        for fault in error.faults:
+            log.tell("config", FAILED, fault)
+        sys.exit(1)
+    read = replace(read, offline=read.offline or offline)
+    if dry_run:
+        for step, what in list_steps(read, os.environ):
+            click.echo(f"{step:9}  {what}")
+        return
+    outcome = run_steps(read, StepLog(log_format or read.log, say), today.date() if today else None)
+    sys.exit(outcome.exit_status)
+
+
 def say_some(lines: list[str]) -> None:
     """The first lines on stderr, and how many there are more."""
     for line in lines[:SHOWN_LINES]:

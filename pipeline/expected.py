@@ -23,11 +23,11 @@ import yaml
 
 from pipeline.compilers import compiler_family
 from pipeline.errors import FileFaultsError, SpecSyntaxError
+from pipeline.nodes import compose, read_text
 from pipeline.specsyntax import LANGUAGES, AskedCompiler, Query, parse_spec
 from pipeline.targets import satisfies_target
 from pipeline.variants import Variant, meets
 from pipeline.versions import VersionList, parse_versions, split_ref
-from pipeline.yamlfile import compose, read_text
 
 MOST_SPECS = 100_000
 """More specs than this are no list but a mistake in a matrix."""

@@ -19,9 +19,9 @@ from pipeline.columns import ROOT
 from pipeline.errors import FileFaultsError
 from pipeline.expected import ExpectedList, read_expected
 from pipeline.gaps import measure_coverage
+from pipeline.nodes import NodeReader, compose, line_of, read_text
 from pipeline.rows import Columns
 from pipeline.scope import Snapshot, choose_baseline, list_snapshots, list_stacks
-from pipeline.yamlfile import compose, read_text
 
 NEWEST = "newest"
 
@@ -166,6 +166,15 @@ def parse_gates(text: str, name: str, folder: Path = Path()) -> Gates:
     root = compose(text, name)
     if root is None:
         raise FileFaultsError([f"{name}: is empty: no gate is in it"])
+    return build_gates(root, name, folder)
+
+
+def build_gates(root: yaml.Node, name: str, folder: Path) -> Gates:
+    """The gates that a node of a file spells; ``name`` is that file.
+
+    Raises:
+        FileFaultsError: it is not as it must be; each fault names the line.
+    """
     reader = _Reader(name, folder)
     gates = reader.read_gates(root)
     if gates is not None and not gates.count and not reader.faults:
@@ -184,86 +193,8 @@ def override(gates: Gates, snapshot: str | None, baseline: str | None) -> Gates:
     return gates
 
 
-class _Reader:
+class _Reader(NodeReader):
     """Checks the nodes of a file of gates one by one, and goes on after a fault."""
-
-    def __init__(self, name: str, folder: Path) -> None:
-        self.name = name
-        self.folder = folder
-        self.faults: list[tuple[int, str]] = []
-
-    def refuse(self, node: yaml.Node, reason: str) -> None:
-        line = _line(node)
-        self.faults.append((line, f"{self.name}:{line}: {reason}"))
-
-    def mapping(
-        self, node: yaml.Node, place: str, keys: Sequence[str], required: Sequence[str] = ()
-    ) -> dict[str, yaml.Node]:
-        """The values of a mapping that has no keys but ``keys``."""
-        if not isinstance(node, yaml.MappingNode):
-            self.refuse(node, f"{place}: keys are expected: {', '.join(keys)}")
-            return {}
-        found: dict[str, yaml.Node] = {}
-        for key, value in node.value:
-            if key.value not in keys:
-                self.refuse(key, f"{place}: {key.value!r} is no key of it; there are: {', '.join(keys)}")
-            elif key.value in found:
-                self.refuse(key, f"{place}: {key.value!r} a second time")
-            else:
-                found[key.value] = value
-        for key in required:
-            if key not in found:
-                self.refuse(node, f"{place}: {key!r} is missing")
-        return found
-
-    def items(self, node: yaml.Node | None, place: str) -> list[tuple[yaml.Node, str]]:
-        """The items of a list, each with its place."""
-        if node is None:
-            return []
-        if not isinstance(node, yaml.SequenceNode):
-            self.refuse(node, f"{place}: a list is expected")
-            return []
-        return [(item, f"{place}[{number}]") for number, item in enumerate(node.value)]
-
-    def text(self, node: yaml.Node | None, place: str, default: str = "") -> str:
-        if node is None:
-            return default
-        if not isinstance(node, yaml.ScalarNode) or not node.value.strip() or _is_null(node):
-            self.refuse(node, f"{place}: a text is expected")
-            return default
-        return str(node.value)
-
-    def number(self, node: yaml.Node | None, place: str) -> int | None:
-        if node is None:
-            return None
-        try:
-            if isinstance(node, yaml.ScalarNode) and (number := int(node.value)) >= 0:
-                return number
-        except ValueError:
-            pass
-        self.refuse(node, f"{place}: {_show(node)} is no whole number from 0 on")
-        return None
-
-    def share(self, node: yaml.Node | None, place: str) -> float | None:
-        if node is None:
-            return None
-        try:
-            if isinstance(node, yaml.ScalarNode) and 0 <= (share := float(node.value)) <= 1:
-                return share
-        except ValueError:
-            pass
-        self.refuse(node, f"{place}: {_show(node)} is no share from 0 to 1")
-        return None
-
-    def date(self, node: yaml.Node | None, place: str) -> dt.date:
-        if node is not None:
-            try:
-                if isinstance(node, yaml.ScalarNode):
-                    return dt.date.fromisoformat(node.value)
-            except ValueError:
-                pass
-            self.refuse(node, f"{place}: {_show(node)} is no date such as 2026-12-31")
-        return dt.date.min
 
     def read_gates(self, root: yaml.Node) -> Gates | None:
         keys = ("snapshot", "coverage", "lost", "rejects", "meta_mismatches", "fresh")
@@ -288,7 +219,7 @@ class _Reader:
         expected = self.text(found.get("expected"), f"{place}.expected")
         return CoverageGate(
             stack=self.text(found.get("stack"), f"{place}.stack"),
-            line=_line(node),
+            line=line_of(node),
             minimum=self.share(found.get("minimum"), f"{place}.minimum"),
             packages=self.number(found.get("packages"), f"{place}.packages"),
             expected=self.folder / expected if expected else None,
@@ -299,7 +230,7 @@ class _Reader:
         stacks = [self.text(*item) for item in self.items(found.get("stacks"), "lost.stacks")]
         return LostGate(
             baseline=self.text(found.get("baseline"), "lost.baseline"),
-            line=_line(node),
+            line=line_of(node),
             stacks=tuple(stacks) if "stacks" in found else ("*",),
             allow=tuple(self.read_allowance(*item) for item in self.items(found.get("allow"), "lost.allow")),
         )
@@ -311,7 +242,7 @@ class _Reader:
         return Allowance(
             reason=self.text(found.get("reason"), f"{place}.reason"),
             expires=self.date(found.get("expires"), f"{place}.expires"),
-            line=_line(node),
+            line=line_of(node),
             package=self.text(found.get("package"), f"{place}.package", "*"),
             stack=self.text(found.get("stack"), f"{place}.stack", "*"),
         )
@@ -321,19 +252,7 @@ class _Reader:
             return None
         found = self.mapping(node, place, (key,), [key])
         most = self.number(found.get(key), f"{place}.{key}")
-        return None if most is None else LimitGate(most, _line(node))
-
-
-def _line(node: yaml.Node) -> int:
-    return int(node.start_mark.line) + 1
-
-
-def _is_null(node: yaml.Node) -> bool:
-    return bool(node.tag == "tag:yaml.org,2002:null")
-
-
-def _show(node: yaml.Node) -> str:
-    return repr(node.value) if isinstance(node, yaml.ScalarNode) else "that"
+        return None if most is None else LimitGate(most, line_of(node))
 
 
 # The judgement

@@ -12,6 +12,7 @@
       .builds/000006/, .builds/000007/         whole builds; the one before the newest is kept so
                                                that a reader in the middle of its Parquet can end
       .lock                                    held while a build runs
+      .run.lock                                held while a scheduled run goes
       reports/                                 exported reports
 
 All links are relative, so the folder can be moved or copied.
@@ -114,6 +115,11 @@ class Layout:
     @property
     def lock(self) -> Path:
         return self.root / ".lock"
+
+    @property
+    def run_lock(self) -> Path:
+        """Held while a run of a configuration goes, its reports included."""
+        return self.root / ".run.lock"
 
     @property
     def builds(self) -> Path:

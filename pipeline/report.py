@@ -268,3 +268,29 @@ def _describe_file(
         sha256=hashlib.sha256(data).hexdigest(),
         sheets=sheets,
     )
+
+
+def choose_kept(out: Path, held: Sequence[str], chosen: Sequence[str], keep: int) -> list[str]:
+    """The ``keep`` newest of the snapshots that are ``chosen`` or have reports below ``out``, newest first.
+
+    ``held`` are the warehouse's snapshots, the newest first; one that it holds no more is older than
+    those, and of several the last by name is the newest.
+    """
+    written = {index["snapshot"] for _, index in read_indexes(out)}
+    gone = sorted(written - set(held), reverse=True)
+    return [*(name for name in held if name in written or name in chosen), *gone][:keep]
+
+
+def prune_reports(out: Path, kept: Sequence[str]) -> list[str]:
+    """Remove the reports of every snapshot below ``out`` but those ``kept``; returns the snapshots removed.
+
+    Only folders that hold reports are looked at.
+    """
+    removed = []
+    for folder, index in read_indexes(out):
+        if index["snapshot"] not in kept:
+            shutil.rmtree(folder)
+            removed.append(index["snapshot"])
+    if removed:
+        write_index(out)
+    return removed

@@ -18,22 +18,26 @@ from pathlib import Path
 import yaml
 
 from pipeline.errors import FileFaultsError, SourceError
+from pipeline.nodes import compose, read_text
 from pipeline.source import Root
 from pipeline.urls import is_url
-from pipeline.yamlfile import compose, read_text
 
 KEYS = ("name", "url", "path", "snapshot", "stack")
 YAML_SUFFIXES = (".yaml", ".yml")
 
 
-def find_roots(sources: Sequence[str | Path]) -> list[Root]:
-    """The sources as given, each once.
+def find_roots(sources: Sequence[str | Path | Root]) -> list[Root]:
+    """The sources as given, each once; a root is one already.
 
     Raises:
         SourceError: one does not exist.
         FileFaultsError: a YAML file of sources is wrong.
     """
-    return list(dict.fromkeys(root for source in sources for root in _find(str(source))))
+    return list(
+        dict.fromkeys(
+            root for source in sources for root in ([source] if isinstance(source, Root) else _find(str(source)))
+        )
+    )
 
 
 def _find(source: str, snapshot: str | None = None, stack: str | None = None) -> Iterator[Root]:
@@ -63,7 +67,7 @@ def read_sources(path: Path) -> list[Root]:
     roots: list[Root] = []
     faults: list[str] = []
     for node in _list_sources(path, document, faults):
-        roots += _read_source(path, node, faults)
+        roots += read_source(path, node, faults, path.parent)
     if faults:
         raise FileFaultsError(faults)
     return roots
@@ -88,7 +92,11 @@ def _list_sources(path: Path, document: yaml.Node | None, faults: list[str]) -> 
     return nodes or []
 
 
-def _read_source(path: Path, node: yaml.Node, faults: list[str]) -> list[Root]:
+def read_source(path: Path, node: yaml.Node, faults: list[str], folder: Path) -> list[Root]:
+    """The roots that one source of the file ``path`` names; paths in it are relative to ``folder``.
+
+    What is wrong in it is added to ``faults``.
+    """
     line = f"{path}:{node.start_mark.line + 1}"
     if not isinstance(node, yaml.MappingNode):
         faults.append(f"{line}: is no source: it is not a mapping")
@@ -109,7 +117,7 @@ def _read_source(path: Path, node: yaml.Node, faults: list[str]) -> list[Root]:
         faults.append(f"{line}: needs one of url and path")
     if len(faults) > before:
         return []
-    source = given.get("url") or str(path.parent / given["path"])
+    source = given.get("url") or str(folder / given["path"])
     if "url" in given and not is_url(source):
         faults.append(f"{line}: url: is no URL of https, http or s3: {source}")
         return []

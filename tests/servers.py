@@ -14,11 +14,15 @@ Answer = Callable[[BaseHTTPRequestHandler], None]
 
 
 class Site:
-    """Answers by path: a list is worked off, its last answer stays. ``asked`` are the requests' paths and headers."""
+    """Answers by path: a list is worked off, its last answer stays. ``asked`` are the requests' paths and headers.
+
+    ``posted`` are the bodies of those that had one.
+    """
 
     def __init__(self, server: ThreadingHTTPServer, scheme: str = "http") -> None:
         self.answers: dict[str, list[Answer]] = {}
         self.asked: list[tuple[str, dict[str, str]]] = []
+        self.posted: list[bytes] = []
         self.url = f"{scheme}://localhost:{server.server_port}"
 
     def put(self, path: str, *answers: Answer) -> str:
@@ -87,6 +91,10 @@ def serve(context: Any = None) -> Iterator[Site]:
             answers = site.answers.get(self.path, [status(404)])
             answer = answers.pop(0) if len(answers) > 1 else answers[0]
             answer(self)
+
+        def do_POST(self) -> None:
+            site.posted.append(self.rfile.read(int(self.headers.get("Content-Length", 0))))
+            self.do_GET()
 
         def log_message(self, *_: Any) -> None:
             pass

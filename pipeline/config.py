@@ -1,0 +1,214 @@
+"""The file of a scheduled run: what to build from, what to hold it to, what to report, whom to tell.
+
+``examples/coverage.yaml`` explains each key. Paths in the file are relative to it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from pipeline.caches import ALL, Choice
+from pipeline.errors import FileFaultsError, SourceError
+from pipeline.gates import Gates, build_gates, read_gates
+from pipeline.layout import Layout
+from pipeline.nodes import NodeReader, compose, line_of, read_text, show_node
+from pipeline.report import DEFAULT_FORMATS, FORMATS
+from pipeline.source import Root
+from pipeline.sources import read_source
+
+KEYS = (
+    "sources",
+    "warehouse",
+    "cache",
+    "offline",
+    "jobs",
+    "snapshots",
+    "stacks",
+    "strict",
+    "gates",
+    "reports",
+    "notify",
+    "log",
+)
+LOG_FORMATS = ("text", "json")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+@dataclass(frozen=True)
+class Reports:
+    """Which reports to write, and how many snapshots' to keep; ``keep`` None is all.
+
+    ``snapshots`` are names and shell patterns, none of them is all; ``newest`` is the newest.
+    """
+
+    out: Path
+    formats: tuple[str, ...] = DEFAULT_FORMATS
+    snapshots: tuple[str, ...] = ()
+    keep: int | None = None
+
+
+@dataclass(frozen=True)
+class Notify:
+    """Where to tell of what falls short: a file, and the environment variable that holds a webhook's URL.
+
+    ``timeout`` is in seconds, for one try.
+    """
+
+    file: Path | None = None
+    webhook: str | None = None
+    timeout: int = 10
+
+
+@dataclass(frozen=True)
+class Config:
+    """A file of a scheduled run; ``name`` is its path."""
+
+    name: str
+    sources: tuple[Root, ...]
+    warehouse: Path
+    reports: Reports
+    cache: Path | None = None
+    offline: bool = False
+    jobs: int | None = None
+    choice: Choice = ALL
+    strict: bool = False
+    gates: Gates | None = None
+    notify: Notify = field(default_factory=Notify)
+    log: str = "text"
+
+
+def read_config(path: Path) -> Config:
+    """The configuration in a file.
+
+    Raises:
+        FileFaultsError: it, or a file of gates or sources that it names, is not as it must be; each fault
+            names the file and the line.
+        OSError: it cannot be read.
+    """
+    return parse_config(read_text(path), str(path), path.parent)
+
+
+def parse_config(text: str, name: str, folder: Path = Path()) -> Config:
+    """The configuration that a text of YAML spells; paths in it are relative to ``folder``.
+
+    Raises:
+        FileFaultsError: as of :func:`read_config`.
+    """
+    root = compose(text, name)
+    if root is None:
+        raise FileFaultsError([f"{name}: is empty: 'sources' is missing"])
+    reader = _Reader(name, folder)
+    config = reader.read_config(root)
+    if reader.faults:
+        raise FileFaultsError([fault for _, fault in sorted(reader.faults, key=lambda fault: fault[0])])
+    return config
+
+
+class _Reader(NodeReader):
+    """Checks the nodes of a configuration one by one, and goes on after a fault."""
+
+    def read_config(self, root: yaml.Node) -> Config:
+        found = self.mapping(root, "configuration", KEYS, ["sources"])
+        warehouse = self.path(found.get("warehouse"), "warehouse") or self.folder / "warehouse"
+        jobs = self.number(found.get("jobs"), "jobs")
+        if jobs == 0:
+            self.refuse(found["jobs"], "jobs: '0' is no whole number from 1 on")
+        return Config(
+            name=self.name,
+            sources=self.read_sources(found.get("sources")),
+            warehouse=warehouse,
+            reports=self.read_reports(found.get("reports"), warehouse),
+            cache=self.path(found.get("cache"), "cache"),
+            offline=self.flag(found.get("offline"), "offline"),
+            jobs=jobs,
+            choice=Choice(
+                tuple(self.texts(found.get("snapshots"), "snapshots")),
+                tuple(self.texts(found.get("stacks"), "stacks")),
+            ),
+            strict=self.flag(found.get("strict"), "strict"),
+            gates=self.read_gates(found.get("gates")),
+            notify=self.read_notify(found.get("notify")),
+            log=self.one_of(found.get("log"), "log", LOG_FORMATS),
+        )
+
+    def path(self, node: yaml.Node | None, place: str) -> Path | None:
+        text = self.text(node, place)
+        return Path(os.path.normpath(self.folder / text)) if text else None
+
+    def one_of(self, node: yaml.Node | None, place: str, choices: Sequence[str]) -> str:
+        text = self.text(node, place, choices[0])
+        if node is not None and text not in choices:
+            self.refuse(node, f"{place}: {show_node(node)} is none of: {', '.join(choices)}")
+        return text
+
+    def read_sources(self, node: yaml.Node | None) -> tuple[Root, ...]:
+        roots: list[Root] = []
+        items = self.items(node, "sources")
+        if isinstance(node, yaml.SequenceNode) and not items:
+            self.refuse(node, "sources: no source is in it")
+        for item, _ in items:
+            faults: list[str] = []
+            roots += self._read_source(item, faults)
+            self.faults += [(line_of(item), fault) for fault in faults]
+        return tuple(dict.fromkeys(roots))
+
+    def _read_source(self, node: yaml.Node, faults: list[str]) -> list[Root]:
+        try:
+            return read_source(Path(self.name), node, faults, self.folder)
+        except FileFaultsError as error:
+            faults += error.faults
+        except SourceError as error:
+            faults.append(f"{self.name}:{line_of(node)}: {error}")
+        return []
+
+    def read_gates(self, node: yaml.Node | None) -> Gates | None:
+        if node is None:
+            return None
+        try:
+            if not isinstance(node, yaml.ScalarNode):
+                return build_gates(node, self.name, self.folder)
+            path = self.path(node, "gates")
+            return read_gates(path) if path else None
+        except FileFaultsError as error:
+            self.faults += [(line_of(node), fault) for fault in error.faults]
+        except OSError as error:
+            self.refuse(node, f"gates: {error.filename}: {error.strerror}")
+        return None
+
+    def read_reports(self, node: yaml.Node | None, warehouse: Path) -> Reports:
+        out = Layout(warehouse).reports
+        if node is None:
+            return Reports(out)
+        found = self.mapping(node, "reports", ("out", "formats", "snapshots", "keep"))
+        formats = list(dict.fromkeys(self.texts(found.get("formats"), "reports.formats")))
+        for name in formats:
+            if name and name not in FORMATS:
+                self.refuse(found["formats"], f"reports.formats: {name!r} is none of: {', '.join(FORMATS)}")
+        keep = self.number(found.get("keep"), "reports.keep")
+        if keep == 0:
+            self.refuse(found["keep"], "reports.keep: '0' is no whole number from 1 on")
+        return Reports(
+            out=self.path(found.get("out"), "reports.out") or out,
+            formats=tuple(formats) if "formats" in found else DEFAULT_FORMATS,
+            snapshots=tuple(self.texts(found.get("snapshots"), "reports.snapshots")),
+            keep=keep,
+        )
+
+    def read_notify(self, node: yaml.Node | None) -> Notify:
+        if node is None:
+            return Notify()
+        found = self.mapping(node, "notify", ("file", "webhook", "timeout"))
+        webhook = self.text(found.get("webhook"), "notify.webhook") or None
+        if webhook is not None and not _VARIABLE.fullmatch(webhook):
+            # A URL here would be a secret in a file.
+            self.refuse(found["webhook"], "notify.webhook: is no name of an environment variable")
+        timeout = self.number(found.get("timeout"), "notify.timeout")
+        if timeout == 0:
+            self.refuse(found["timeout"], "notify.timeout: '0' is no whole number from 1 on")
+        return Notify(self.path(found.get("file"), "notify.file"), webhook, timeout or Notify.timeout)

@@ -1,0 +1,158 @@
+"""YAML files that people write: their nodes, checked one by one, with the line of each fault.
+
+A file is read as nodes, not as values: a node knows its line, and keeps a text such as ``1.10`` as it is.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+
+from pipeline.errors import FileFaultsError
+
+TRUE, FALSE = ("true", "yes", "on"), ("false", "no", "off")
+
+
+def read_text(path: Path) -> str:
+    """The text of a file.
+
+    Raises:
+        FileFaultsError: it is no UTF-8.
+        OSError: it cannot be read.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise FileFaultsError([f"{path}: is not UTF-8 text"]) from None
+
+
+def compose(text: str, name: str) -> yaml.Node | None:
+    """The root of a text of YAML, None where it is empty.
+
+    Raises:
+        FileFaultsError: it is no YAML.
+    """
+    try:
+        root: yaml.Node | None = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise FileFaultsError([f"{name}:{line}: is no YAML: {error.problem}"]) from None
+    except yaml.YAMLError as error:
+        raise FileFaultsError([f"{name}: is no YAML: {' '.join(str(error).split())}"]) from None
+    return root
+
+
+class NodeReader:
+    """Checks the nodes of a file one by one, and goes on after a fault.
+
+    ``name`` is the file; files that it names are in ``folder``. ``faults`` are (line, text).
+    """
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.name = name
+        self.folder = folder
+        self.faults: list[tuple[int, str]] = []
+
+    def refuse(self, node: yaml.Node, reason: str) -> None:
+        line = line_of(node)
+        self.faults.append((line, f"{self.name}:{line}: {reason}"))
+
+    def mapping(
+        self, node: yaml.Node, place: str, keys: Sequence[str], required: Sequence[str] = ()
+    ) -> dict[str, yaml.Node]:
+        """The values of a mapping that has no keys but ``keys``."""
+        if not isinstance(node, yaml.MappingNode):
+            self.refuse(node, f"{place}: keys are expected: {', '.join(keys)}")
+            return {}
+        found: dict[str, yaml.Node] = {}
+        for key, value in node.value:
+            if key.value not in keys:
+                self.refuse(key, f"{place}: {key.value!r} is no key of it; there are: {', '.join(keys)}")
+            elif key.value in found:
+                self.refuse(key, f"{place}: {key.value!r} a second time")
+            else:
+                found[key.value] = value
+        for key in required:
+            if key not in found:
+                self.refuse(node, f"{place}: {key!r} is missing")
+        return found
+
+    def items(self, node: yaml.Node | None, place: str) -> list[tuple[yaml.Node, str]]:
+        """The items of a list, each with its place."""
+        if node is None:
+            return []
+        if not isinstance(node, yaml.SequenceNode):
+            self.refuse(node, f"{place}: a list is expected")
+            return []
+        return [(item, f"{place}[{number}]") for number, item in enumerate(node.value)]
+
+    def text(self, node: yaml.Node | None, place: str, default: str = "") -> str:
+        if node is None:
+            return default
+        if not isinstance(node, yaml.ScalarNode) or not node.value.strip() or is_null(node):
+            self.refuse(node, f"{place}: a text is expected")
+            return default
+        return str(node.value)
+
+    def number(self, node: yaml.Node | None, place: str) -> int | None:
+        if node is None:
+            return None
+        try:
+            if isinstance(node, yaml.ScalarNode) and (number := int(node.value)) >= 0:
+                return number
+        except ValueError:
+            pass
+        self.refuse(node, f"{place}: {show_node(node)} is no whole number from 0 on")
+        return None
+
+    def share(self, node: yaml.Node | None, place: str) -> float | None:
+        if node is None:
+            return None
+        try:
+            if isinstance(node, yaml.ScalarNode) and 0 <= (share := float(node.value)) <= 1:
+                return share
+        except ValueError:
+            pass
+        self.refuse(node, f"{place}: {show_node(node)} is no share from 0 to 1")
+        return None
+
+    def date(self, node: yaml.Node | None, place: str) -> dt.date:
+        if node is not None:
+            try:
+                if isinstance(node, yaml.ScalarNode):
+                    return dt.date.fromisoformat(node.value)
+            except ValueError:
+                pass
+            self.refuse(node, f"{place}: {show_node(node)} is no date such as 2026-12-31")
+        return dt.date.min
+
+    def flag(self, node: yaml.Node | None, place: str, default: bool = False) -> bool:
+        if node is None:
+            return default
+        text = node.value.lower() if isinstance(node, yaml.ScalarNode) else ""
+        if text not in (*TRUE, *FALSE):
+            self.refuse(node, f"{place}: {show_node(node)} is neither true nor false")
+        return text in TRUE
+
+    def texts(self, node: yaml.Node | None, place: str) -> list[str]:
+        """A list of texts; one text is a list of it alone."""
+        if isinstance(node, yaml.ScalarNode):
+            return [self.text(node, place)]
+        return [self.text(*item) for item in self.items(node, place)]
+
+
+def line_of(node: yaml.Node) -> int:
+    """The line on which a node begins, from 1 on."""
+    return int(node.start_mark.line) + 1
+
+
+def is_null(node: yaml.Node) -> bool:
+    return bool(node.tag == "tag:yaml.org,2002:null")
+
+
+def show_node(node: yaml.Node) -> str:
+    """A node as a message names it."""
+    return repr(node.value) if isinstance(node, yaml.ScalarNode) else "that"

@@ -1,0 +1,163 @@
+"""A configuration is read as it was meant, and each fault in one is told with its file and line."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.caches import Choice
+from pipeline.config import KEYS, Notify, Reports, parse_config, read_config
+from pipeline.errors import FileFaultsError
+from pipeline.report import DEFAULT_FORMATS
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "pages").mkdir()
+    (tmp_path / "gates.yaml").write_text("rejects:\n  maximum: 0\n")
+    return tmp_path
+
+
+def faults_of(text, folder):
+    with pytest.raises(FileFaultsError) as caught:
+        parse_config(text, "c.yaml", folder)
+    return caught.value.faults
+
+
+def test_what_is_left_out_is_as_documented(folder):
+    config = parse_config("sources:\n  - path: pages\n", "c.yaml", folder)
+
+    assert [Path(root.folder) for root in config.sources] == [folder / "pages"]
+    assert config.warehouse == folder / "warehouse"
+    assert config.reports == Reports(folder / "warehouse" / "reports", DEFAULT_FORMATS)
+    assert config.notify == Notify(None, None, 10)
+    assert (config.cache, config.offline, config.jobs, config.strict, config.gates) == (None, False, None, False, None)
+    assert (config.choice, config.log) == (Choice(), "text")
+
+
+def test_every_key_is_read(folder):
+    text = """
+sources:
+  - {name: a, path: pages, snapshot: s, stack: t}
+  - url: https://example.org/m/
+warehouse: w
+cache: c
+offline: yes
+jobs: 2
+snapshots: [develop*, v1]
+stacks: e4s
+strict: true
+gates: gates.yaml
+reports: {out: ../r, formats: [xlsx, csv, xlsx], snapshots: newest, keep: 3}
+notify: {file: n.json, webhook: HOOK_URL, timeout: 5}
+log: json
+"""
+    config = parse_config(text, "c.yaml", folder)
+
+    assert [(root.folder, root.snapshot, root.stack) for root in config.sources] == [
+        (str(folder / "pages"), "s", "t"),
+        ("https://example.org/m", None, None),
+    ]
+    assert (config.warehouse, config.cache) == (folder / "w", folder / "c")
+    assert (config.offline, config.jobs, config.strict, config.log) == (True, 2, True, "json")
+    assert config.choice == Choice(("develop*", "v1"), ("e4s",))
+    assert config.gates.rejects.most == 0
+    assert config.gates.name == str(folder / "gates.yaml")
+    assert config.reports == Reports(folder.parent / "r", ("xlsx", "csv"), ("newest",), 3)
+    assert config.notify == Notify(folder / "n.json", "HOOK_URL", 5)
+
+
+def test_gates_may_stand_in_the_file(folder):
+    text = "sources:\n  - path: pages\ngates:\n  fresh:\n    days: 7\n"
+    config = parse_config(text, "c.yaml", folder)
+
+    assert (config.gates.fresh.most, config.gates.fresh.line, config.gates.name) == (7, 5, "c.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "faults"),
+    [
+        ("", ["c.yaml: is empty: 'sources' is missing"]),
+        ("- a\n", ["c.yaml:1: configuration: keys are expected: " + ", ".join(KEYS)]),
+        ("sources: [\n", ["c.yaml:2: is no YAML: expected the node content, but found '<stream end>'"]),
+        ("sources: []\n", ["c.yaml:1: sources: no source is in it"]),
+        ("sources: pages\n", ["c.yaml:1: sources: a list is expected"]),
+        ("sources:\n  - path: nowhere\n", ["c.yaml:2: {folder}/nowhere: no such file or folder"]),
+        ("sources:\n  - url: ftp://a\n", ["c.yaml:2: url: is no URL of https, http or s3: ftp://a"]),
+        ("sources:\n  - path: bad.yaml\n", ["{folder}/bad.yaml:1: is no file of sources: it has no key 'sources'"]),
+        ("sources:\n  - path: worse.yaml\n", ["c.yaml:2: {folder}/worse.yaml:2: is no valid YAML: *"]),
+        ("{ok}sourcse: x\n", ["c.yaml:3: configuration: 'sourcse' is no key of it; there are: " + ", ".join(KEYS)]),
+        ("{ok}strict: perhaps\n", ["c.yaml:3: strict: 'perhaps' is neither true nor false"]),
+        ("{ok}jobs: 0\n", ["c.yaml:3: jobs: '0' is no whole number from 1 on"]),
+        ("{ok}log: xml\n", ["c.yaml:3: log: 'xml' is none of: text, json"]),
+        ("{ok}gates: none.yaml\n", ["c.yaml:3: gates: {folder}/none.yaml: No such file or directory"]),
+        ("{ok}gates: bad.yaml\n", ["{folder}/bad.yaml:1: gates: 'x' is no key of it; *"]),
+        ("{ok}gates:\n  rejects: {maximum: -1}\n", ["c.yaml:4: rejects.maximum: '-1' is no whole number from 0 on"]),
+        (
+            "{ok}reports:\n  formats: [csv, pdf]\n  keep: 0\n",
+            [
+                "c.yaml:4: reports.formats: 'pdf' is none of: *",
+                "c.yaml:5: reports.keep: '0' is no whole number from 1 on",
+            ],
+        ),
+        (
+            "{ok}notify:\n  webhook: https://hooks.example.org/SECRET\n  timeout: soon\n",
+            [
+                "c.yaml:4: notify.webhook: is no name of an environment variable",
+                "c.yaml:5: notify.timeout: 'soon' is no whole number from 0 on",
+            ],
+        ),
+        ("{ok}warehouse:\nwarehouse: a\n", ["c.yaml:3: warehouse: a text is expected", "c.yaml:4: configuration: *"]),
+    ],
+)
+def test_each_fault_has_its_line(folder, text, faults):
+    (folder / "bad.yaml").write_text("x: 1\n")
+    (folder / "worse.yaml").write_text("x: [\n")
+    if text.endswith("bad.yaml\n") and "sources:\n" in text:
+        faults = [*faults, "{folder}/bad.yaml:1: unknown key 'x'; known is 'sources'"]
+    found = faults_of(text.replace("{ok}", "sources:\n  - path: pages\n"), folder)
+
+    assert len(found) == len(faults), found
+    for fault in faults:
+        start, star, _ = fault.replace("{folder}", str(folder)).partition("*")
+        assert [one for one in found if one.startswith(start) and (star or one == start)], found
+
+
+def test_a_webhook_in_the_file_is_not_repeated(folder):
+    text = "sources:\n  - path: pages\nnotify: {webhook: 'https://hooks.example.org/SECRET'}\n"
+    assert "SECRET" not in "".join(faults_of(text, folder))
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path):
+    (tmp_path / "c.yaml").write_bytes(b"\xff\xfe")
+    with pytest.raises(FileFaultsError, match="is not UTF-8 text"):
+        read_config(tmp_path / "c.yaml")
+
+
+def test_the_example_is_read_and_explains_every_key():
+    path = ROOT / "examples" / "coverage.yaml"
+    text = path.read_text()
+    config = read_config(path)
+
+    assert config.gates.count == 2
+    assert config.reports.keep == 12
+    for key in (*KEYS, "out", "formats", "keep", "file", "webhook", "timeout"):
+        assert f"\n{key}:" in text or f"\n# {key}:" in text or f"  {key}:" in text or f"# {key}:" in text, key
+
+
+words = st.sampled_from([*KEYS, "path", "url", "pages", "newest", "1", "-", "[a]", "{a: b}", "null", "&a", "*a", "? "])
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 2), words, words), max_size=8))
+def test_any_text_is_read_or_refused_with_a_line(tmp_path_factory, lines):
+    text = "".join(f"{'  ' * depth}{key}: {value}\n" for depth, key, value in lines)
+    try:
+        parse_config(text, "c.yaml", tmp_path_factory.getbasetemp())
+        faults = []
+    except FileFaultsError as error:
+        faults = error.faults or [""]
+    assert all("c.yaml" in fault and "\n" not in fault for fault in faults)
