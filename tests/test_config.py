@@ -88,7 +88,7 @@ def test_gates_may_stand_in_the_file(folder):
         ("sources:\n  - path: nowhere\n", ["c.yaml:2: {folder}/nowhere: no such file or folder"]),
         ("sources:\n  - url: ftp://a\n", ["c.yaml:2: url: is no URL of https, http or s3: ftp://a"]),
         ("sources:\n  - path: bad.yaml\n", ["{folder}/bad.yaml:1: is no file of sources: it has no key 'sources'"]),
-        ("sources:\n  - path: worse.yaml\n", ["c.yaml:2: {folder}/worse.yaml:2: is no valid YAML: *"]),
+        ("sources:\n  - path: worse.yaml\n", ["{folder}/worse.yaml:2: is no YAML: *"]),
         ("{ok}sourcse: x\n", ["c.yaml:3: configuration: 'sourcse' is no key of it; there are: " + ", ".join(KEYS)]),
         ("{ok}strict: perhaps\n", ["c.yaml:3: strict: 'perhaps' is neither true nor false"]),
         ("{ok}jobs: 0\n", ["c.yaml:3: jobs: '0' is no whole number from 1 on"]),
