@@ -22,7 +22,8 @@ from pipeline.compilers import compiler_family
 from pipeline.errors import Fault
 from pipeline.layout import LONGEST_PARTITION, partition_name
 from pipeline.normalise import Meta, Reject, Spec, normalise_compiler, read_meta, read_records, read_size
-from pipeline.parse import parse_page
+from pipeline.parse import Page, parse_page
+from pipeline.records import decode_pages, make_records
 from pipeline.source import Entry, Root, read_page_bytes
 from pipeline.state import Rows, Seen
 from pipeline.versions import version_key
@@ -41,18 +42,21 @@ REJECT_SCHEMA = arrow_schema(REJECTS)
 
 
 class _Page(msgspec.Struct, gc=False):
-    """A page's rows before they become columns."""
+    """A page's rows before they become columns; its ``num_specs`` specs stand at ``start`` in the batch's table."""
 
     package: str
+    snapshot: str
     path: str
     bytes: int
     sha256: str
     meta: str | None
     said: Meta
-    specs: list[Spec]
+    front: Page
     rejects: list[Reject]
     unknown_keys: list[str]
-    snapshot: str
+    start: int = 0
+    num_specs: int = 0
+    fault: Fault | None = None
 
 
 def extract_batch(
@@ -62,29 +66,28 @@ def extract_batch(
 
     Returns, in the order of ``entries``, what each file is, and for a page where its rows stand.
     """
-    # Millions of short-lived lists would set off the collector again and again; none is a cycle.
+    # Many short-lived lists would set off the collector again and again; none is a cycle.
     gc.disable()
     try:
+        outcomes = [read_page(roots[entry.root], entry) for entry in entries]
+        specs = read_specs([one for one in outcomes if isinstance(one, _Page)])
         pages: list[_Page] = []
         found: list[tuple[Seen, Rows | None]] = []
-        specs = rejects = 0
-        for entry in entries:
-            try:
-                page = read_page(roots[entry.root], entry)
-            except Fault as fault:
+        rejects = 0
+        for entry, one in zip(entries, outcomes, strict=True):
+            fault = one.fault if isinstance(one, _Page) else one
+            if fault is not None:
                 lost = Reject(fault.place, fault.reason, fault.raw, fault.specs)
                 found.append((Seen(entry, reject=lost), None))
-                continue
-            if page is None:
+            elif not isinstance(one, _Page):
                 found.append((Seen(entry), None))
-                continue
-            num_specs, num_rejects = len(page.specs), len(page.rejects)
-            seen = Seen(entry, page.sha256, page.snapshot, page.package, num_specs, num_rejects)
-            found.append((seen, Rows(name, len(pages), specs, num_specs, rejects, num_rejects)))
-            pages.append(page)
-            specs += num_specs
-            rejects += num_rejects
-        spill(scratch / f"{name}.specs.arrow", make_specs(pages))
+            else:
+                counts = one.num_specs, len(one.rejects)
+                rows = Rows(name, len(pages), one.start, counts[0], rejects, counts[1])
+                found.append((Seen(entry, one.sha256, one.snapshot, one.package, *counts), rows))
+                pages.append(one)
+                rejects += len(one.rejects)
+        spill(scratch / f"{name}.specs.arrow", specs)
         spill(scratch / f"{name}.pages.arrow", make_pages(pages))
         spill(scratch / f"{name}.rejects.arrow", make_rejects(pages))
         return found
@@ -92,55 +95,82 @@ def extract_batch(
         gc.enable()
 
 
-def read_page(root: Root, entry: Entry) -> _Page | None:
-    """The page in a file, None where the file is no page.
-
-    Raises:
-        Fault: the file or the page as a whole cannot be loaded.
-    """
-    data, sha256 = read_page_bytes(root.locate(entry))
-    page = parse_page(data) if data is not None else None
-    if data is None or page is None:
-        return None
-    if len(partition_name(page.snapshot)) > LONGEST_PARTITION:
-        raise Fault("categories[1]", f"is too long for a snapshot's name: {page.snapshot[:80]!r}…")
-    records = read_records(page)
-    meta, said, more = read_meta(page)
-    return _Page(
-        package=page.package,
-        snapshot=page.snapshot,
-        path=entry.path,
-        bytes=len(data),
-        sha256=sha256,
-        meta=meta,
-        said=said,
-        specs=records.specs,
-        rejects=[*records.rejects, *more],
-        unknown_keys=[f"{key}={count}" for key, count in sorted(records.unknown.items())],
-    )
+def read_page(root: Root, entry: Entry) -> _Page | Fault | None:
+    """The page in a file, its specs not yet read; the fault of one that cannot be loaded; None where it is no page."""
+    try:
+        data, sha256 = read_page_bytes(root.locate(entry))
+        front = parse_page(data) if data is not None else None
+        if data is None or front is None:
+            return None
+        if len(partition_name(front.snapshot)) > LONGEST_PARTITION:
+            raise Fault("categories[1]", f"is too long for a snapshot's name: {front.snapshot[:80]!r}…")
+    except Fault as fault:
+        return fault
+    meta, said, rejects = read_meta(front)
+    return _Page(front.package, front.snapshot, entry.path, len(data), sha256, meta, said, front, rejects, [])
 
 
-def make_specs(pages: Sequence[_Page]) -> pa.Table:
-    """The specs of ``pages`` as a table of :data:`SPEC_SCHEMA`, page by page."""
-    specs = list(chain.from_iterable(page.specs for page in pages))
-    counts = [len(page.specs) for page in pages]
-    sizes = encode([str(spec.size) for spec in specs])
+def read_specs(pages: Sequence[_Page]) -> pa.Table:
+    """The specs of ``pages`` as a table of :data:`SPEC_SCHEMA`; each page is told where its own stand, or its fault."""
+    as_text = [(page, page.front.spec_details) for page in pages if isinstance(page.front.spec_details, bytes)]
+    careful = [page for page in pages if not isinstance(page.front.spec_details, bytes)]
+    tables: list[pa.Table] = []
+    order: list[_Page] = []
+    for numbers, records in decode_pages([details for _, details in as_text]):
+        run = [as_text[number][0] for number in numbers]
+        if records is None:
+            careful += run
+            continue
+        for page, count in zip(run, records.counts, strict=True):
+            page.num_specs = count
+        tables.append(records.specs)
+        order += run
+    specs: list[Spec] = []
+    for page in careful:
+        try:
+            found = read_records(page.front)
+        except Fault as fault:
+            page.fault = fault
+            continue
+        page.num_specs = len(found.specs)
+        page.rejects = [*found.rejects, *page.rejects]
+        page.unknown_keys = [f"{key}={count}" for key, count in sorted(found.unknown.items())]
+        specs += found.specs
+        order.append(page)
+    start = 0
+    for page in order:
+        page.start = start
+        start += page.num_specs
+    return make_specs(pa.concat_tables([*tables, make_records(specs)]).combine_chunks(), order)
+
+
+def make_specs(records: pa.Table, pages: Sequence[_Page]) -> pa.Table:
+    """The ``records`` of ``pages``, of :data:`RECORD_SCHEMA` and in their order, as a table of :data:`SPEC_SCHEMA`."""
+    text = {name: only_chunk(records[name]) for name in records.column_names}
+    counts = [page.num_specs for page in pages]
+    sizes = text["size"].dictionary_encode()
     columns = {
         "package": repeat([page.package for page in pages], counts),
-        "hash": pa.array([spec.hash for spec in specs], pa.string()),
-        **derive_columns(encode([spec.compiler for spec in specs]), encode([spec.versions[0] for spec in specs])),
-        "os": pa.array([spec.os for spec in specs], pa.string()),
-        "platform": pa.array([spec.platform for spec in specs], pa.string()),
-        "target": pa.array([spec.target for spec in specs], pa.string()),
-        "variants": make_lists([spec.variants for spec in specs]),
+        "hash": text["hash"],
+        # A spec has one version, so that all of their lists are the versions of all.
+        **derive_columns(text["compiler"].dictionary_encode(), text["versions"].flatten().dictionary_encode()),
+        "os": text["os"],
+        "platform": text["platform"],
+        "target": text["target"],
+        "variants": text["variants"],
         "size_bytes": translate(sizes, [read_size(size) for size in sizes.dictionary.to_pylist()], pa.int64()),
-        "tarball_url": pa.array([spec.tarball for spec in specs], pa.string()),
+        "tarball_url": text["tarball"],
         # What pages do not tell.
-        **{name: pa.nulls(len(specs), SPEC_SCHEMA.field(name).type) for name in INDEX_COLUMNS},
+        **{name: pa.nulls(len(records), SPEC_SCHEMA.field(name).type) for name in INDEX_COLUMNS},
         "source": repeat([page.path for page in pages], counts),
-        "stacks": make_lists([spec.stacks for spec in specs]),
+        "stacks": text["stacks"],
     }
     return make_table(columns, SPEC_SCHEMA)
+
+
+def only_chunk(column: pa.ChunkedArray) -> pa.Array:
+    """A column that is in one piece, or empty, as an array."""
+    return column.chunk(0) if column.num_chunks else pa.array([], column.type)
 
 
 def make_table(columns: Mapping[str, pa.Array], schema: pa.Schema) -> pa.Table:
@@ -219,7 +249,7 @@ def make_pages(pages: Sequence[_Page]) -> pa.Table:
         "path": pa.array([page.path for page in pages], pa.string()),
         "bytes": pa.array([page.bytes for page in pages], pa.int64()),
         "sha256": pa.array([page.sha256 for page in pages], pa.string()),
-        "specs": pa.array([len(page.specs) for page in pages], pa.int64()),
+        "specs": pa.array([page.num_specs for page in pages], pa.int64()),
         "rejects": pa.array([len(page.rejects) for page in pages], pa.int64()),
         "unknown_keys": make_lists([page.unknown_keys for page in pages]),
         "meta": pa.array([page.meta for page in pages], pa.string()),

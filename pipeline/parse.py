@@ -1,9 +1,10 @@
 """From a page's bytes to its front matter: pure functions, no I/O.
 
 A page of cache.spack.io is YAML front matter whose ``meta`` and ``spec_details`` are JSON on one
-line each. Those two lines, nearly all of the bytes, are lifted out as they stand and decoded
-natively later; only what remains is YAML, and the shape the site's generator writes needs no
-YAML parser at all. A page in any other valid YAML is read by PyYAML, safely and within limits.
+line each. A page in the very shape that the site's generator writes is cut by its line ends, and
+needs no YAML parser at all. Of any other those two lines, nearly all of the bytes, are lifted out as
+they stand and decoded natively later, and only what remains is YAML: read by PyYAML, safely and
+within limits.
 """
 
 from __future__ import annotations
@@ -36,8 +37,10 @@ _CLOSING = (b"---", b"...")
 _LIFTED = (b"meta: ", b"spec_details: ")
 _MARK = b"lifted"
 _RAW = msgspec.json.Decoder(msgspec.Raw)
-_TITLE = re.compile(rb'"([^"\\]+)"')
-_CATEGORIES = re.compile(rb"\[[ \t]*([\w.-]+)[ \t]*,[ \t]*([\w.-]+)[ \t]*\]")
+_GENERATED = re.compile(
+    rb'---\ntitle: "([ !#-\[\]-~]+)"\nlayout: [a-z]+\ncategories: \[package, ([\w.-]+)\]\nmeta: (?=\{)'
+)
+_DETAILS = b"\nspec_details: "
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,9 @@ def parse_page(data: bytes) -> Page | None:
     """
     if not data:
         raise Fault("file", "is empty")
+    page = read_generated(data)
+    if page is not None:
+        return page
     start = len(_BOM) if data.startswith(_BOM) else 0
     if not _OPENING.match(data, start):
         return None
@@ -79,6 +85,24 @@ def parse_page(data: bytes) -> Page | None:
         if fault.raw is None:
             fault.raw = b"\n".join(front)[: LONGEST_RAW * 4].decode("utf-8", "replace")[:LONGEST_RAW]
         raise
+
+
+def read_generated(data: bytes) -> Page | None:
+    """The page that is written as cache.spack.io's generator writes it, without YAML; None for any other."""
+    head = _GENERATED.match(data)
+    if head is None or not data.isascii():
+        return None
+    title, snapshot = head[1].decode(), head[2].decode()
+    middle = data.find(b"\n", head.end())
+    start = middle + len(_DETAILS)
+    end = data.find(b"\n", start)
+    closing = data[end : end + 5]
+    if not data.startswith(_DETAILS + b"[", middle) or closing not in (b"\n---", b"\n---\n") or b"\0" in data:
+        return None
+    meta, details = data[head.end() : middle], data[start:end]
+    if not is_plain_text(snapshot) or not is_json(meta) or not is_json(details):
+        return None
+    return Page(title, snapshot, meta, details)
 
 
 def opens_like_page(head: bytes) -> bool:
@@ -132,57 +156,27 @@ def read_front_matter(front: Sequence[bytes]) -> Page | None:
             key, value = name.decode(), value.strip(b" \t\r")
             if key in lifted:
                 raise Fault(key, "stands twice in the front matter")
-            if value[:1] in (b"[", b"{") and _is_json(key, value):
+            if value[:1] in (b"[", b"{") and is_json(value):
                 lifted[key] = value
                 line = name + b": " + _MARK
         head.append(line)
     if "spec_details" in lifted:
         # A mark stands where a line was lifted: had the line been part of a multi-line scalar,
         # its mark would not come back as the value of a top-level key.
-        keys = read_plain_head(head) or load_yaml(b"\n".join(head).decode())
+        keys = load_yaml(b"\n".join(head).decode())
         if all(keys.get(key) == _MARK.decode() for key in lifted):
             return _make_page({**keys, **lifted})
     keys = load_yaml(b"\n".join(front).decode())
     return _make_page(keys) if "spec_details" in keys else None
 
 
-def _is_json(key: str, text: bytes) -> bool:
+def is_json(text: bytes) -> bool:
     """Whether ``text`` is JSON, without making objects of it."""
     try:
         _RAW.decode(text)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return False
-    except RecursionError:
-        raise Fault(key, "is nested too deeply") from None
     return True
-
-
-def read_plain_head(head: list[bytes]) -> dict[str, object] | None:
-    """The head that cache.spack.io's generator writes, without YAML; None for any other."""
-    found: dict[str, object] = {}
-    for line in head:
-        name, colon, rest = line.partition(b": ")
-        text = rest.strip(b" \t\r")
-        if not colon:
-            if line.strip(b" \t\r"):
-                return None
-            continue
-        value: object
-        if text == _MARK or (name == b"layout" and text.isalpha()):
-            value = text.decode()
-        elif name == b"title" and (title := _TITLE.fullmatch(text)):
-            value = title[1].decode()
-        elif name == b"categories" and (categories := _CATEGORIES.fullmatch(text)):
-            value = [categories[1].decode(), categories[2].decode()]
-            if not all(map(is_plain_text, value)):
-                return None
-        else:
-            return None
-        key = name.decode()
-        if key in found:
-            return None
-        found[key] = value
-    return found
 
 
 @functools.lru_cache(maxsize=4096)

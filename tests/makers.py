@@ -5,12 +5,14 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import yaml
 from hypothesis import strategies as st
 
 from pipeline.build import Summary, build
@@ -99,7 +101,8 @@ def write_pages(folder: Path, pages: Pages, metas: Mapping[tuple[str, str], Any]
     for (snapshot, package), specs in pages.items():
         name = f"_cache/{snapshot}/{package.replace('/', '_')}/specs.md"
         meta = (metas or {}).get((snapshot, package))
-        write_page(folder, make_page(specs, package, json.dumps(snapshot), meta), name)
+        plain = re.fullmatch(r"[a-z][a-z0-9.-]*", snapshot) and yaml.safe_load(snapshot) == snapshot
+        write_page(folder, make_page(specs, package, snapshot if plain else json.dumps(snapshot), meta), name)
     return folder
 
 
@@ -231,6 +234,29 @@ specs = st.builds(
     variants=st.lists(st.sampled_from(["+mpi", "~cuda", "k=a,b", "k:=v", "cflags=-O2 -g", 'x="y"']), max_size=4),
     versions=st.lists(texts | versions, min_size=1, max_size=1),
     tarball=st.one_of(st.just(...), st.none(), st.just("https://host/x.spack")),
+)
+
+
+FAULTS = st.sampled_from(
+    [
+        {"hash": "short"},
+        {"hash": None},
+        {"os": ""},
+        {"os": 5},
+        {"stacks": []},
+        {"stacks": [1]},
+        {"versions": ["1", "2"]},
+        {"size": "?"},
+        {"compiler": "@"},
+        {"target": ...},
+        {"extra": 1},
+        {"tarball": 5},
+        {"platform": "a\0"},
+        {"variants": [""]},
+    ]
+)
+broken_specs = st.builds(
+    lambda spec, fault: {k: v for k, v in {**spec, **fault}.items() if v is not ...}, specs, FAULTS
 )
 
 

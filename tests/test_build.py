@@ -45,7 +45,7 @@ def test_a_page_that_cannot_be_read_is_a_reject_and_the_rest_is_loaded(tmp_path)
     assert (summary.pages, summary.specs, summary.rejects, summary.passed_over) == (1, 3, 5, 1)
     assert [(path, place) for path, place, _ in rejects(tmp_path / "warehouse")] == [
         ("dangling", "file"),
-        ("deep.md", "spec_details"),
+        ("deep.md", "line 2"),
         ("empty.md", "file"),
         ("large.md", "file"),
         ("latin.md", "line 2"),

@@ -85,6 +85,39 @@ def test_small_changes_of_the_generators_form_change_nothing(change):
     assert contents(change(text)) == contents(text)
 
 
+@settings(max_examples=300, deadline=None)
+@given(
+    st.sampled_from(
+        [b"---\n", b'title: "hdf5"', b"layout: cache", b"[package, develop]", b"meta: ", b"spec_details: "]
+    ),
+    st.sampled_from([b"\n", b"\r\n", b" ", b"-", b"\0", b'"', b"\\", b"{", b"]", b"\xc3\xa9", b"# x", b"1.0", b"..."]),
+    st.integers(0, 30),
+    st.booleans(),
+)
+def test_the_generators_form_is_read_as_any_yaml(mark, noise, offset, in_place):
+    text = make_page([make_spec(1), make_spec(2)]).encode()
+    at = min(text.index(mark) + offset, len(text))
+    data = text[:at] + noise + text[at + (len(noise) if in_place else 0) :]
+
+    def outcome():
+        try:
+            page = parse_page(data)
+            return page and contents(data)
+        except Fault as fault:
+            return fault.place, fault.reason
+
+    fast = outcome()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parse, "read_generated", lambda data: None)
+        assert outcome() == fast
+
+
+def test_a_page_of_the_generator_needs_no_yaml(monkeypatch):
+    monkeypatch.setattr(parse, "load_yaml", None)
+
+    assert contents(make_page([make_spec(1)]))[:2] == ("hdf5", "develop")
+
+
 def test_keys_may_come_in_any_order():
     lines = make_page([make_spec(1)]).splitlines()
 
@@ -141,7 +174,7 @@ PAGE = '---\ntitle: "p"\ncategories: [package, s]\nspec_details: []\n'
         (PAGE.replace("[package, s]", "[package]").encode(), "categories[1]", "missing"),
         (PAGE.replace("[package, s]", "[package, 2025.1]").encode(), "categories[1]", "not a name"),
         (PAGE.replace("[package, s]", "[package, no]").encode(), "categories[1]", "not a name"),
-        (PAGE.replace("[]", "[" * 100_000).encode(), "spec_details", "deep"),
+        (PAGE.replace("[]", "[" * 100_000).encode(), "line 4", "deep"),
         (PAGE.replace("[]", "[" * 60 + "'x'" + "]" * 60).encode(), "line 4", "deep"),
         (PAGE.replace("[]", "[}").encode(), "line 4", "valid YAML"),
         (PAGE.replace('"p"', "&a [*a]").replace("[]", "['x']").encode(), "line 2", "alias"),
