@@ -42,7 +42,10 @@ REJECT_SCHEMA = arrow_schema(REJECTS)
 
 
 class _Page(msgspec.Struct, gc=False):
-    """A page's rows before they become columns; its ``num_specs`` specs stand at ``start`` in the batch's table."""
+    """A page's rows before they become columns, and where they stand in the batch's tables.
+
+    It is row ``at``; its ``num_specs`` specs begin at ``first_spec``, its rejects at ``first_reject``.
+    """
 
     package: str
     snapshot: str
@@ -54,8 +57,10 @@ class _Page(msgspec.Struct, gc=False):
     front: Page
     rejects: list[Reject]
     unknown_keys: list[str]
-    start: int = 0
+    at: int = 0
+    first_spec: int = 0
     num_specs: int = 0
+    first_reject: int = 0
     fault: Fault | None = None
 
 
@@ -70,29 +75,33 @@ def extract_batch(
     gc.disable()
     try:
         outcomes = [read_page(roots[entry.root], entry) for entry in entries]
-        specs = read_specs([one for one in outcomes if isinstance(one, _Page)])
-        pages: list[_Page] = []
-        found: list[tuple[Seen, Rows | None]] = []
-        rejects = 0
-        for entry, one in zip(entries, outcomes, strict=True):
-            fault = one.fault if isinstance(one, _Page) else one
-            if fault is not None:
-                lost = Reject(fault.place, fault.reason, fault.raw, fault.specs)
-                found.append((Seen(entry, reject=lost), None))
-            elif not isinstance(one, _Page):
-                found.append((Seen(entry), None))
-            else:
-                counts = one.num_specs, len(one.rejects)
-                rows = Rows(name, len(pages), one.start, counts[0], rejects, counts[1])
-                found.append((Seen(entry, one.sha256, one.snapshot, one.package, *counts), rows))
-                pages.append(one)
-                rejects += len(one.rejects)
+        # In the order in which they are written: neighbours are taken as one.
+        pages = sorted((one for one in outcomes if isinstance(one, _Page)), key=lambda one: (one.snapshot, one.package))
+        specs = read_specs(pages)
+        pages = [page for page in pages if page.fault is None]
+        first = 0
+        for at, page in enumerate(pages):
+            page.at, page.first_reject = at, first
+            first += len(page.rejects)
+        found = [describe(entry, one, name) for entry, one in zip(entries, outcomes, strict=True)]
         spill(scratch / f"{name}.specs.arrow", specs)
         spill(scratch / f"{name}.pages.arrow", make_pages(pages))
         spill(scratch / f"{name}.rejects.arrow", make_rejects(pages))
         return found
     finally:
         gc.enable()
+
+
+def describe(entry: Entry, one: _Page | Fault | None, batch: str) -> tuple[Seen, Rows | None]:
+    """What a file is, and for a page where its rows stand."""
+    fault = one.fault if isinstance(one, _Page) else one
+    if fault is not None:
+        return Seen(entry, reject=Reject(fault.place, fault.reason, fault.raw, fault.specs)), None
+    if not isinstance(one, _Page):
+        return Seen(entry), None
+    num_rejects = len(one.rejects)
+    seen = Seen(entry, one.sha256, one.snapshot, one.package, one.num_specs, num_rejects)
+    return seen, Rows(batch, one.at, one.first_spec, one.num_specs, one.first_reject, num_rejects)
 
 
 def read_page(root: Root, entry: Entry) -> _Page | Fault | None:
@@ -137,10 +146,10 @@ def read_specs(pages: Sequence[_Page]) -> pa.Table:
         page.unknown_keys = [f"{key}={count}" for key, count in sorted(found.unknown.items())]
         specs += found.specs
         order.append(page)
-    start = 0
+    first = 0
     for page in order:
-        page.start = start
-        start += page.num_specs
+        page.first_spec = first
+        first += page.num_specs
     return make_specs(pa.concat_tables([*tables, make_records(specs)]).combine_chunks(), order)
 
 
