@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 STORAGE_VERSION = "v1.2.0"
 """The oldest DuckDB whose shell must open the file."""
-MEMORY = 390 * 2**20
+MEMORY = 460 * 2**20
 """Bytes that the process may hold while DuckDB builds, checks or answers; beyond that it spills beside the file."""
 LEAST_MEMORY = 250 * 2**20
 """Bytes that DuckDB needs to load and check a part of a warehouse: with 150 MiB it gave up on real ones."""
@@ -81,6 +81,8 @@ def attach_database(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         connection.execute("use warehouse")
         # Rows have no order of their own, and keeping one would leave all but one thread idle.
         connection.execute("set preserve_insertion_order = false")
+        # FSST is weighed for every column of text: a fifth of the time of loading, for a quarter less on disk.
+        connection.execute("set disabled_compression_methods = 'fsst'")
         # In transactions: what is inserted goes to its place in the file, and not to a log first.
         connection.execute("begin")
         yield connection

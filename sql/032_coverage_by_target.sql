@@ -1,15 +1,32 @@
 -- coverage_by_target: a row per snapshot, package and target with at least one spec.
 -- Counts hashes, however many stacks hold them; specs that stand in root alone count too.
 create view coverage_by_target as
+with versions as (
+    select
+        specs.snapshot,
+        specs.package,
+        specs.target,
+        specs.version,
+        specs.version_key,
+        count(*) as num_specs,
+    from specs
+    group by
+        specs.snapshot,
+        specs.package,
+        specs.target,
+        specs.version,
+        specs.version_key
+)
+
 select
-    spec_stacks.snapshot,
-    spec_stacks.package,
-    spec_stacks.target,
-    count(distinct spec_stacks.hash) as num_specs,
-    list_sort(array_agg(distinct spec_stacks.version)) as versions,
-    arg_max(spec_stacks.version, spec_stacks.version_key || ' ' || spec_stacks.version) as latest_version,
-from spec_stacks
+    versions.snapshot,
+    versions.package,
+    versions.target,
+    cast(sum(versions.num_specs) as bigint) as num_specs,
+    list_sort(array_agg(versions.version)) as versions,
+    arg_max(versions.version, versions.version_key || ' ' || versions.version) as latest_version,
+from versions
 group by
-    spec_stacks.snapshot,
-    spec_stacks.package,
-    spec_stacks.target;
+    versions.snapshot,
+    versions.package,
+    versions.target;

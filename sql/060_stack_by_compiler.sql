@@ -1,12 +1,12 @@
 -- stack_by_compiler: a row per snapshot, stack and compiler that meet in at least one spec.
--- root is no stack.
+-- root is no stack. The key of spec_stacks makes each of its rows another hash here.
 create view stack_by_compiler as
 select
     spec_stacks.snapshot,
     spec_stacks.stack,
     spec_stacks.compiler,
     count(distinct spec_stacks.package) as packages,
-    count(distinct spec_stacks.hash) as specs,
+    count(*) as specs,
 from spec_stacks
 where spec_stacks.stack <> 'root'
 group by

@@ -2,13 +2,13 @@
 -- Specs that stand in root alone count too.
 create view compiler_by_target as
 select
-    spec_stacks.snapshot,
-    spec_stacks.compiler,
-    spec_stacks.target,
-    count(distinct spec_stacks.package) as packages,
-    count(distinct spec_stacks.hash) as specs,
-from spec_stacks
+    specs.snapshot,
+    specs.compiler,
+    specs.target,
+    count(distinct specs.package) as packages,
+    count(*) as specs,
+from specs
 group by
-    spec_stacks.snapshot,
-    spec_stacks.compiler,
-    spec_stacks.target;
+    specs.snapshot,
+    specs.compiler,
+    specs.target;

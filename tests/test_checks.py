@@ -63,7 +63,7 @@ def fake_summary(axis, packages=1, total=2, coverage="0.5", specs=1):
 OFFENCES = {
     "key_is_unique": [([{"spec_stacks": [{"stack": "e4s"}]}], {"hash": "h1", "stack": "e4s", "num_rows": 2})],
     "hash_is_one_spec": [
-        ([{"spec_stacks": [{"stack": "hep", name: OTHER.get(name, "other")}]}], {"hash": "h1", "num_specs": 2})
+        ([{"spec_stacks": [{"stack": "hep", name: OTHER.get(name, "other")}]}], {"hash": "h1", "num_rows": 3})
         for name in DESCRIBING
     ],
     "page_is_unique": [([{"pages": [{"path": "twice"}]}], {"package": "hdf5", "num_pages": 2})],

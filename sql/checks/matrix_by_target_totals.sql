@@ -7,15 +7,23 @@ with wide as (
     from matrix_by_target
 ),
 
-long as (
-    select
+distinct_specs as (
+    select distinct
         spec_stacks.snapshot,
         spec_stacks.package,
-        count(distinct spec_stacks.hash) as total,
+        spec_stacks.hash,
     from spec_stacks
+),
+
+long as (
+    select
+        distinct_specs.snapshot,
+        distinct_specs.package,
+        count(*) as total,
+    from distinct_specs
     group by
-        spec_stacks.snapshot,
-        spec_stacks.package
+        distinct_specs.snapshot,
+        distinct_specs.package
 )
 
 select
