@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import shutil
 from collections import defaultdict
@@ -37,10 +38,8 @@ from pipeline.warehouse import (
 )
 from pipeline.write import write_file_rejects, write_snapshot
 
-WHOLE_ROWS = 1_500_000
+PART_ROWS = 1_500_000
 """So many rows are loaded and checked at once: DuckDB groups them within its memory limit."""
-PART_ROWS = 300_000
-"""Rows of the parts in which a larger one is checked, each copied into memory."""
 
 
 def assemble(
@@ -69,9 +68,10 @@ def assemble(
         for held in (kept, winners, reader.seen):
             held.clear()
         plan.forget()
+        gc.collect()
         reader.progress.stage("building warehouse.duckdb", 1, "file")
         with open_tables(layout, build, affected if reused else None) as connection:
-            for part in cut_parts(written, WHOLE_ROWS):
+            for part in cut_parts(written, PART_ROWS):
                 load_snapshots(connection, build, part)
             load_rejects(connection, build)
             create_views(connection)
@@ -129,7 +129,7 @@ def choose_pages(roots: Sequence[Root], seen: Iterable[Seen]) -> dict[str, list[
 def write_snapshots(build: BuildPaths, reader: Reader, winners: dict[str, list[Seen]]) -> dict[str, SnapshotRows]:
     """Write the Parquet files of each snapshot in ``winners``."""
     reader.progress.stage("writing", len(winners), "snapshot")
-    rows = [[reader.rows.pop(page.entry_key) for page in pages] for pages in winners.values()]
+    rows = [reader.take_rows(pages) for pages in winners.values()]
     constant = len(winners)
     written = {}
     results = reader.workers.run(write_snapshot, [build] * constant, [reader.scratch] * constant, list(winners), rows)
@@ -159,7 +159,7 @@ def run_build_checks(build: BuildPaths, snapshots: Mapping[str, SnapshotRows], w
 
     Part by part memory stays bounded; no check looks beyond one snapshot.
     """
-    if whole and sum(counts.rows for counts in snapshots.values()) <= WHOLE_ROWS:
+    if whole and sum(counts.rows for counts in snapshots.values()) <= PART_ROWS:
         with connect(build.database) as connection:
             return run_checks(connection)
     parts = list(cut_parts(snapshots, PART_ROWS)) or [[]]

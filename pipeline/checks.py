@@ -9,8 +9,8 @@ from pathlib import Path
 import duckdb
 
 from pipeline import sqlfiles
-from pipeline.columns import TABLES
-from pipeline.warehouse import create_views, limit_memory, quote_text, render, spill_beside
+from pipeline.columns import DEPENDENCIES, DERIVED_TABLES, PAGES_TABLE, REJECTS, SPEC_STACKS
+from pipeline.warehouse import define_views, limit_memory, quote_text, render, spill_beside
 
 SHOWN = 5
 """Offenders that are shown of each check."""
@@ -42,10 +42,10 @@ def run_checks(connection: duckdb.DuckDBPyConnection) -> list[Check]:
 
 
 def check_snapshots(path: Path, snapshots: Iterable[str]) -> list[Check]:
-    """Run every check on a copy in memory of some snapshots of a warehouse file, as if it held no others.
+    """Run every check on some snapshots of a warehouse file, as if it held no others.
 
-    A filter in each query would read the whole file each time: DuckDB skips row groups by the first
-    eight bytes of a text, and the names of snapshots begin alike.
+    A filter by name alone would read the whole file for each query: DuckDB passes over row groups by the
+    first eight bytes of a text, and the names of snapshots begin alike. The rows of one load stand together.
     """
     with duckdb.connect() as connection:
         limit_memory(connection)
@@ -54,9 +54,16 @@ def check_snapshots(path: Path, snapshots: Iterable[str]) -> list[Check]:
         chosen = ", ".join(map(quote_text, snapshots)) or "null"
         # Rejects without a snapshot are of files that could not be read: of every build.
         where = f"where snapshot in ({chosen}) or snapshot is null"
-        for table in TABLES:
+        for table in (PAGES_TABLE, REJECTS):
             connection.execute(f"create table {table.name} as from warehouse.{table.name} {where}")
-        create_views(connection)
+        for table in (SPEC_STACKS, DEPENDENCIES):
+            of_table = f"from warehouse.{table.name} where snapshot in ({chosen})"
+            bounds = connection.execute(f"select min(rowid), max(rowid) {of_table}").fetchone() or (None, None)
+            first, last = (-1 if bound is None else bound for bound in bounds)
+            connection.execute(f"create view {table.name} as {of_table} and rowid between {first} and {last}")
+        for table in DERIVED_TABLES:
+            connection.execute(f"create view {table.name} as from warehouse.{table.name}")
+        define_views(connection)
         return run_checks(connection)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import msgspec
 from pipeline.caches import ALL, Choice
 from pipeline.progress import Progress
 from pipeline.source import Entry, Root
-from pipeline.state import Rows, Seen
+from pipeline.state import Seen, pack_rows
 from pipeline.workers import Workers
 
 BATCH_BYTES = 4 * 2**20
@@ -28,7 +29,7 @@ LARGE_FILE = 16 * 2**20
 
 
 class Reader:
-    """Reads files and remembers in ``seen`` what they are, in ``rows`` where their rows were spilled.
+    """Reads files and remembers in ``seen`` what they are, and packed where their rows were spilled.
 
     Pages of a snapshot that is not in ``choice`` count as no pages.
     """
@@ -42,9 +43,9 @@ class Reader:
         self.scratch = scratch
         self.progress = progress
         self.seen: list[Seen] = []
-        self.rows: dict[tuple[int, str], Rows] = {}
+        self._rows: dict[int, dict[str, bytes]] = defaultdict(dict)
         self._batches: list[list[Entry]] = []
-        self._results: Iterator[list[tuple[Seen, Rows | None]]] = iter(())
+        self._results: Iterator[list[tuple[Seen, bytes | None]]] = iter(())
         self._sent = 0
 
     def read(self, entries: Sequence[Entry]) -> list[Seen]:
@@ -77,30 +78,36 @@ class Reader:
                 shared = {name: value and sys.intern(value) for name, value in one.names.items()}
                 found.append(msgspec.structs.replace(one, entry=entry, **shared))
                 if rows is not None:
-                    self.rows[entry.root, entry.path] = rows
+                    self._rows[entry.root][entry.path] = rows
             self.progress.advance(len(batch))
         self._batches = []
         self.seen += found
         return found
 
+    def take_rows(self, pages: Iterable[Seen]) -> list[bytes]:
+        """Where the rows of ``pages`` were spilled, each as :func:`pack_rows` packs it; they are given once."""
+        return [self._rows[page.entry.root].pop(page.entry.path) for page in pages]
+
     def close(self) -> None:
         """End the processes, and give up what was spilled."""
         self.workers.close()
-        self.rows.clear()
+        self._rows.clear()
         shutil.rmtree(self.scratch)
 
 
 def read_batch(
     roots: Sequence[Root], entries: Sequence[Entry], scratch: Path, name: str
-) -> list[tuple[Seen, Rows | None]]:
+) -> list[tuple[Seen, bytes | None]]:
     """What the entries are, by :mod:`extract` or :mod:`extract_index`, loaded where this is called."""
     if entries[0].index is not None:
         from pipeline.extract_index import extract_index
 
-        return [extract_index(roots[entry.root], entry, scratch, name) for entry in entries]
-    from pipeline.extract import extract_batch
+        found = [extract_index(roots[entry.root], entry, scratch, name) for entry in entries]
+    else:
+        from pipeline.extract import extract_batch
 
-    return extract_batch(roots, entries, scratch, name)
+        found = extract_batch(roots, entries, scratch, name)
+    return [(seen, pack_rows(rows) if rows is not None else None) for seen, rows in found]
 
 
 def make_batches(entries: Sequence[Entry]) -> Iterable[list[Entry]]:

@@ -195,9 +195,8 @@ def create_views(connection: duckdb.DuckDBPyConnection) -> None:
     for view in reversed(VIEWS):
         connection.execute(f"drop view if exists {view.name}")
     create_derived_tables(connection)
-    for file in sqlfiles.view_files():
-        connection.execute(render(connection, file))
-        view = RELATIONS[file.stem.split("_", 1)[1]]
+    define_views(connection)
+    for view in VIEWS:
         comment(connection, "view", view)
         if view.wide:
             for value, column in wide_columns(connection, view):
@@ -206,6 +205,12 @@ def create_views(connection: duckdb.DuckDBPyConnection) -> None:
         connection.execute(render_macro(macro))
         # A macro's columns have no comments of their own in DuckDB.
         connection.execute(f"comment on macro table {macro.name} is {quote_text(macro.description)}")
+
+
+def define_views(connection: duckdb.DuckDBPyConnection) -> None:
+    """Create every view of ``sql/``, without its comments, on the tables that are there."""
+    for file in sqlfiles.view_files():
+        connection.execute(render(connection, file))
 
 
 def render(connection: duckdb.DuckDBPyConnection, file: Path) -> str:

@@ -16,7 +16,7 @@ from pipeline.extract import PAGE_SCHEMA, REJECT_SCHEMA
 from pipeline.extract_index import DEPENDENCY_SCHEMA
 from pipeline.layout import BuildPaths
 from pipeline.merge import Merged, count_sources, merge_dependencies, merge_specs
-from pipeline.state import Rows, Seen, SnapshotRows
+from pipeline.state import Rows, Seen, SnapshotRows, unpack_rows
 
 GROUP_SPECS = 50_000
 """Specs to a Parquet row group, at least: with their stacks about the 122,880 rows of DuckDB's own."""
@@ -60,13 +60,16 @@ def find_spans(kind: str, pages: Iterable[Rows]) -> list[tuple[str, tuple[int, i
     return spans
 
 
-def write_snapshot(build: BuildPaths, scratch: Path, snapshot: str, pages: Sequence[Rows]) -> SnapshotRows:
-    """Write the Parquet files of one snapshot; ``pages`` come in the order of their packages.
+def write_snapshot(build: BuildPaths, scratch: Path, snapshot: str, packed: Sequence[bytes]) -> SnapshotRows:
+    """Write the Parquet files of one snapshot.
+
+    ``packed`` tells by :func:`pack_rows` where the rows of its pages stand, in the order of their packages.
 
     A hash names one spec of a snapshot. Where two pages give it, the first keeps it and the rest
     become rejects. Indexes are brought together by :mod:`merge`.
     """
     spilled = Spilled(scratch)
+    pages = unpack_rows(packed)
     groups = [spilled.join("specs", group) for group in group_pages(pages)]
     page_rows, rejects = spilled.join("pages", pages), spilled.join("rejects", pages)
     indexes = [page for page in pages if page.is_index]
