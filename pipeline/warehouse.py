@@ -44,8 +44,8 @@ STORAGE_VERSION = "v1.2.0"
 """The oldest DuckDB whose shell must open the file."""
 MEMORY = 460 * 2**20
 """Bytes that the process may hold while DuckDB builds, checks or answers; beyond that it spills beside the file."""
-LEAST_MEMORY = 250 * 2**20
-"""Bytes that DuckDB needs to load and check a part of a warehouse: with 150 MiB it gave up on real ones."""
+LEAST_MEMORY = 200 * 2**20
+"""Bytes that DuckDB loads and checks a part of a warehouse in; with 150 MiB it gave up on some."""
 
 TEMPLATES = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True, autoescape=False)
 
