@@ -250,10 +250,11 @@ def report(warehouse: Path, out: Path | None, formats: str, snapshots: tuple[str
     """Export coverage, matrices, summaries, rejects and meta mismatches, a folder per snapshot.
 
     index.json in each folder, and beside them that of all, names every file with its rows, columns,
-    bytes and SHA-256. In CSV, a text that a spreadsheet would take for a formula, such as +mpi, has a
-    leading ' that programs take off; NULL is an empty cell; lists are JSON. xlsx is one workbook,
-    reports.xlsx; markdown a summary of a page, summary.md, for a mail or a step of a workflow; html
-    one page, report.html, that holds all that it shows and links to the files that are written with it.
+    bytes and SHA-256; index.html beside the folders links to every file. In CSV, a text that a spreadsheet
+    would take for a formula, such as +mpi, has a leading ' that programs take off; NULL is an empty cell;
+    lists are JSON. xlsx is one workbook, reports.xlsx; markdown a summary of a page, summary.md, for a mail
+    or a step of a workflow; html one page, report.html, that holds all that it shows and links to the files
+    that are written with it.
     """
     from pipeline.report import FORMATS, export_reports
 

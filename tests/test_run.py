@@ -72,7 +72,7 @@ def test_every_step_is_done_and_told_in_a_line(folder):
     assert "4 pages, 0 indexes in 3 snapshots, 157 specs, 360 rows, 0 rejects" in lines[1]
     assert all(" s  " in line for line in lines)
     snapshots = {"develop", "develop-2025-03-16", "develop-2025-03-30"}
-    assert {path.name for path in (folder / "out").iterdir()} == {*snapshots, "index.json"}
+    assert {path.name for path in (folder / "out").iterdir()} == {*snapshots, "index.json", "index.html"}
     for name in snapshots:
         there = {path.name for path in (folder / "out" / name).iterdir()}
         tables = {f"{report}.{format}" for report in REPORTS for format in ("csv", "parquet", "json")}
