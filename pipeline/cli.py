@@ -7,6 +7,7 @@ Data goes to stdout, all else to stderr. Exit status: 0 done; 1 the data or the 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -81,6 +82,13 @@ class OneLine(click.Group):
         except WarehouseError as error:
             say(f"spack-warehouse: {error}")
             ctx.exit(1)
+        except RuntimeError as error:
+            # What DuckDB makes of a signal in the middle of a query.
+            if str(error) != "Query interrupted":
+                raise
+            if _ended_by:
+                ctx.exit(128 + _ended_by[0])
+            raise click.Abort from None
         except OSError as error:
             if isinstance(error, BrokenPipeError):
                 raise
@@ -250,10 +258,11 @@ def report(warehouse: Path, out: Path | None, formats: str, snapshots: tuple[str
     """Export coverage, matrices, summaries, rejects and meta mismatches, a folder per snapshot.
 
     index.json in each folder, and beside them that of all, names every file with its rows, columns,
-    bytes and SHA-256. In CSV, a text that a spreadsheet would take for a formula, such as +mpi, has a
-    leading ' that programs take off; NULL is an empty cell; lists are JSON. xlsx is one workbook,
-    reports.xlsx; markdown a summary of a page, summary.md, for a mail or a step of a workflow; html
-    one page, report.html, that holds all that it shows and links to the files that are written with it.
+    bytes and SHA-256; index.html beside the folders links to every file. In CSV, a text that a spreadsheet
+    would take for a formula, such as +mpi, has a leading ' that programs take off; NULL is an empty cell;
+    lists are JSON. xlsx is one workbook, reports.xlsx; markdown a summary of a page, summary.md, for a mail
+    or a step of a workflow; html one page, report.html, that holds all that it shows and links to the files
+    that are written with it.
     """
     from pipeline.report import FORMATS, export_reports
 
@@ -604,6 +613,13 @@ def gate(
     help="What to do; examples/coverage.yaml explains each key.",
 )
 @click.option("--dry-run", is_flag=True, help="Print the steps, and do none of them.")
+@click.option("--paths", is_flag=True, help="Print where it keeps what it makes, as NAME=PATH lines, and do nothing.")
+@click.option(
+    "--summary",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write what was found here, too, as Markdown: for a mail or a step of a workflow.",
+)
 @click.option("--offline", is_flag=True, help="Fetch nothing: of URLs, what was fetched before counts.")
 @click.option(
     "--today",
@@ -616,7 +632,15 @@ def gate(
     type=click.Choice(["text", "json"]),
     help="Lines on stderr for people or for machines, in place of the file's.  [default: text]",
 )
-def run(config: Path, dry_run: bool, offline: bool, today: datetime | None, log_format: str | None) -> None:
+def run(
+    config: Path,
+    dry_run: bool,
+    paths: bool,
+    summary: Path | None,
+    offline: bool,
+    today: datetime | None,
+    log_format: str | None,
+) -> None:
     """Build, check, judge and report as a file says, in one command that is safe to repeat.
 
     \b
@@ -632,7 +656,7 @@ def run(config: Path, dry_run: bool, offline: bool, today: datetime | None, log_
     from dataclasses import replace
 
     from pipeline.config import read_config
-    from pipeline.run import list_steps
+    from pipeline.run import list_paths, list_steps
     from pipeline.run import run as run_steps
     from pipeline.steplog import FAILED, StepLog
 
@@ -646,11 +670,17 @@ def run(config: Path, dry_run: bool, offline: bool, today: datetime | None, log_
             log.tell("config", FAILED, fault)
         sys.exit(1)
     read = replace(read, offline=read.offline or offline)
+    if paths:
+        for name, path in list_paths(read).items():
+            click.echo(f"{name}={path}")
+        return
     if dry_run:
         for step, what in list_steps(read, os.environ):
-            click.echo(f"{step:9}  {what}")
+            line = json.dumps({"step": step, "what": what}, ensure_ascii=False)
+            click.echo(line if log_format == "json" else f"{step:9}  {what}")
         return
-    outcome = run_steps(read, StepLog(log_format or read.log, say), today.date() if today else None)
+    log = StepLog(log_format or read.log, say)
+    outcome = run_steps(read, log, today.date() if today else None, summary=summary)
     sys.exit(outcome.exit_status)
 
 
@@ -715,8 +745,13 @@ def showing_progress() -> Iterator[Bar]:
         bar.close()
 
 
+_ended_by: list[int] = []
+"""The signal that ends the process, once it has come."""
+
+
 def _end_on_signal(number: int, frame: object) -> NoReturn:
     # Unwinds like an error, so that an unfinished build is cleared away.
+    _ended_by.append(number)
     sys.exit(128 + number)
 
 

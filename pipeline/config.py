@@ -139,6 +139,10 @@ class _Reader(NodeReader):
 
     def path(self, node: yaml.Node | None, place: str) -> Path | None:
         text = self.text(node, place)
+        if node is not None and not text.isprintable():
+            # No file is meant, and in a list of paths it would be two lines.
+            self.refuse(node, f"{place}: {show_node(node)} is no path")
+            return None
         return Path(os.path.normpath(self.folder / text)) if text else None
 
     def one_of(self, node: yaml.Node | None, place: str, choices: Sequence[str]) -> str:

@@ -13,7 +13,7 @@
                                                that a reader in the middle of its Parquet can end
       .lock                                    held while a build runs
       .run.lock                                held while a scheduled run goes
-      reports/                                 exported reports
+      reports/                                 exported reports: a static site
 
 All links are relative, so the folder can be moved or copied.
 """

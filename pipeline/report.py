@@ -1,4 +1,4 @@
-"""Export the reports of a warehouse: one folder per snapshot, and an index of them all.
+"""Export the reports of a warehouse: one folder per snapshot, an index of them all, and a landing page.
 
 Tables are CSV, Parquet or JSON, a file per report; a workbook and a summary are a file per snapshot.
 :mod:`pipeline.cells` tells how CSV is written.
@@ -86,7 +86,8 @@ def export_reports(
     """Write the reports of ``snapshots`` (all, where none is named) below ``out``.
 
     Each snapshot's folder is replaced as a whole, and left alone where nothing in it would change;
-    ``index.json`` in it names its files, and ``index.json`` beside the folders those of all of them.
+    ``index.json`` in it names its files, and ``index.json`` and ``index.html`` beside the folders those of
+    all of them.
 
     Raises:
         NoWarehouseError: there is no warehouse.
@@ -128,7 +129,8 @@ def export_snapshot(
                 exports += [export_report(connection, new, report, snapshot, format) for report in REPORTS]
             else:
                 exports.append(export_whole(connection, new, snapshot, format, exports))
-        index = {"snapshot": snapshot, "reports": [describe_export(export) for export in exports]}
+        told = read_figures(connection, snapshot)
+        index = {**told, "reports": [describe_export(export) for export in exports]}
         (new / INDEX).write_bytes(_encode(index))
         if not _hold_same(new, folder):
             with contextlib.suppress(FileNotFoundError):
@@ -138,6 +140,16 @@ def export_snapshot(
         shutil.rmtree(new, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
     return exports
+
+
+def read_figures(connection: duckdb.DuckDBPyConnection, snapshot: str) -> dict[str, object]:
+    """What ``index.json`` tells of a snapshot itself."""
+    answer = connection.execute(
+        "select snapshot, kind, cast(date as varchar) as date, packages, specs from snapshots where snapshot = ?",
+        [snapshot],
+    )
+    (row,) = answer.fetchall()
+    return {name: value for (name, *_), value in zip(answer.description or (), row, strict=True)}
 
 
 def _hold_same(first: Path, second: Path) -> bool:
@@ -163,18 +175,21 @@ def describe_export(export: Export) -> dict[str, object]:
 
 
 def write_index(out: Path) -> None:
-    """Write ``index.json`` of every snapshot's reports below ``out``; their folders tell what they hold."""
+    """Write ``index.json`` and the landing page of the reports below ``out``; their folders tell what they hold."""
+    # The page is made by Jinja, which nothing else here needs.
+    from pipeline.site import write_site
+
     snapshots = [{**index, "folder": folder.name} for folder, index in read_indexes(out)]
     for index in snapshots:
         index["reports"] = [{**one, "path": f"{index['folder']}/{one['path']}"} for one in index["reports"]]
     data = _encode({"snapshots": snapshots})
     path = out / INDEX
-    if path.is_file() and path.read_bytes() == data:
-        return
-    out.mkdir(parents=True, exist_ok=True)
-    new = out / f".{INDEX}.new"
-    new.write_bytes(data)
-    new.replace(path)
+    if not path.is_file() or path.read_bytes() != data:
+        out.mkdir(parents=True, exist_ok=True)
+        new = out / f".{INDEX}.new"
+        new.write_bytes(data)
+        new.replace(path)
+    write_site(out, snapshots)
 
 
 def read_indexes(out: Path) -> list[tuple[Path, dict[str, Any]]]:

@@ -23,10 +23,11 @@ from pipeline.checks import Check, run_checks
 from pipeline.config import Config
 from pipeline.errors import FileFaultsError, NotInWarehouseError, WarehouseError
 from pipeline.gates import NEWEST, SHORTFALL_COLUMNS, Verdict, judge
-from pipeline.layout import Layout
+from pipeline.layout import Layout, find_cache
 from pipeline.notify import VERSION, encode_notification, post_notification, write_notification
 from pipeline.progress import Progress
 from pipeline.report import choose_kept, export_reports, prune_reports
+from pipeline.runsummary import Found, summarise_run
 from pipeline.scope import list_snapshots
 from pipeline.steplog import DONE, FAILED, SHORT, SKIPPED, StepLog
 from pipeline.warehouse import open_database
@@ -41,9 +42,10 @@ TOLD = 100
 
 @dataclass
 class Outcome:
-    """What the steps of a run found; ``statuses`` are in the order of the steps."""
+    """What the steps of a run found; ``statuses`` and ``messages`` are in the order of the steps."""
 
     statuses: dict[str, str] = field(default_factory=dict)
+    messages: dict[str, str] = field(default_factory=dict)
     failures: list[tuple[str, str]] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
     snapshot: str | None = None
@@ -82,7 +84,8 @@ def list_steps(config: Config, environment: Mapping[str, str]) -> list[tuple[str
     steps = [("sources", _show_root(root)) for root in config.sources]
     steps.append(("build", "; ".join(filter(None, [str(config.warehouse), *options]))))
     steps.append(("checks", "every check"))
-    steps.append(("gates", f"{gates.name}: {gates.count} gates on {gates.snapshot}" if gates else "none"))
+    counted = f"{gates.count} {'gate' if gates.count == 1 else 'gates'}" if gates else ""
+    steps.append(("gates", f"{gates.name}: {counted} on {gates.snapshot}" if gates else "none"))
     chosen = ", ".join(reports.snapshots) or "all"
     steps.append(("reports", f"{', '.join(reports.formats)} of snapshots: {chosen}; to {reports.out}"))
     steps.append(("retention", f"the {reports.keep:,} newest snapshots' stay" if reports.keep else "all reports stay"))
@@ -92,6 +95,14 @@ def list_steps(config: Config, environment: Mapping[str, str]) -> list[tuple[str
         known = "set" if environment.get(notify.webhook) else "not set"
         steps.append(("notify", f"webhook of the environment variable {notify.webhook}, which is {known}"))
     return steps
+
+
+def list_paths(config: Config) -> dict[str, Path]:
+    """Where a run of ``config`` keeps what it makes, by name; what is fetched from URLs is ``downloads``."""
+    paths = {"warehouse": config.warehouse, "downloads": config.cache or find_cache(), "reports": config.reports.out}
+    if config.notify.file is not None:
+        paths["notification"] = config.notify.file
+    return paths
 
 
 def _show_root(root: tuple[str | None, ...]) -> str:
@@ -106,11 +117,13 @@ def run(
     log: StepLog,
     today: dt.date | None = None,
     environment: Mapping[str, str] | None = None,
+    summary: Path | None = None,
 ) -> Outcome:
     """Do the steps of ``config`` in their order, and tell of what falls short.
 
     ``today`` is the day that gates judge on, by default this day (UTC); a notification tells it only where
-    it is given. ``environment`` holds a webhook's URL, by default the process's.
+    it is given. ``environment`` holds a webhook's URL, by default the process's. ``summary`` is a file for
+    what was found, as Markdown.
     """
     began = time.monotonic()
     outcome = Outcome()
@@ -122,6 +135,8 @@ def run(
     else:
         skip_steps(outcome, log, STEPS[2:])
     notify(config, outcome, log, today, os.environ if environment is None else environment)
+    if summary is not None:
+        write_run_summary(summary, outcome, layout, log)
     message = f"exit status {outcome.exit_status}"
     log.tell("run", outcome.status, message, time.monotonic() - began)
     return outcome
@@ -157,7 +172,7 @@ def run_step(outcome: Outcome, log: StepLog, step: str, work: Callable[[], Endin
         ending = Ending(f"DuckDB: {str(error).splitlines()[0]}", FAILED)
     if ending is None:
         return True
-    outcome.statuses[step] = ending.status
+    outcome.statuses[step], outcome.messages[step] = ending.status, ending.message
     if ending.status == FAILED:
         outcome.failures += [(step, line) for line in [ending.message, *ending.notes]]
     log.tell(step, ending.status, ending.message, time.monotonic() - began)
@@ -167,8 +182,8 @@ def run_step(outcome: Outcome, log: StepLog, step: str, work: Callable[[], Endin
 
 def skip_steps(outcome: Outcome, log: StepLog, steps: tuple[str, ...]) -> None:
     for step in steps:
-        outcome.statuses[step] = SKIPPED
-        log.tell(step, SKIPPED, "what it needs is not there")
+        outcome.statuses[step], outcome.messages[step] = SKIPPED, "what it needs is not there"
+        log.tell(step, SKIPPED, outcome.messages[step])
 
 
 @contextlib.contextmanager
@@ -320,7 +335,10 @@ def notify(
     file, variable = config.notify.file, config.notify.webhook
     if outcome.exit_status == 0:
         if file is not None:
-            file.unlink(missing_ok=True)
+            try:
+                file.unlink(missing_ok=True)
+            except OSError as error:
+                log.tell("notify", FAILED, f"{file}: {error.strerror or error}")
         return
     data = encode_notification(describe_outcome(config, outcome, today))
     if file is not None:
@@ -339,6 +357,21 @@ def notify(
     reason = post_notification(url, data, config.notify.timeout)
     message = f"webhook of {variable}: {reason or 'posted'}"
     log.tell("notify", FAILED if reason else DONE, message, time.monotonic() - began)
+
+
+def write_run_summary(path: Path, outcome: Outcome, layout: Layout, log: StepLog) -> None:
+    """Write what was found as Markdown; that it cannot be written is a message, and no other exit status."""
+    steps = {step: (status, outcome.messages[step]) for step, status in outcome.statuses.items()}
+    shortfalls = outcome.verdict.rows() if outcome.verdict else []
+    found = Found(outcome.status, steps, outcome.failures, shortfalls, outcome.snapshot)
+    try:
+        # In place, not by a rename: the file may be a pipe, or one that somebody else has made and reads.
+        path.write_text(summarise_run(found, layout), "utf-8")
+        log.tell("summary", DONE, str(path))
+    except OSError as error:
+        log.tell("summary", FAILED, f"{path}: {error.strerror or error}")
+    except duckdb.Error as error:
+        log.tell("summary", FAILED, f"DuckDB: {str(error).splitlines()[0]}")
 
 
 def describe_outcome(config: Config, outcome: Outcome, today: dt.date | None) -> dict[str, object]:

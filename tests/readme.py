@@ -27,6 +27,8 @@ ANSWER = re.compile(r"```sql\n(?P<query>.*?)```\n\n```text\n(?P<answer>.*?)```\n
 COMMAND = re.compile(
     r"```console\n\$ spack-warehouse (?P<command>(?:have|diff|gaps|gate)\b.*)\n(?P<answer>(?s:.*?))```\n"
 )
+# The steps of a configuration whose paths are those of no machine.
+STEPS = re.compile(r"```console\n\$ spack-warehouse (?P<command>run .* --dry-run)\n(?:(?!```).*\n)*```\n")
 DICTIONARY = re.compile(r"(?<=<!-- dictionary -->\n)(?P<dictionary>.*?)(?=<!-- end of dictionary -->)", re.DOTALL)
 
 
@@ -55,6 +57,11 @@ def render_readme(text: str, warehouse: Path) -> str:
     def answer_command(match: re.Match[str]) -> str:
         return f"```console\n$ spack-warehouse {match['command']}\n{show(match['command'], warehouse)}\n```\n"
 
+    def answer_steps(match: re.Match[str]) -> str:
+        made = run(*shlex.split(match["command"])).strip("\n")
+        return f"```console\n$ spack-warehouse {match['command']}\n{made}\n```\n"
+
+    text = STEPS.sub(answer_steps, text)
     text = COMMAND.sub(answer_command, ANSWER.sub(answer, text))
     return DICTIONARY.sub(lambda _: "\n" + render_dictionary() + "\n", text)
 

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import termios
+import time
 from pathlib import Path
 
 import click
@@ -269,6 +270,20 @@ def test_it_says_its_version():
     from pipeline import __version__
 
     assert run("--version").stdout == f"spack-warehouse, version {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "told"), [(signal.SIGTERM, 128 + signal.SIGTERM, ""), (signal.SIGINT, 1, "Aborted!")]
+)
+def test_a_signal_in_the_middle_of_a_query_is_no_traceback(warehouse, number, status, told):
+    endless = "select count(*) from range(1000000000) as a, range(1000000000) as b"
+    command = [sys.executable, "-m", "pipeline", "sql", endless, "--warehouse", str(warehouse)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        time.sleep(2)
+        process.send_signal(number)
+        errors = process.communicate(timeout=SECONDS)[1]
+
+    assert (process.returncode, errors.strip()) == (status, told)
 
 
 def test_an_ended_build_leaves_nothing_behind(tmp_path):

@@ -137,6 +137,15 @@ def test_a_file_that_is_no_text_is_refused(tmp_path):
         read_config(tmp_path / "c.yaml")
 
 
+def test_what_is_no_path_is_refused(folder):
+    text = 'sources: [{path: pages}]\nwarehouse: "a\\nnotification=b"\nnotify: {file: "n\\0"}\n'
+
+    assert faults_of(text, folder) == [
+        "c.yaml:2: warehouse: 'a\\nnotification=b' is no path",
+        "c.yaml:3: notify.file: 'n\\x00' is no path",
+    ]
+
+
 def test_the_example_is_read_and_explains_every_key():
     path = ROOT / "examples" / "coverage.yaml"
     text = path.read_text()

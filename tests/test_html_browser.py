@@ -1,16 +1,14 @@
 """The page in a real Chromium, headless: what its readers see, do, share, and what it must never do."""
 # ruff: noqa: RUF001
 
-import os
 import re
-import shutil
 import time
 from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Error, sync_playwright
+from playwright.sync_api import Error
 
 from pipeline.build import build
 from pipeline.layout import Layout
@@ -23,20 +21,6 @@ VIEWS = ("overview", "matrix", "find", "host", "gaps", "trends")
 SNAPSHOT = "develop-2025-03-23"
 HOSTILE = "<script>alert(1)</script>"
 HANDLER = "<img src=x onerror=alert(1)>"
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-
-
-@pytest.fixture(scope="session")
-def browser():
-    """Chromium of the system. Where there is none tests are skipped with this one reason, or fail if it is required."""
-    if CHROMIUM is None:
-        reason = "no Chromium on PATH, so the page was looked at by no browser; on Debian: apt-get install chromium"
-        pytest.fail(reason) if os.environ.get("CHROMIUM_REQUIRED") else pytest.skip(reason)
-    with sync_playwright() as playwright:
-        # Root, as in a container, has no sandbox.
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 def spec(number, **changes):

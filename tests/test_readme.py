@@ -1,11 +1,16 @@
 """The README is true: its answers, its dictionary, its commands."""
 
+import json
+import os
 import re
+import shutil
+import subprocess
+import sys
 
 import pytest
 
 from pipeline.cli import cli
-from tests.readme import ANSWER, PAGES, README, ROOT, render_readme, run
+from tests.readme import ANSWER, PAGES, README, ROOT, STEPS, render_readme, run
 
 
 @pytest.fixture(scope="module")
@@ -36,3 +41,56 @@ def test_it_documents_every_make_target():
     documented = set(re.findall(r"make ([a-z]+)", README.read_text()))
 
     assert set(targets) <= documented
+
+
+@pytest.fixture(scope="module")
+def chapter():
+    (text,) = re.findall(r"^## Scheduled reports\n(.*?)^## ", README.read_text(), re.MULTILINE | re.DOTALL)
+    return text
+
+
+def read_blocks(text, language):
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def mask(line):
+    """A line of log without what is another each time: the time, what it took, and a size that libraries make."""
+    line = re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "TIME", line)
+    return re.sub(r" +\d+\.\d s ", " SECONDS ", re.sub(r'"seconds":[\d.]+|[\d,]+ bytes', "MANY", line))
+
+
+def test_the_scheduled_run_is_as_it_says(chapter, tmp_path):
+    shutil.copytree(ROOT / PAGES, tmp_path / PAGES)
+    (config,) = read_blocks(chapter, "yaml")
+    (tmp_path / "coverage.yaml").write_text(config)
+    (log,) = (block for block in read_blocks(chapter, "console") if "TIME sources" in mask(block))
+    line, notification = read_blocks(chapter, "json")
+    environment = {name: value for name, value in os.environ.items() if name != "SPACK_WAREHOUSE_WEBHOOK"}
+
+    def run_here(*options):
+        command = [sys.executable, "-m", "pipeline", "run", "--config", "coverage.yaml", *options]
+        environment["PYTHONPATH"] = str(ROOT)
+        return subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, text=True, env=environment)
+
+    done = run_here()
+    assert done.returncode == 3
+    assert list(map(mask, log.splitlines()[1:])) == list(map(mask, done.stderr.splitlines()))
+    assert json.loads(notification) == json.loads((tmp_path / "warehouse" / "notification.json").read_text())
+    assert mask(line.strip()) in map(mask, run_here("--log-format", "json").stderr.splitlines())
+
+
+def test_the_steps_of_a_configuration_are_shown():
+    assert len(STEPS.findall(README.read_text())) == 1
+
+
+def test_the_cron_line_is_that_of_the_file(chapter):
+    (line,) = read_blocks(chapter, "cron")
+
+    assert line in (ROOT / "contrib" / "spack-warehouse.cron").read_text()
+
+
+def test_the_files_that_it_names_are_there():
+    links = re.findall(r"\]\(([^)#:]+)\)", README.read_text())
+
+    assert links
+    assert [link for link in links if not (ROOT / link).exists()] == []

@@ -87,7 +87,7 @@ def test_what_an_earlier_export_left_is_gone(warehouse, tmp_path):
     assert not (tmp_path / "develop" / "old.csv").exists()
     assert not list((tmp_path / "develop").glob("*.parquet"))
     assert (tmp_path / "develop-2025-03-16" / "rejects.parquet").exists()
-    names = ["develop", "develop-2025-03-16", "develop-2025-03-30", "index.json"]
+    names = ["develop", "develop-2025-03-16", "develop-2025-03-30", "index.html", "index.json"]
     assert sorted(path.name for path in tmp_path.iterdir()) == names
 
 

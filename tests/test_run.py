@@ -3,13 +3,16 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 import yaml
 
+from pipeline.markdown import escape
 from pipeline.notify import post_notification
 from pipeline.report import REPORTS
 from pipeline.run import STEPS
@@ -18,6 +21,7 @@ from tests.servers import serve, stall, status
 
 PAGES = Path(__file__).parent / "data" / "pages"
 SECONDS = 120
+ALL = ["csv", "parquet", "json", "xlsx", "markdown"]
 HOLDS = {"rejects": {"maximum": 0}}
 FAILS = {"coverage": [{"stack": "e4s", "packages": 1000}]}
 
@@ -32,7 +36,7 @@ def write_config(folder, **keys):
     config = {
         "sources": [{"path": "pages"}],
         "gates": HOLDS,
-        "reports": {"out": "out", "formats": ["csv", "parquet", "json", "xlsx", "markdown"]},
+        "reports": {"out": "out", "formats": ALL},
         "notify": {"file": "notification.json"},
         **keys,
     }
@@ -72,7 +76,7 @@ def test_every_step_is_done_and_told_in_a_line(folder):
     assert "4 pages, 0 indexes in 3 snapshots, 157 specs, 360 rows, 0 rejects" in lines[1]
     assert all(" s  " in line for line in lines)
     snapshots = {"develop", "develop-2025-03-16", "develop-2025-03-30"}
-    assert {path.name for path in (folder / "out").iterdir()} == {*snapshots, "index.json"}
+    assert {path.name for path in (folder / "out").iterdir()} == {*snapshots, "index.json", "index.html"}
     for name in snapshots:
         there = {path.name for path in (folder / "out" / name).iterdir()}
         tables = {f"{report}.{format}" for report in REPORTS for format in ("csv", "parquet", "json")}
@@ -211,6 +215,97 @@ def test_a_dry_run_prints_the_steps_and_writes_nothing(folder):
     assert "HOOK, which is set" in done.stdout
     assert "SECRET" not in done.stdout
     assert contents(folder) == before
+
+
+def test_a_dry_run_for_machines_is_an_object_a_line(folder):
+    done = run("--config", write_config(folder), "--dry-run", "--log-format", "json")
+
+    assert [json.loads(line)["step"] for line in done.stdout.splitlines()] == [*STEPS, "notify"]
+
+
+def test_paths_are_told_a_line_each_and_nothing_done(folder):
+    home = folder / "home"
+    done = run("--config", write_config(folder, cache="c"), "--paths")
+    bare = run("--config", write_config(folder, reports=None, notify=None), "--paths", XDG_CACHE_HOME=str(home))
+    told, told_bare = (dict(line.split("=", 1) for line in one.stdout.splitlines()) for one in (done, bare))
+
+    assert told == {
+        name: str(folder / path)
+        for name, path in [
+            ("warehouse", "warehouse"),
+            ("downloads", "c"),
+            ("reports", "out"),
+            ("notification", "notification.json"),
+        ]
+    }
+    assert told_bare == {
+        "warehouse": str(folder / "warehouse"),
+        "downloads": str(home / "spack-warehouse"),
+        "reports": str(folder / "warehouse" / "reports"),
+    }
+    assert sorted(path.name for path in folder.iterdir()) == ["c.yaml", "pages"]
+
+
+# The summary
+
+
+def test_a_summary_tells_steps_shortfalls_and_the_snapshot(folder):
+    config = write_config(folder, gates={"coverage": [{"stack": "e4s", "packages": 1000}, {"stack": "a|<b>*"}]})
+    config.write_text(config.read_text().replace("- stack: a|<b>*", "- stack: a|<b>*\n    minimum: 0.5"))
+    done = run("--config", config, "--summary", folder / "s.md")
+    text = (folder / "s.md").read_text()
+
+    assert done.returncode == 3
+    assert text.startswith("# Spack Warehouse: develop: falls short\n")
+    assert [line.split(" | ")[0][2:] for line in text.splitlines() if line.startswith("| ")][2:8] == [*STEPS]
+    assert "| gates | falls short |" in text
+    assert "| coverage | develop | e4s |  | 1,000 packages at least | 2 | too few packages |" in text
+    assert r"a\|&lt;b&gt;\*" in text
+    assert "| packages | 2 | 1 | +1 |" in text
+    assert (folder / "out" / "develop" / "summary.md").read_text() in text
+    assert f"summary   done                {folder}/s.md" in done.stderr
+
+
+def test_a_summary_without_a_build_tells_why(folder):
+    write_page(folder / "pages", make_page([make_spec(1)]), "a/hdf5.md")
+    write_page(folder / "pages", make_page([make_spec(2)]), "b/hdf5.md")
+    assert run("--config", write_config(folder), "--summary", folder / "s.md").returncode == 1
+    text = (folder / "s.md").read_text()
+
+    assert text.startswith("# Spack Warehouse: no snapshot: failed\n")
+    assert "## What could not be done" in text
+    assert f"| build | {escape(folder / 'pages' / 'a' / 'hdf5.md')[:40]}" in text
+    assert "# Coverage" not in text
+
+
+def test_that_a_file_cannot_be_written_or_removed_is_a_message_and_no_other_status(folder):
+    (folder / "n.json" / "mine").mkdir(parents=True)
+    done = run("--config", write_config(folder, notify={"file": "n.json"}), "--summary", folder / "none" / "s.md")
+
+    assert done.returncode == 0
+    assert f"notify    failed                {folder}/n.json: " in done.stderr
+    assert f"summary   failed                {folder}/none/s.md: No such file or directory" in done.stderr
+    assert done.stderr.splitlines()[-1].endswith("exit status 0")
+
+
+@pytest.mark.parametrize("wait", [0.5, 1.5, 2.5])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_run_that_is_killed_is_made_good_by_the_next(folder, wait, number):
+    config = write_config(folder)
+    command = [sys.executable, "-m", "pipeline", "run", "--config", str(config)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as killed:
+        time.sleep(wait)
+        killed.send_signal(number)
+        assert "Traceback" not in killed.communicate(timeout=SECONDS)[1]
+    assert killed.returncode in (0, 128 + number, -number)
+    assert run("--config", config).returncode == 0
+
+    other = folder / "other"
+    config = write_config(folder, warehouse="w", reports={"out": "other", "formats": ALL})
+    assert run("--config", config).returncode == 0
+    names = {str(path.relative_to(other)) for path in other.rglob("*")}
+    assert names == {str(path.relative_to(folder / "out")) for path in (folder / "out").rglob("*")}
+    assert all((folder / "out" / name).read_bytes() == (other / name).read_bytes() for name in names if "." in name)
 
 
 WEEKS = [f"develop-2025-03-{day:02}" for day in (2, 9, 16, 23, 30)]
