@@ -61,7 +61,7 @@ lock: $(VENV)/dev ## Renew the pinned requirements from pyproject.toml
 clean: ## Remove what builds, tests and installation left
 	rm -rf $(VENV) .pytest_cache .hypothesis .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
-	rm -rf warehouse/.builds warehouse/.current warehouse/.lock warehouse/.run.lock warehouse/reports
+	rm -rf warehouse/.builds warehouse/.current warehouse/.lock warehouse/.run.lock warehouse/reports warehouse/notification.json
 	rm -f warehouse/spec_stacks warehouse/pages warehouse/rejects warehouse/warehouse.duckdb
 
 # Each set of packages is installed once per change of its lock; the mark is written last, so that
