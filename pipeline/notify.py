@@ -7,7 +7,6 @@ but the day that a run was given, so that the same shortfalls give the same byte
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -23,16 +22,6 @@ TRIES = 2
 def encode_notification(notification: Mapping[str, object]) -> bytes:
     """A notification as the bytes of its file and of what is posted."""
     return msgspec.json.format(msgspec.json.encode(notification), indent=2) + b"\n"
-
-
-def write_notification(path: Path, data: bytes) -> None:
-    """Put a notification in the place of the one before."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.is_file() and path.read_bytes() == data:
-        return
-    new = path.with_name(f".{path.name}.new")
-    new.write_bytes(data)
-    new.replace(path)
 
 
 def post_notification(url: str, data: bytes, timeout: float) -> str | None:

@@ -21,7 +21,7 @@ import msgspec
 from pipeline.cells import guard, guard_text
 from pipeline.columns import AXES
 from pipeline.errors import WarehouseError
-from pipeline.layout import Layout, partition_name
+from pipeline.layout import Layout, partition_name, renew_file
 from pipeline.markdown import write_summary
 from pipeline.progress import Progress
 from pipeline.warehouse import open_database, quote_name, quote_text
@@ -182,13 +182,7 @@ def write_index(out: Path) -> None:
     snapshots = [{**index, "folder": folder.name} for folder, index in read_indexes(out)]
     for index in snapshots:
         index["reports"] = [{**one, "path": f"{index['folder']}/{one['path']}"} for one in index["reports"]]
-    data = _encode({"snapshots": snapshots})
-    path = out / INDEX
-    if not path.is_file() or path.read_bytes() != data:
-        out.mkdir(parents=True, exist_ok=True)
-        new = out / f".{INDEX}.new"
-        new.write_bytes(data)
-        new.replace(path)
+    renew_file(out / INDEX, _encode({"snapshots": snapshots}))
     write_site(out, snapshots)
 
 

@@ -23,8 +23,8 @@ from pipeline.checks import Check, run_checks
 from pipeline.config import Config
 from pipeline.errors import FileFaultsError, NotInWarehouseError, WarehouseError
 from pipeline.gates import NEWEST, SHORTFALL_COLUMNS, Verdict, judge
-from pipeline.layout import Layout, find_cache
-from pipeline.notify import VERSION, encode_notification, post_notification, write_notification
+from pipeline.layout import Layout, find_cache, renew_file
+from pipeline.notify import VERSION, encode_notification, post_notification
 from pipeline.progress import Progress
 from pipeline.report import choose_kept, export_reports, prune_reports
 from pipeline.runsummary import Found, summarise_run
@@ -343,7 +343,7 @@ def notify(
     data = encode_notification(describe_outcome(config, outcome, today))
     if file is not None:
         try:
-            write_notification(file, data)
+            renew_file(file, data)
             log.tell("notify", DONE, str(file))
         except OSError as error:
             log.tell("notify", FAILED, f"{file}: {error.strerror or error}")

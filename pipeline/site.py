@@ -15,6 +15,7 @@ import jinja2
 from markupsafe import Markup
 
 from pipeline.html import ASSETS, make_policy, read_asset, show_size
+from pipeline.layout import renew_file
 from pipeline.versions import version_key
 
 SITE = "index.html"
@@ -35,14 +36,8 @@ def write_site(out: Path, indexes: Sequence[Mapping[str, Any]]) -> None:
     An ``index.html`` that was not written here is left as it is.
     """
     path = out / SITE
-    data = render_site(indexes)
-    if path.exists():
-        old = path.read_bytes()
-        if old == data or MARK.encode() not in old:
-            return
-    new = out / f".{SITE}.new"
-    new.write_bytes(data)
-    new.replace(path)
+    if not path.exists() or MARK.encode() in path.read_bytes():
+        renew_file(path, render_site(indexes))
 
 
 def render_site(indexes: Sequence[Mapping[str, Any]]) -> bytes:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.build import build
-from pipeline.layout import partition_name, partition_snapshot
+from pipeline.layout import partition_name, partition_snapshot, renew_file
 from tests.makers import ask, build_pages, make_spec, write_pages
 
 
@@ -80,3 +80,17 @@ def test_what_else_lies_in_the_folder_is_left_alone(tmp_path, warehouse):
 
     assert (warehouse / "README.md").read_text() == "mine"
     assert (warehouse / "reports").is_dir()
+
+
+def test_a_file_is_renewed_at_once_or_left_alone(tmp_path):
+    path = tmp_path / "made" / "index.json"
+    renew_file(path, b"one")
+    before = path.stat()
+
+    renew_file(path, b"one")
+    assert (path.stat().st_ino, path.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+    renew_file(path, b"two")
+    assert path.read_bytes() == b"two"
+    assert path.stat().st_ino != before.st_ino, "a reader of the old one goes on with it"
+    assert list(path.parent.iterdir()) == [path]
