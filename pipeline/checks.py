@@ -10,6 +10,7 @@ import duckdb
 
 from pipeline import sqlfiles
 from pipeline.columns import DEPENDENCIES, DERIVED_TABLES, PAGES_TABLE, REJECTS, SPEC_STACKS
+from pipeline.interrupts import watch
 from pipeline.warehouse import define_views, limit_memory, quote_text, render, spill_beside
 
 SHOWN = 5
@@ -47,7 +48,7 @@ def check_snapshots(path: Path, snapshots: Iterable[str]) -> list[Check]:
     A filter by name alone would read the whole file for each query: DuckDB passes over row groups by the
     first eight bytes of a text, and the names of snapshots begin alike. The rows of one load stand together.
     """
-    with duckdb.connect() as connection:
+    with watch(duckdb.connect()) as connection:
         limit_memory(connection)
         spill_beside(connection, path)
         connection.execute(f"attach {quote_text(str(path))} as warehouse (read_only)")

@@ -22,6 +22,7 @@ import click
 
 from pipeline import __version__
 from pipeline.errors import FileFaultsError, SpecSyntaxError, WarehouseError
+from pipeline.interrupts import interrupt_on_signals
 from pipeline.layout import Layout
 from pipeline.progress import Progress
 
@@ -757,4 +758,5 @@ def _end_on_signal(number: int, frame: object) -> NoReturn:
 
 def main() -> None:
     signal.signal(signal.SIGTERM, _end_on_signal)
+    interrupt_on_signals()
     cli(prog_name="spack-warehouse")

@@ -32,6 +32,7 @@ from pipeline.columns import (
     describe_wide,
 )
 from pipeline.errors import NoWarehouseError
+from pipeline.interrupts import watch
 from pipeline.layout import DATABASE, BuildPaths, Layout
 from pipeline.lineage import STACK_LINEAGE
 from pipeline.targets import WELL_KNOWN_HOSTS, list_ancestry
@@ -72,7 +73,7 @@ def limit_memory(connection: duckdb.DuckDBPyConnection) -> None:
 @contextlib.contextmanager
 def attach_database(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection that writes a warehouse file, which is complete on disk when the context ends."""
-    with duckdb.connect() as connection:
+    with watch(duckdb.connect()) as connection:
         limit_memory(connection)
         spill_beside(connection, path)
         connection.execute(
@@ -318,6 +319,6 @@ def find_missing(connection: duckdb.DuckDBPyConnection) -> list[str]:
 
 def connect(path: Path) -> duckdb.DuckDBPyConnection:
     """A read-only connection to a warehouse file."""
-    connection = duckdb.connect(str(path), read_only=True)
+    connection = watch(duckdb.connect(str(path), read_only=True))
     limit_memory(connection)
     return connection
