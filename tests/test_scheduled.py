@@ -47,7 +47,7 @@ def copy_repository(folder):
     programs.mkdir(parents=True)
     (programs / "python").write_text("#!/bin/sh\nexit 9\n")
     (programs / "spack-warehouse").write_text(
-        f'#!/bin/sh\nPYTHONPATH={folder} exec {sys.executable} -m pipeline "$@"\n'
+        f'#!/bin/sh\nPYTHONPATH={shlex.quote(str(folder))} exec {shlex.quote(sys.executable)} -m pipeline "$@"\n'
     )
     for program in programs.iterdir():
         program.chmod(0o755)
