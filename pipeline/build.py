@@ -7,18 +7,17 @@ starts from nothing.
 
 from __future__ import annotations
 
-import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import filelock
 
 from pipeline.caches import ALL, Choice, find_indexes
 from pipeline.errors import WarehouseError
 from pipeline.layout import Layout, find_cache
+from pipeline.locks import hold_lock
 from pipeline.plan import Plan, make_plan
 from pipeline.progress import Progress
 from pipeline.reader import Reader
@@ -36,7 +35,7 @@ MANY_FILES = 1000
 
 @dataclass(frozen=True)
 class Summary:
-    """What a build found and made; ``lost`` and ``checks`` are of this build's own work alone."""
+    """What a build found and made; ``rebuilt``, ``gone`` and ``checks`` are of this build's own work alone."""
 
     snapshots: int
     pages: int
@@ -48,8 +47,15 @@ class Summary:
     repeated: int
     rebuilt: int
     failed: list[str]
+    gone: int = 0
     seconds: float = 0.0
     checks: list[Check] = field(default_factory=list)
+
+    def describe_changes(self) -> str:
+        """How many snapshots this build wrote anew, and how many the sources hold no more."""
+        parts = [f"{self.rebuilt:,} snapshots built anew"] if self.rebuilt else []
+        parts += [f"{self.gone:,} snapshots gone"] if self.gone else []
+        return ", ".join(parts) or "no snapshot changed"
 
 
 def build(
@@ -80,7 +86,8 @@ def build(
         roots = find_roots(sources)
         fetched = fetch(roots, choice, cache or find_cache(), offline, progress)
         warehouse.mkdir(parents=True, exist_ok=True)
-        with hold_lock(layout, progress.wait):
+        layout.refuse_foreign()
+        with hold_lock(layout.lock, partial(progress.wait, warehouse, "build")):
             summary = update(layout, roots, fetched, jobs or count_cpus(), progress, choice)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
@@ -111,7 +118,7 @@ def update(
         del seen
         if last is not None and current is not None and not plan.fresh and not plan.gone:
             refresh_state(layout, last, plan.kept, began_ns)
-            return summarise(last, rebuilt=0, checks=[])
+            return summarise(last)
         try:
             build = layout.begin()
             scratch = build.folder / "scratch"
@@ -126,7 +133,8 @@ def update(
         finally:
             workers.close()
             layout.sweep()
-    return summarise(state, rebuilt, checks)
+    gone = len(last.snapshots.keys() - state.snapshots.keys()) if last is not None else 0
+    return summarise(state, rebuilt, gone, checks)
 
 
 def look(
@@ -146,7 +154,7 @@ def look(
     return make_plan(roots, in_order(find_indexes(roots, entries, choice)), last)
 
 
-def summarise(state: State, rebuilt: int, checks: list[Check]) -> Summary:
+def summarise(state: State, rebuilt: int = 0, gone: int = 0, checks: Sequence[Check] = ()) -> Summary:
     snapshots = state.snapshots.values()
     looked = state.looked
     return Summary(
@@ -160,23 +168,6 @@ def summarise(state: State, rebuilt: int, checks: list[Check]) -> Summary:
         repeated=looked.pages + looked.indexes - sum(one.pages for one in snapshots),
         rebuilt=rebuilt,
         failed=state.failed,
-        checks=checks,
+        gone=gone,
+        checks=list(checks),
     )
-
-
-@contextlib.contextmanager
-def hold_lock(layout: Layout, waiting: Callable[[Path], None]) -> Iterator[None]:
-    """Hold the warehouse for one build; another build waits, after it was told so once.
-
-    The lock is the operating system's: it ends with its process, however that ends.
-    """
-    lock = filelock.FileLock(layout.lock)
-    try:
-        lock.acquire(blocking=False)
-    except filelock.Timeout:
-        waiting(layout.root)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()

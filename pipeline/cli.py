@@ -43,8 +43,8 @@ class Bar(Progress):
     def __init__(self) -> None:
         self._bar: tqdm[Any] | None = None
 
-    def wait(self, warehouse: Path) -> None:
-        say(f"{warehouse}: another build is running; waiting for it to end")
+    def wait(self, folder: Path, what: str) -> None:
+        say(f"{folder}: another {what} is running; waiting for it to end")
 
     def stage(self, name: str, total: int, unit: str) -> None:
         self.close()
@@ -220,8 +220,7 @@ def describe_summary(summary: Summary) -> str:
         parts.append(f"{summary.passed_over:,} other files passed over")
     if summary.repeated:
         parts.append(f"{summary.repeated:,} pages twice the same")
-    rebuilt = f"{summary.rebuilt:,} snapshots built anew" if summary.rebuilt else "nothing changed"
-    return f"{', '.join(parts)}; {rebuilt}; {summary.seconds:.1f} seconds"
+    return f"{', '.join(parts)}; {summary.describe_changes()}; {summary.seconds:.1f} seconds"
 
 
 def show_rejects(warehouse: Path, summary: Summary) -> None:

@@ -26,6 +26,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, unquote
 
+from pipeline.errors import WarehouseError
+
 DATABASE = "warehouse.duckdb"
 SPEC_STACKS = "spec_stacks"
 PAGES = "pages"
@@ -133,6 +135,22 @@ class Layout:
             return None
         return BuildPaths(self.builds / os.readlink(pointer).rsplit("/", 1)[-1])
 
+    def refuse_foreign(self) -> None:
+        """Make sure that a build would replace nothing but a warehouse, or a copy of one that followed its links.
+
+        Raises:
+            WarehouseError: something stands there that no build wrote.
+        """
+        for name in PUBLISHED:
+            path = self.root / name
+            if path.is_symlink() or not path.exists():
+                continue
+            written = path.is_dir() and all(
+                child.name.startswith("snapshot=") or child.suffix == ".parquet" for child in path.iterdir()
+            )
+            if not written and not (name == DATABASE and self.builds.is_dir()):
+                raise WarehouseError(f"{path}: is no part of a warehouse, and would be replaced; name another folder")
+
     def begin(self) -> BuildPaths:
         """An empty folder for a new build; what interrupted builds left is removed first."""
         self.builds.mkdir(parents=True, exist_ok=True)
@@ -169,8 +187,8 @@ class Layout:
         for folder in self.builds.iterdir() if self.builds.is_dir() else ():
             if folder not in kept:
                 shutil.rmtree(folder)
-        for link in self.root.glob(".*.new"):
-            link.unlink()
+        for name in (CURRENT, *PUBLISHED):
+            _staged(self.root / name).unlink(missing_ok=True)
 
     def _numbered(self) -> list[Path]:
         if not self.builds.is_dir():
@@ -178,9 +196,14 @@ class Layout:
         return [folder for folder in self.builds.iterdir() if folder.name.isdigit()]
 
 
+def _staged(path: Path) -> Path:
+    """Where what is to take the place of ``path`` stands before."""
+    return path.with_name(f".{path.name.lstrip('.')}.new")
+
+
 def _replace_link(link: Path, target: str) -> None:
     """Point ``link`` at ``target`` by one rename, whatever stood there before."""
-    new = link.with_name(f".{link.name.lstrip('.')}.new")
+    new = _staged(link)
     new.unlink(missing_ok=True)
     new.symlink_to(target)
     if link.is_dir() and not link.is_symlink():
@@ -203,6 +226,6 @@ def renew_file(path: Path, data: bytes) -> None:
     if path.is_file() and path.read_bytes() == data:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f".{path.name}.new")
+    new = _staged(path)
     new.write_bytes(data)
     new.replace(path)

@@ -8,8 +8,8 @@ from pathlib import Path
 class Progress:
     """Told how a build goes; does nothing. The command line has one that draws a bar."""
 
-    def wait(self, warehouse: Path) -> None:
-        """Another build holds the warehouse's lock."""
+    def wait(self, folder: Path, what: str) -> None:
+        """Another ``what``, such as a build, holds the lock of ``folder``."""
 
     def stage(self, name: str, total: int, unit: str) -> None:
         """A stage of ``total`` units begins."""

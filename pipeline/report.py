@@ -6,24 +6,21 @@ Tables are CSV, Parquet or JSON, a file per report; a workbook and a summary are
 
 from __future__ import annotations
 
-import contextlib
-import filecmp
 import hashlib
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import duckdb
-import msgspec
 
 from pipeline.cells import guard, guard_text
 from pipeline.columns import AXES
 from pipeline.errors import WarehouseError
-from pipeline.layout import Layout, partition_name, renew_file
+from pipeline.layout import Layout
 from pipeline.markdown import write_summary
 from pipeline.progress import Progress
+from pipeline.reportfolder import INDEX, ReportFolder, encode
 from pipeline.warehouse import open_database, quote_name, quote_text
 from pipeline.xlsx import Sheet, write_workbook
 
@@ -33,7 +30,6 @@ FILES = {"xlsx": ("workbook", "reports.xlsx"), "markdown": ("summary", "summary.
 """Formats with one file for a snapshot: what it is, and its name."""
 FORMATS = (*TABLE_FORMATS, *FILES)
 DEFAULT_FORMATS = ("csv", "parquet")
-INDEX = "index.json"
 
 REPORTS = {
     **{f"coverage_by_{axis}": ("snapshot", "package", axis) for axis in AXES},
@@ -87,13 +83,14 @@ def export_reports(
 
     Each snapshot's folder is replaced as a whole, and left alone where nothing in it would change;
     ``index.json`` in it names its files, and ``index.json`` and ``index.html`` beside the folders those of
-    all of them.
+    all of them. Another export to the same folder waits.
 
     Raises:
         NoWarehouseError: there is no warehouse.
-        WarehouseError: a snapshot is not in it, or a file cannot be written.
+        WarehouseError: a snapshot is not in it, or its folder holds what is no report.
+        OSError: a file cannot be written.
     """
-    out = out or layout.reports
+    reports = ReportFolder(out or layout.reports)
     progress = progress or Progress()
     exports: list[Export] = []
     with open_database(layout) as connection:
@@ -104,25 +101,22 @@ def export_reports(
             if snapshot not in held:
                 raise WarehouseError(f"{layout.root}: no snapshot {snapshot!r}; there are: {', '.join(held)}")
         chosen = [snapshot for snapshot in held if not snapshots or snapshot in snapshots]
-        progress.stage("reporting", len(chosen), "snapshot")
-        for snapshot in chosen:
-            exports += export_snapshot(connection, out, snapshot, formats)
-            progress.advance(1)
-    write_index(out)
+        with reports.hold(partial(progress.wait, reports.root, "export")):
+            reports.refuse_foreign(chosen)
+            progress.stage("reporting", len(chosen), "snapshot")
+            for snapshot in chosen:
+                exports += export_snapshot(connection, reports, snapshot, formats)
+                progress.advance(1)
+            write_index(reports)
     return exports
 
 
 def export_snapshot(
-    connection: duckdb.DuckDBPyConnection, out: Path, snapshot: str, formats: Sequence[str]
+    connection: duckdb.DuckDBPyConnection, reports: ReportFolder, snapshot: str, formats: Sequence[str]
 ) -> list[Export]:
     """Write one snapshot's reports and their index, and only then put them in the old ones' place."""
-    folder = out / partition_name(snapshot).removeprefix("snapshot=")
-    new, old = folder.with_name(f".{folder.name}.new"), folder.with_name(f".{folder.name}.old")
-    for left in (new, old):
-        shutil.rmtree(left, ignore_errors=True)
-    new.mkdir(parents=True)
-    try:
-        exports: list[Export] = []
+    exports: list[Export] = []
+    with reports.replace(snapshot) as new:
         # The page comes last: it links to the files beside it.
         for format in sorted(formats, key=lambda name: name == "html"):
             if format in TABLE_FORMATS:
@@ -131,14 +125,7 @@ def export_snapshot(
                 exports.append(export_whole(connection, new, snapshot, format, exports))
         told = read_figures(connection, snapshot)
         index = {**told, "reports": [describe_export(export) for export in exports]}
-        (new / INDEX).write_bytes(_encode(index))
-        if not _hold_same(new, folder):
-            with contextlib.suppress(FileNotFoundError):
-                folder.rename(old)
-            new.rename(folder)
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
+        (new / INDEX).write_bytes(encode(index))
     return exports
 
 
@@ -150,16 +137,6 @@ def read_figures(connection: duckdb.DuckDBPyConnection, snapshot: str) -> dict[s
     )
     (row,) = answer.fetchall()
     return {name: value for (name, *_), value in zip(answer.description or (), row, strict=True)}
-
-
-def _hold_same(first: Path, second: Path) -> bool:
-    """Whether two flat folders hold the same files."""
-    if not second.is_dir():
-        return False
-    names = sorted(path.name for path in first.iterdir())
-    if names != sorted(path.name for path in second.iterdir()):
-        return False
-    return not any(filecmp.cmpfiles(first, second, names, shallow=False)[1:])
 
 
 def describe_export(export: Export) -> dict[str, object]:
@@ -174,36 +151,16 @@ def describe_export(export: Export) -> dict[str, object]:
     return told
 
 
-def write_index(out: Path) -> None:
-    """Write ``index.json`` and the landing page of the reports below ``out``; their folders tell what they hold."""
+def write_index(reports: ReportFolder) -> None:
+    """Write ``index.json`` and the landing page of a folder of reports; its folders tell what they hold."""
     # The page is made by Jinja, which nothing else here needs.
     from pipeline.site import write_site
 
-    snapshots = [{**index, "folder": folder.name} for folder, index in read_indexes(out)]
+    snapshots = [{**index, "folder": folder.name} for folder, index in reports.read_indexes()]
     for index in snapshots:
         index["reports"] = [{**one, "path": f"{index['folder']}/{one['path']}"} for one in index["reports"]]
-    renew_file(out / INDEX, _encode({"snapshots": snapshots}))
-    write_site(out, snapshots)
-
-
-def read_indexes(out: Path) -> list[tuple[Path, dict[str, Any]]]:
-    """The folders below ``out`` that hold a snapshot's reports, each with its index, in order of their names.
-
-    A folder that no report was written to is not among them.
-    """
-    found = []
-    for folder in sorted(out.iterdir()) if out.is_dir() else ():
-        if folder.name.startswith(".") or not (folder / INDEX).is_file():
-            continue
-        with contextlib.suppress(msgspec.DecodeError):
-            index = msgspec.json.decode((folder / INDEX).read_bytes())
-            if isinstance(index, dict) and isinstance(index.get("snapshot"), str) and "reports" in index:
-                found.append((folder, index))
-    return found
-
-
-def _encode(value: object) -> bytes:
-    return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
+    reports.write_index({"snapshots": snapshots})
+    write_site(reports.root, snapshots)
 
 
 def select_report(report: str, snapshot: str) -> str:
@@ -285,21 +242,24 @@ def choose_kept(out: Path, held: Sequence[str], chosen: Sequence[str], keep: int
     ``held`` are the warehouse's snapshots, the newest first; one that it holds no more is older than
     those, and of several the last by name is the newest.
     """
-    written = {index["snapshot"] for _, index in read_indexes(out)}
+    written = {index["snapshot"] for _, index in ReportFolder(out).read_indexes()}
     gone = sorted(written - set(held), reverse=True)
     return [*(name for name in held if name in written or name in chosen), *gone][:keep]
 
 
-def prune_reports(out: Path, kept: Sequence[str]) -> list[str]:
+def prune_reports(out: Path, kept: Sequence[str], progress: Progress | None = None) -> list[str]:
     """Remove the reports of every snapshot below ``out`` but those ``kept``; returns the snapshots removed.
 
-    Only folders that hold reports are looked at.
+    A file that is no report stays.
     """
+    reports = ReportFolder(out)
+    if all(index["snapshot"] in kept for _, index in reports.read_indexes()):
+        return []
     removed = []
-    for folder, index in read_indexes(out):
-        if index["snapshot"] not in kept:
-            shutil.rmtree(folder)
-            removed.append(index["snapshot"])
-    if removed:
-        write_index(out)
+    with reports.hold(partial((progress or Progress()).wait, out, "export")):
+        for folder, index in reports.read_indexes():
+            if index["snapshot"] not in kept:
+                reports.remove(folder)
+                removed.append(index["snapshot"])
+        write_index(reports)
     return removed

@@ -6,17 +6,16 @@ with. A run that finds everything as the run before changes nothing.
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 
 import duckdb
-import filelock
 
 from pipeline.build import build
 from pipeline.checks import Check, run_checks
@@ -24,6 +23,7 @@ from pipeline.config import Config
 from pipeline.errors import FileFaultsError, NotInWarehouseError, WarehouseError
 from pipeline.gates import NEWEST, SHORTFALL_COLUMNS, Verdict, judge
 from pipeline.layout import Layout, find_cache, renew_file
+from pipeline.locks import hold_lock
 from pipeline.notify import VERSION, encode_notification, post_notification
 from pipeline.progress import Progress
 from pipeline.report import choose_kept, export_reports, prune_reports
@@ -130,7 +130,7 @@ def run(
     layout = Layout(config.warehouse)
     run_step(outcome, log, "sources", lambda: find_sources(config))
     if run_step(outcome, log, "build", lambda: prepare(layout)):
-        with hold_run_lock(layout, log):
+        with hold_lock(layout.run_lock, partial(Waiting(log, "run").wait, layout.root, "run")):
             do_steps(config, layout, outcome, log, today)
     else:
         skip_steps(outcome, log, STEPS[2:])
@@ -150,8 +150,8 @@ def do_steps(config: Config, layout: Layout, outcome: Outcome, log: StepLog, tod
     day = today or dt.datetime.now(dt.UTC).date()
     run_step(outcome, log, "checks", lambda: check_warehouse(layout, outcome))
     run_step(outcome, log, "gates", lambda: judge_gates(config, layout, outcome, day))
-    if run_step(outcome, log, "reports", lambda: write_reports(config, layout)):
-        run_step(outcome, log, "retention", lambda: retain_reports(config, layout))
+    if run_step(outcome, log, "reports", lambda: write_reports(config, layout, Waiting(log, "reports"))):
+        run_step(outcome, log, "retention", lambda: retain_reports(config, layout, Waiting(log, "retention")))
     else:
         skip_steps(outcome, log, ("retention",))
 
@@ -186,21 +186,6 @@ def skip_steps(outcome: Outcome, log: StepLog, steps: tuple[str, ...]) -> None:
         log.tell(step, SKIPPED, outcome.messages[step])
 
 
-@contextlib.contextmanager
-def hold_run_lock(layout: Layout, log: StepLog) -> Iterator[None]:
-    """Hold the warehouse for one run, its reports included; another run waits, after it told so once."""
-    lock = filelock.FileLock(layout.run_lock)
-    try:
-        lock.acquire(blocking=False)
-    except filelock.Timeout:
-        log.tell("run", "waiting", f"{layout.root}: another run goes; waiting for it to end")
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
-
-
 # The steps
 
 
@@ -217,30 +202,38 @@ def prepare(layout: Layout) -> None:
 
 
 class Waiting(Progress):
-    """Tells only that a build has to wait."""
+    """Tells only that a step has to wait."""
 
-    def __init__(self, log: StepLog) -> None:
-        self._log = log
+    def __init__(self, log: StepLog, step: str) -> None:
+        self._log, self._step = log, step
 
-    def wait(self, warehouse: Path) -> None:
-        self._log.tell("build", "waiting", f"{warehouse}: another build is running; waiting for it to end")
+    def wait(self, folder: Path, what: str) -> None:
+        self._log.tell(self._step, "waiting", f"{folder}: another {what} is running; waiting for it to end")
 
 
 def build_warehouse(config: Config, outcome: Outcome, log: StepLog) -> Ending:
     summary = build(
-        config.sources, config.warehouse, config.jobs, Waiting(log), config.choice, config.cache, config.offline
+        config.sources,
+        config.warehouse,
+        config.jobs,
+        Waiting(log, "build"),
+        config.choice,
+        config.cache,
+        config.offline,
     )
     for name in ("snapshots", "pages", "indexes", "specs", "rows", "rejects"):
         outcome.counts[name] = getattr(summary, name)
     read = f"{summary.pages:,} pages, {summary.indexes:,} indexes in {summary.snapshots:,} snapshots"
-    rebuilt = f"{summary.rebuilt:,} snapshots built anew" if summary.rebuilt else "nothing changed"
-    message = f"{read}, {summary.specs:,} specs, {summary.rows:,} rows, {summary.rejects:,} rejects; {rebuilt}"
+    held = f"{summary.specs:,} specs, {summary.rows:,} rows, {summary.rejects:,} rejects"
+    message = f"{read}, {held}; {summary.describe_changes()}"
     if not summary.rejects:
         return Ending(message)
     with open_database(Layout(config.warehouse)) as connection:
         rows = connection.execute("select path, place, reason from rejects order by all").fetchall()
     notes = [f"rejected: {path}: {place}: {reason}" for path, place, reason in rows]
-    return Ending(message, SHORT if config.strict else DONE, notes)
+    # Rejects alone: what the warehouse held before is gone by no one's wish.
+    short = config.strict or not summary.snapshots
+    return Ending(message, SHORT if short else DONE, notes)
 
 
 def check_warehouse(layout: Layout, outcome: Outcome) -> Ending:
@@ -279,7 +272,7 @@ def describe_shortfall(row: tuple[object, ...]) -> str:
     return f"{place}: {what}: {compared}{reason}"
 
 
-def write_reports(config: Config, layout: Layout) -> Ending:
+def write_reports(config: Config, layout: Layout, progress: Progress) -> Ending:
     """Write the reports of the chosen snapshots that are to be kept."""
     reports = config.reports
     with open_database(layout) as connection:
@@ -288,7 +281,7 @@ def write_reports(config: Config, layout: Layout) -> Ending:
     if reports.keep is not None:
         kept = choose_kept(reports.out, held, chosen, reports.keep)
         chosen = [name for name in chosen if name in kept]
-    exports = export_reports(layout, reports.out, reports.formats, chosen) if chosen else []
+    exports = export_reports(layout, reports.out, reports.formats, chosen, progress) if chosen else []
     cuts = [line for export in exports for line in export.describe_cuts()]
     size = sum(export.bytes for export in exports)
     message = f"{len(exports):,} files of {len(chosen):,} snapshots, {size:,} bytes, in {reports.out}"
@@ -310,7 +303,7 @@ def choose_names(held: list[str], patterns: tuple[str, ...]) -> list[str]:
     return [name for name in held if name in chosen]
 
 
-def retain_reports(config: Config, layout: Layout) -> Ending:
+def retain_reports(config: Config, layout: Layout, progress: Progress) -> Ending:
     """Remove the reports of all but the newest snapshots."""
     reports = config.reports
     if reports.keep is None:
@@ -318,7 +311,7 @@ def retain_reports(config: Config, layout: Layout) -> Ending:
     with open_database(layout) as connection:
         held = [one.name for one in list_snapshots(connection)]
     kept = choose_kept(reports.out, held, (), reports.keep)
-    removed = prune_reports(reports.out, kept)
+    removed = prune_reports(reports.out, kept, progress)
     return Ending(f"{len(kept):,} snapshots' reports stay, {len(removed):,} removed: {', '.join(removed) or 'none'}")
 
 
@@ -382,6 +375,8 @@ def describe_outcome(config: Config, outcome: Outcome, today: dt.date | None) ->
     lines += [f"check {check.name} failed: {check.offenders:,} offenders" for check in outcome.checks if check.failed]
     if config.strict and outcome.counts.get("rejects"):
         lines.append(f"{outcome.counts['rejects']:,} rejects")
+    if outcome.counts.get("snapshots") == 0:
+        lines.append("no snapshot could be loaded")
     lines += [describe_shortfall(row) for row in rows]
     head = f"Spack Warehouse: {outcome.snapshot or 'no snapshot'}: {outcome.status}"
     more = [f"… and {len(lines) - 10:,} more"] if len(lines) > 10 else []

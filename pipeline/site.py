@@ -16,9 +16,9 @@ from markupsafe import Markup
 
 from pipeline.html import ASSETS, make_policy, read_asset, show_size
 from pipeline.layout import renew_file
+from pipeline.reportfolder import SITE
 from pipeline.versions import version_key
 
-SITE = "index.html"
 GENERATOR = "spack-warehouse"
 """What the page says that it was made by: an ``index.html`` that does not say so is somebody else's."""
 MARK = f'<meta name="generator" content="{GENERATOR}">'

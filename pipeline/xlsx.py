@@ -16,6 +16,7 @@ from pathlib import Path
 import duckdb
 import msgspec
 import xlsxwriter
+from xlsxwriter.exceptions import FileCreateError
 from xlsxwriter.worksheet import Worksheet
 
 MAX_ROWS, MAX_COLUMNS = 1_048_576, 16_384
@@ -75,7 +76,11 @@ class Sheet:
 def write_workbook(
     connection: duckdb.DuckDBPyConnection, path: Path, snapshot: str, queries: Sequence[tuple[str, str]]
 ) -> list[Sheet]:
-    """Write a workbook of (report, query) each; returns its sheets."""
+    """Write a workbook of (report, query) each; returns its sheets.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
     options = {
         "constant_memory": True,
         "strings_to_formulas": False,
@@ -84,19 +89,23 @@ def write_workbook(
         "tmpdir": str(path.parent),
     }
     sheets: list[Sheet] = []
-    with xlsxwriter.Workbook(str(path), options) as workbook:
-        workbook.set_properties({"title": f"Coverage of {snapshot}"[:255], "created": CREATED})
-        header = workbook.add_format({"bold": True, "bottom": 1, "bg_color": "#EDEDED"})
-        share = workbook.add_format({"num_format": "0.0%"})
-        about = workbook.add_worksheet(ABOUT)
-        taken = [ABOUT]
-        for report, query in queries:
-            taken.append(name_sheet(report, taken))
-            sheet = workbook.add_worksheet(taken[-1])
-            cursor = connection.execute(query)
-            columns = [column[0] for column in cursor.description or []]
-            sheets.append(_write_sheet(sheet, report, columns, _fetch(cursor), header, share))
-        _write_about(about, snapshot, sheets, header)
+    try:
+        with xlsxwriter.Workbook(str(path), options) as workbook:
+            workbook.set_properties({"title": f"Coverage of {snapshot}"[:255], "created": CREATED})
+            header = workbook.add_format({"bold": True, "bottom": 1, "bg_color": "#EDEDED"})
+            share = workbook.add_format({"num_format": "0.0%"})
+            about = workbook.add_worksheet(ABOUT)
+            taken = [ABOUT]
+            for report, query in queries:
+                taken.append(name_sheet(report, taken))
+                sheet = workbook.add_worksheet(taken[-1])
+                cursor = connection.execute(query)
+                columns = [column[0] for column in cursor.description or []]
+                sheets.append(_write_sheet(sheet, report, columns, _fetch(cursor), header, share))
+            _write_about(about, snapshot, sheets, header)
+    except FileCreateError as error:
+        # What it was made of, which tells why.
+        raise error.args[0] from None
     return sheets
 
 

@@ -54,7 +54,7 @@ def test_build_prints_a_summary(tmp_path):
     assert done.stdout.startswith("4 pages in 3 snapshots, 157 specs, 360 rows, 0 rejects; 3 snapshots built anew; ")
     assert done.stdout.endswith(" seconds\n")
     assert done.stderr == ""
-    assert "nothing changed" in run("build", PAGES, "--warehouse", tmp_path / "w").stdout
+    assert "no snapshot changed" in run("build", PAGES, "--warehouse", tmp_path / "w").stdout
 
 
 @pytest.mark.parametrize(("options", "status"), [([], 0), (["--strict"], 3)])

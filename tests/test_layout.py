@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.build import build
+from pipeline.errors import WarehouseError
 from pipeline.layout import partition_name, partition_snapshot, renew_file
 from tests.makers import ask, build_pages, make_spec, write_pages
 
@@ -44,11 +45,34 @@ def test_the_published_build_and_the_one_before_it_are_kept(tmp_path, warehouse)
 def test_what_interrupted_builds_left_is_removed(tmp_path, warehouse):
     (warehouse / ".builds" / "000002.unfinished" / "scratch").mkdir(parents=True)
     (warehouse / ".builds" / "000007").mkdir()
-    (warehouse / "..current.new").symlink_to("x")
+    (warehouse / ".current.new").symlink_to("x")
+    (warehouse / ".mine.new").write_text("not of a build")
     rebuild(tmp_path, 1)
 
     assert builds(warehouse) == ["000001"]
-    assert not os.path.lexists(warehouse / "..current.new")
+    assert not os.path.lexists(warehouse / ".current.new")
+    assert (warehouse / ".mine.new").exists()
+
+
+@pytest.mark.parametrize("name", ["pages", "rejects", "warehouse.duckdb"])
+def test_a_build_replaces_nothing_but_a_warehouse(tmp_path, name):
+    write_pages(tmp_path / "source", {("develop", "p"): [make_spec(1)]})
+    mine = tmp_path / "w" / name / "mine.md" if "." not in name else tmp_path / "w" / name
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    with pytest.raises(WarehouseError, match=f"{tmp_path / 'w' / name}: is no part of a warehouse"):
+        build([tmp_path / "source"], tmp_path / "w", jobs=1)
+
+    assert mine.read_text() == "mine"
+
+
+def test_a_build_never_takes_its_own_source_away(tmp_path):
+    write_pages(tmp_path / "pages", {("develop", "p"): [make_spec(1)]})
+    before = sorted(tmp_path.rglob("*.md"))
+    with pytest.raises(WarehouseError):
+        build([tmp_path / "pages"], tmp_path, jobs=1)
+
+    assert sorted(tmp_path.rglob("*.md")) == before
 
 
 def test_links_are_relative_and_a_moved_folder_works(tmp_path, warehouse):

@@ -96,7 +96,7 @@ def test_a_second_run_changes_nothing(folder):
         *((step, "skipped" if step == "retention" else "done") for step in STEPS),
         ("run", "done"),
     ]
-    assert "nothing changed" in done.stderr
+    assert "no snapshot changed" in done.stderr
     assert contents(folder) == before
 
 
@@ -157,6 +157,18 @@ def test_rejects_fall_short_only_under_strict(folder):
     for done in (loose, strict):
         assert "note                  rejected: a.md: spec_details[1].hash: 'x" in done.stderr
     assert "1 rejects" in json.loads((folder / "notification.json").read_text())["text"]
+
+
+def test_a_warehouse_that_only_rejects_are_left_of_falls_short(folder):
+    config = write_config(folder, gates=None, reports=None)
+    assert run("--config", config).returncode == 0
+    for page in (folder / "pages").rglob("*.md"):
+        page.write_text(page.read_text().replace("title:", "titel:"))
+    done = run("--config", config)
+
+    assert done.returncode == 3
+    assert "4 rejects; 3 snapshots gone" in done.stderr
+    assert "no snapshot could be loaded" in json.loads((folder / "notification.json").read_text())["text"]
 
 
 def test_without_a_build_there_is_nothing_to_report(folder):

@@ -124,7 +124,7 @@ def test_a_scheduled_run_reports_and_publishes_and_the_next_goes_on_from_it(work
     second = Run(workflow, copy_repository(tmp_path / "b"), machine)
     assert second.restored is not None
     assert second.jobs["publish"].result == "success"
-    assert "nothing changed" in second.steps["report"]["run"].log
+    assert "no snapshot changed" in second.steps["report"]["run"].log
     assert files_below(machine.published) == published
 
 

@@ -166,3 +166,10 @@ def test_a_cut_text_is_as_long_as_excel_counts(text, most):
         assert text.startswith(cut[:-1])
         assert len(cut.encode("utf-16-le")) >= 2 * (most - 1)
     assert cut_text("x" * (MAX_TEXT + 1))[-2:] == "x…"
+
+
+def test_a_workbook_that_cannot_be_written_is_an_error_of_its_file(tmp_path):
+    with pytest.raises(FileNotFoundError) as caught:
+        write(tmp_path / "none" / "x.xlsx", "select 1 as one")
+
+    assert str(tmp_path / "none") in caught.value.filename
