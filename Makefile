@@ -62,7 +62,7 @@ clean: ## Remove what builds, tests and installation left
 	rm -rf $(VENV) .pytest_cache .hypothesis .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	rm -rf warehouse/.builds warehouse/.current warehouse/.lock warehouse/.run.lock warehouse/reports warehouse/notification.json
-	rm -f warehouse/spec_stacks warehouse/pages warehouse/rejects warehouse/warehouse.duckdb
+	rm -f warehouse/spec_stacks warehouse/pages warehouse/dependencies warehouse/rejects warehouse/warehouse.duckdb
 
 # Each set of packages is installed once per change of its lock; the mark is written last, so that
 # an interrupted installation is done again.

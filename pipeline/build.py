@@ -90,8 +90,8 @@ def build(
         with hold_lock(layout.lock, partial(progress.wait, warehouse, "build")):
             summary = update(layout, roots, fetched, jobs or count_cpus(), progress, choice)
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        raise WarehouseError(f"{where}{error.strerror or error}") from error
+        # Arrow says what failed, not where.
+        raise WarehouseError(f"{error.filename or warehouse}: {error.strerror or error}") from error
     return Summary(**{**summary.__dict__, "seconds": time.monotonic() - began})
 
 

@@ -114,6 +114,7 @@ def test_a_full_disk_is_one_line_and_the_last_warehouse_stays(tmp_path, small_di
         if status:
             assert (status, out) == (1, "")
             assert len(errors.splitlines()) == 1, errors
+            assert str(warehouse) in errors
             assert ask(warehouse, ANSWER) == [(60, "1", "1")]
             assert len(builds(warehouse)) == 1
         filler.unlink()
