@@ -23,6 +23,7 @@ from __future__ import annotations
 import os
 import shutil
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from urllib.parse import quote, unquote
 
@@ -48,6 +49,7 @@ def find_cache() -> Path:
     return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "spack-warehouse"
 
 
+@lru_cache
 def partition_name(snapshot: str) -> str:
     """The Hive partition folder of a snapshot, its value percent-encoded as Hive and Arrow do.
 

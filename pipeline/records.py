@@ -94,8 +94,7 @@ def is_sound(columns: dict[str, pa.Array]) -> bool:
         return False
     stacks, spec = columns["stacks"].flatten(), pc.list_parent_indices(columns["stacks"])
     # Sorted and each once, as the generator of the pages writes them.
-    unsorted = pc.and_(pc.equal(spec[1:], spec[:-1]), pc.less_equal(stacks[1:], stacks[:-1]))
-    if pc.min(pc.list_value_length(columns["stacks"])).as_py() == 0 or pc.any(unsorted).as_py():
+    if pc.min(pc.list_value_length(columns["stacks"])).as_py() == 0 or not is_ascending(stacks, spec):
         return False
     try:
         for compiler in columns["compiler"].unique().to_pylist():
@@ -109,12 +108,21 @@ def is_sound(columns: dict[str, pa.Array]) -> bool:
 
 def sort_records(specs: pa.Table, pages: pa.Array) -> pa.Table | None:
     """Specs by page and hash; None where a page has a hash twice."""
+    if is_ascending(specs["hash"], pages):
+        # As the generator writes them.
+        return specs
     keys = pa.table({"page": pages, "hash": specs["hash"]})
     order = pc.sort_indices(keys, sort_keys=[("page", "ascending"), ("hash", "ascending")])
     specs, pages = specs.take(order), pages.take(order)
-    hashes = specs["hash"].combine_chunks()
-    twice = pc.and_(pc.equal(pages[1:], pages[:-1]), pc.equal(hashes[1:], hashes[:-1]))
-    return None if pc.any(twice).as_py() else specs
+    return specs if is_ascending(specs["hash"], pages) else None
+
+
+def is_ascending(texts: pa.Array | pa.ChunkedArray, groups: pa.Array) -> bool:
+    """Whether each text is greater than the one before it, wherever both are of one group."""
+    if isinstance(texts, pa.ChunkedArray):
+        texts = texts.combine_chunks()
+    same = pc.equal(groups[1:], groups[:-1])
+    return not pc.any(pc.and_(same, pc.less_equal(texts[1:], texts[:-1]))).as_py()
 
 
 def make_records(specs: Sequence[Spec]) -> pa.Table:
