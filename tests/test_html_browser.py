@@ -1,6 +1,7 @@
 """The page in a real Chromium, headless: what its readers see, do, share, and what it must never do."""
 # ruff: noqa: RUF001
 
+import itertools
 import re
 import time
 from pathlib import Path
@@ -265,6 +266,22 @@ def test_filters_agree_with_sql_and_the_address_restores_them(open_page, warehou
         for label, value in filters.items():
             control = second.page.locator("#view-find form").get_by_label(label, exact=True)
             assert control.input_value() == value
+
+
+def test_a_pattern_is_matched_as_by_a_regexp_and_never_hangs(open_page):
+    visit = open_page("#matrix?q=**********~")
+    assert visit.summary().startswith("0 packages")
+    pairs = [
+        (pattern, text)
+        for pattern in map("".join, (one for n in range(1, 6) for one in itertools.product("a*b", repeat=n)))
+        if "*" in pattern
+        for text in ("", "a", "b", "ab", "ba", "aab", "aba", "abab", "bbaab")
+    ]
+    matched = visit.page.evaluate("pairs => pairs.map(([pattern, text]) => matchGlob(pattern)(text))", pairs)
+    assert matched == [bool(re.fullmatch(pattern.replace("*", ".*"), text)) for pattern, text in pairs]
+    # Backtracking would take longer than the sun shines.
+    assert not visit.page.evaluate("matchPackage('*a'.repeat(60) + '~', [])('a'.repeat(1000))")
+    assert visit.page.evaluate("matchPackage('*a'.repeat(60) + '*', [])('a'.repeat(1000))")
 
 
 def test_beside_each_choice_stands_how_many_specs_it_leaves(open_page, warehouse):

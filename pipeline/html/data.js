@@ -190,13 +190,29 @@ function emptyLists(column) {
   return (row) => column.codes[row] >= 0 && empty[column.codes[row]];
 }
 
+/** A pattern with *: its pieces one after the other, each at the first place that is left, so that no try is taken back. */
+function matchGlob(pattern) {
+  const [first, ...pieces] = pattern.split("*");
+  const last = pieces.pop();
+  return (text) => {
+    const end = text.length - last.length;
+    if (end < first.length || !text.startsWith(first) || !text.endsWith(last)) return false;
+    let at = first.length;
+    return pieces.every((piece) => {
+      const found = text.indexOf(piece, at);
+      at = found + piece.length;
+      return found >= 0 && at <= end;
+    });
+  };
+}
+
 /** A package's exact name alone, else a pattern with *, else a part of the name. */
 function matchPackage(asked, packages) {
   const wanted = asked.trim().toLowerCase();
   if (packages.includes(asked.trim())) return (name) => name === asked.trim();
   if (wanted.includes("*")) {
-    const pattern = new RegExp(`^${wanted.split("*").map((part) => part.replace(/[.+?^${}()|[\]\\]/g, "\\$&")).join(".*")}$`);
-    return (name) => pattern.test(name.toLowerCase());
+    const fits = matchGlob(wanted);
+    return (name) => fits(name.toLowerCase());
   }
   return (name) => name.toLowerCase().includes(wanted);
 }
