@@ -28,7 +28,15 @@ from pipeline.diff import CAUSES, DIFF_COLUMNS, Question, list_changes, list_tur
 from pipeline.scope import PREVIOUS, choose_baseline, list_snapshots
 
 ASSETS = Path(__file__).parent / "html"
-SCRIPTS = ("vendor/tabulator.min.js", "vendor/uPlot.iife.min.js", "data.js", "parts.js", "views.js", "app.js")
+SCRIPTS = (
+    "vendor/tabulator.min.js",
+    "vendor/uPlot.iife.min.js",
+    "versions.js",
+    "data.js",
+    "parts.js",
+    "views.js",
+    "app.js",
+)
 """In the order in which they run; the page runs ``theme.js`` before it paints."""
 STYLES = ("vendor/tabulator.min.css", "vendor/uPlot.min.css", "style.css")
 MOST_PROBLEMS = 500

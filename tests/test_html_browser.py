@@ -9,12 +9,17 @@ from urllib.parse import unquote
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from playwright.sync_api import Error
 
 from pipeline.build import build
+from pipeline.html import read_asset
 from pipeline.layout import Layout
 from pipeline.report import FILES, export_reports
+from pipeline.versions import parse_versions, version_key
 from tests.makers import ask, make_page, make_spec, write_page
+from tests.test_versions import COMMIT, versions
 
 PAGE = FILES["html"][1]
 PAGES = Path(__file__).parent / "data" / "pages"
@@ -226,6 +231,10 @@ FILTERS = [
     ({"Version": "1.14.5"}, "version = '1.14.5'"),
     ({"Version": "1.1"}, "version = '1.1'"),
     ({"Version": "=3.12"}, "false"),
+    ({"Version": "1.9:1.14"}, "version in ('1.9', '1.10', '1.14.5', '1.14.50')"),
+    ({"Version": "@1.10:"}, "version_key >= (select min(version_key) from specs where version = '1.10')"),
+    ({"Version": ":1.9, =3.11"}, "version in ('1.1', '1.9', '3.11', '<b>1</b>')"),
+    ({"Version": "1.9:1.1"}, "false"),
     ({"Variants": "+mpi"}, "list_contains(variants, '+mpi')"),
     ({"Variants": "mpi=True"}, "list_contains(variants, '+mpi')"),
     ({"Variants": "-mpi"}, "list_contains(variants, '~mpi')"),
@@ -282,6 +291,61 @@ def test_a_pattern_is_matched_as_by_a_regexp_and_never_hangs(open_page):
     # Backtracking would take longer than the sun shines.
     assert not visit.page.evaluate("matchPackage('*a'.repeat(60) + '~', [])('a'.repeat(1000))")
     assert visit.page.evaluate("matchPackage('*a'.repeat(60) + '*', [])('a'.repeat(1000))")
+
+
+@pytest.fixture(scope="module")
+def page_versions(browser):
+    """The page's own functions of versions, in a page without anything else."""
+    page = browser.new_page()
+    page.add_script_tag(content=read_asset("versions.js"))
+    yield page
+    page.close()
+
+
+def contains(constraint, version):
+    try:
+        return parse_versions(constraint).contains(version)
+    except ValueError:
+        return None
+
+
+shapes = st.sampled_from(["{0}", "={0}", "{0}:", ":{0}", "{0}:{1}", "{0},{1}:", "@{0}", "git.{0}", "git.r={0}", "{0}["])
+
+
+@given(st.lists(st.one_of(versions(), versions().map("git.r={}".format)), min_size=1, max_size=6), st.data())
+@settings(max_examples=50, deadline=None)
+def test_the_page_understands_versions_as_the_warehouse_does(page_versions, found, data):
+    texts = st.sampled_from([*found, "1.2rc1", "develop", "", "maim", COMMIT])
+    asked = [data.draw(shapes).format(data.draw(texts), data.draw(texts)) for _ in range(6)]
+    keys, told = page_versions.evaluate(
+        """([found, asked]) => [found.map(versionKey), asked.map((one) =>
+            parseVersions(one) === null ? found.map(() => null) : found.map(matchVersion(one)))]""",
+        [found, asked],
+    )
+
+    assert keys == list(map(version_key, found))
+    assert told == [[contains(constraint, version) for version in found] for constraint in asked]
+
+
+def test_what_an_address_says_and_the_page_does_not_understand_is_told(open_page):
+    visit = open_page("#find?variants=%2Bmpi&package=hdf5&x=1")
+    said = visit.page.locator("#misread")
+    assert said.inner_text().startswith(
+        "Not understood, so left out: variants, x. The filters of this view are package,"
+    )
+    assert {row["package"] for row in visit.rows()} == {"hdf5"}
+    visit.fill("Version", "1.2:[")
+    assert visit.rows() == []
+    assert said.inner_text() == "Not understood, so nothing fits: Version 1.2:[."
+    visit.fill("Version", "1.2:")
+    assert not said.is_visible()
+    visit.go("#find?host=foo&sort=Version:asc&spec=x")
+    assert said.inner_text() == "Not understood, so nothing fits: Runs on foo."
+    visit.go("#findings")
+    assert said.inner_text() == "There is no view findings."
+    visit.go("#host?host=foo&show=missing")
+    assert visit.summary().startswith("Unknown machine: foo")
+    assert visit.rows() == []
 
 
 def test_beside_each_choice_stands_how_many_specs_it_leaves(open_page, warehouse):

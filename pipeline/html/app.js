@@ -14,7 +14,7 @@ class App {
   read() {
     const [name, query = ""] = location.hash.slice(1).split(/\?(.*)/s);
     const view = Object.hasOwn(VIEWS, name) ? name : "overview";
-    return { view, values: Object.fromEntries([...new URLSearchParams(query)].filter(([, value]) => value)) };
+    return { view, name, values: Object.fromEntries([...new URLSearchParams(query)].filter(([, value]) => value)) };
   }
 
   link(view, values = {}) {
@@ -50,8 +50,18 @@ class App {
     document.documentElement.dataset.shown = location.hash || "#overview";
   }
 
+  /** A filter that is misspelt would show everything without a word. */
+  tellMisread({ view, name, values: { sort, spec, ...values } }) {
+    const told = this.views[view].filters?.misread(values) ?? [];
+    if (name && name !== view) told.unshift(`There is no view ${name}.`);
+    const line = document.getElementById("misread");
+    line.hidden = !told.length;
+    line.textContent = told.join(" ");
+  }
+
   async show() {
-    const { view, values } = this.read();
+    const asked = this.read();
+    const { view, values } = asked;
     const before = this.shown;
     this.shown = view;
     for (const section of document.querySelectorAll("main > section")) section.hidden = section.id !== `view-${view}`;
@@ -63,6 +73,7 @@ class App {
       this.views[view] = new VIEWS[view](this);
       this.views[view].build(document.getElementById(`view-${view}`).querySelector(".body"));
     }
+    this.tellMisread(asked);
     await this.views[view].show(values);
     if (before !== undefined && before !== view) window.scrollTo(0, 0);
     // Another view may have been asked for meanwhile, and that one tells.

@@ -92,6 +92,9 @@ class Warehouse {
     }
   }
 
+  /** Whether a text is a constraint of versions, or names one of the page's. */
+  knowsVersion(asked) { return parseVersions(asked) !== null || this.versionRank.has(asked.replace(/^=/, "")); }
+
   findHash(hash) {
     if (!this.rowOfHash.size) {
       for (const row of this.all) this.rowOfHash.set(this.specs.columns.hash.at(row), row);
@@ -215,15 +218,6 @@ function matchPackage(asked, packages) {
     return (name) => fits(name.toLowerCase());
   }
   return (name) => name.toLowerCase().includes(wanted);
-}
-
-/** As Spack's @: 1.2 is 1.2 and what continues it, 1.2.x; =1.2 is 1.2 alone. */
-function matchVersion(asked) {
-  const wanted = asked.trim().replace(/^@/, "");
-  if (wanted.startsWith("=")) return (version) => version === wanted.slice(1);
-  const kind = (sign) => (/\d/.test(sign) ? "number" : /[a-z]/i.test(sign) ? "word" : sign);
-  return (version) => version === wanted
-    || (version.startsWith(wanted) && kind(version[wanted.length]) !== kind(wanted.at(-1)));
 }
 
 /** Split a variant as spelt: +mpi, ~mpi, name=a,b, name:=a,b. */

@@ -51,7 +51,8 @@ const copyButton = (text, label) =>
   make("button", { type: "button", class: "copy", "aria-label": label, title: label, onclick: (event) => { event.stopPropagation(); copyText(text); } }, "Copy");
 
 /**
- * A form of filters. `fields` are {name, label, hint, kind: "text" | "select", options(): [[value, text, group]], suggest()}.
+ * A form of filters. `fields` are {name, label, hint, kind: "text" | "select", options(): [[value, text, group]], suggest(),
+ * understands(value)}; without the last a field takes any value.
  * `onChange(values)` hears of each change; `set(values)` fills the form in without a change.
  */
 class Filters {
@@ -98,6 +99,16 @@ class Filters {
       if (field.kind === "select") this.fill(field, value);
       else if (this.controls[field.name].value.trim() !== value) this.controls[field.name].value = value;
     }
+  }
+
+  /** What this form does not understand of an address, in words; none: it understands all. */
+  misread(values) {
+    const strange = Object.keys(values).filter((name) => !Object.hasOwn(this.controls, name));
+    const wrong = this.fields.filter(({ name, understands }) => understands && values[name] && !understands(values[name]));
+    return [
+      ...(strange.length ? [`Not understood, so left out: ${strange.join(", ")}. The filters of this view are ${Object.keys(this.controls).join(", ")}.`] : []),
+      ...wrong.map(({ name, label }) => `Not understood, so nothing fits: ${label} ${values[name]}.`),
+    ];
   }
 
   /** Write a select's options anew; a value that is no option is kept as one, so that an address is never lost. */

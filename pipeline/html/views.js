@@ -211,14 +211,14 @@ class Find {
     const common = [...variants].sort((one, other) => other[1] - one[1] || compareTexts(one[0], other[0])).slice(0, 300).map(([one]) => one);
     this.filters = new Filters("Find specs", [
       { name: "package", label: "Package", kind: "text", suggest: () => data.packages, hint: "a name, a part of one, or a pattern with *" },
-      { name: "version", label: "Version", kind: "text", placeholder: "1.2 or =1.2.3", hint: "1.2 is 1.2 and all 1.2.x; =1.2 that alone" },
+      { name: "version", label: "Version", kind: "text", placeholder: "1.2 or 1.2:1.4", hint: "1.2 and all 1.2.x; =1.2 alone; 1.2:1.4, 1.2: or :1.4 a range; several by commas", understands: (value) => data.knowsVersion(value) },
       { name: "variant", label: "Variants", kind: "text", placeholder: "+mpi ~cuda fabrics=verbs", suggest: () => sorted(common), hint: "as in Spack, apart by spaces" },
       { name: "stack", label: "Stack", kind: "select", options: () => [...asOptions(columns.stacks.values), ["root", "none: in root alone"]] },
       { name: "compiler", label: "Compiler", kind: "select", options: () => [...compilerOptions] },
       { name: "target", label: "Target", kind: "select", options: () => asOptions(columns.target.values) },
       { name: "platform", label: "Platform", kind: "select", options: () => asOptions(columns.platform.values) },
       { name: "os", label: "OS", kind: "select", options: () => asOptions(columns.os.values) },
-      { name: "host", label: "Runs on", kind: "select", options: () => [["", "any machine"], ...hosts.map(({ target, machines }) => [target, `${target}: ${machines}`, "Well known"]), ...sorted(data.runs.keys()).filter((target) => !known.has(target)).map((target) => [target, target, "All that archspec knows"])] },
+      { name: "host", label: "Runs on", kind: "select", options: () => [["", "any machine"], ...hosts.map(({ target, machines }) => [target, `${target}: ${machines}`, "Well known"]), ...sorted(data.runs.keys()).filter((target) => !known.has(target)).map((target) => [target, target, "All that archspec knows"])], understands: (value) => data.runs.has(value) },
     ], (values) => this.app.change("find", values));
     this.summary = make("p", { class: "summary", role: "status" });
     this.detail = make("div", { class: "spec", hidden: true, "aria-live": "polite" });
@@ -321,8 +321,14 @@ class Host {
     const host = values.host ?? "zen4";
     this.asked = { ...values, host };
     this.filters.set(this.asked);
+    if (!data.runs.has(host)) {
+      this.summary.textContent = `Unknown machine: ${host} is no target that archspec knows. Choose one above.`;
+      this.note.textContent = "";
+      await this.grid.setRows([], values.sort);
+      return;
+    }
     const fits = data.testHost(host, values.platform);
-    const steps = data.runs.get(host) ?? new Map();
+    const steps = data.runs.get(host);
     const family = values.compiler ? columns.compiler_family.test((one) => one === values.compiler || one === "none") : () => true;
     const os = values.os ? columns.os.test((one) => one === values.os) : () => true;
     const wanted = values.q ? columns.package.test(matchPackage(values.q, data.packages)) : () => true;
