@@ -38,7 +38,7 @@ SCRIPTS = (
     "app.js",
 )
 """In the order in which they run; the page runs ``theme.js`` before it paints."""
-STYLES = ("vendor/tabulator.min.css", "vendor/uPlot.min.css", "style.css")
+STYLES = ("vendor/tabulator.min.css", "vendor/uPlot.min.css", "shared.css", "style.css")
 MOST_PROBLEMS = 500
 """So many rejects, and so many mismatches, are told in a page; the rest is in the files beside it."""
 
