@@ -468,6 +468,18 @@ def test_gaps_are_those_of_the_view_the_widest_held_first(open_page, warehouse):
     }
 
 
+@pytest.mark.parametrize("by", ["", "?by=package"])
+def test_what_a_gap_is_and_why_it_ranks_so_fits_a_narrow_screen(open_page, by):
+    visit = open_page(f"#gaps{by}", width=400)
+    for title in ("Package", "Lacking in", "Held by"):
+        head = visit.page.locator("#view-gaps .tabulator-col", has_text=title).first
+        box = head.bounding_box()
+        assert box["x"] + box["width"] <= 400
+        assert head.locator("span").evaluate(
+            "one => one.parentElement.scrollWidth <= one.parentElement.clientWidth && one.innerText"
+        )
+
+
 def test_losses_are_those_of_the_macro_lost_packages_first(open_page, warehouse):
     visit = open_page("#overview?cause=*")
     names = ("package", "stack", "version", "compiler", "target", "cause", "replaced_by", "specs")

@@ -399,17 +399,18 @@ class Gaps {
 
   draw(by) {
     this.by = by;
-    const shared = [
-      { title: "Platform", field: "platform", width: 115 },
-      { title: "Held by", field: "held_by", width: 100, hozAlign: "right", headerSortStartingDir: "desc" },
-    ];
+    const name = { title: "Package", field: "package", frozen: true, width: this.app.nameWidth };
+    const held = { title: "Held by", field: "held_by", width: 100, hozAlign: "right", headerSortStartingDir: "desc" };
+    const platform = { title: "Platform", field: "platform", width: 115 };
+    // What is lacking where, and why it ranks so high, fits a narrow screen too; 45 are the page's margins and the grid's frame.
+    const stackWidth = Math.max(110, Math.min(280, window.innerWidth - 45 - name.width - held.width));
     this.grid = new Grid({
       label: "Gaps", empty: "No gap.", sorted: this.app.sorter("gaps"),
       open: (row) => this.app.go("find", { package: row.package, platform: row.platform }),
       columns: [
-        { title: "Package", field: "package", frozen: true, width: this.app.nameWidth },
-        ...(by ? [{ title: "Lacking in", field: "missing", width: 110, hozAlign: "right", headerSortStartingDir: "desc" }, ...shared, { title: "These lack it", field: "lacking", width: 420 }]
-          : [{ title: "Lacking in", field: "stack", width: 280 }, ...shared]),
+        name,
+        ...(by ? [{ title: "Lacking in", field: "missing", width: 120, hozAlign: "right", headerSortStartingDir: "desc" }, held, platform, { title: "These lack it", field: "lacking", width: 420 }]
+          : [{ title: "Lacking in", field: "stack", width: stackWidth }, held, platform]),
         { title: "These have it", field: "stacks", width: 620 },
       ],
     });
