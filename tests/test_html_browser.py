@@ -18,7 +18,7 @@ from pipeline.html import read_asset
 from pipeline.layout import Layout
 from pipeline.report import FILES, export_reports
 from pipeline.versions import parse_versions, version_key
-from tests.makers import ask, make_page, make_spec, write_page
+from tests.makers import ask, build_pages, make_page, make_spec, write_page
 from tests.test_versions import COMMIT, versions
 
 PAGE = FILES["html"][1]
@@ -515,6 +515,53 @@ def test_trends_are_those_of_the_view_and_a_missing_week_is_no_zero(open_page, w
         for head, cell in zip(heads[3:], line[3:], strict=True):
             assert cell == expected.get((line[0], head), "–")
     assert visit.page.locator("#view-trends canvas").count() == 3
+
+
+LONG = "an-experiment-with-a-rather-long-name"
+
+
+@pytest.fixture(scope="module")
+def odd_series(tmp_path_factory):
+    """Snapshots of every series but the weekly one, with few packages and long names."""
+    pages = {
+        (snapshot, f"p{number}"): [make_spec(number)]
+        for count, snapshot in enumerate(["v1.0", "v1.1", "develop", LONG, "another-experiment"], 1)
+        for number in range(count)
+    }
+    warehouse = build_pages(tmp_path_factory.mktemp("series"), pages)
+    export_reports(Layout(warehouse), formats=["html"])
+    return warehouse
+
+
+RECORD_TEXTS = """
+window.drawn = [];
+const fillText = CanvasRenderingContext2D.prototype.fillText;
+CanvasRenderingContext2D.prototype.fillText = function (text, x, y, ...rest) {
+    if (this.canvas.isConnected) {
+        const left = x - this.measureText(text).width / (this.textAlign === "center" ? 2 : 1);
+        window.drawn.push([text, this.textAlign, left, 2 * x - left, this.canvas.width]);
+    }
+    return fillText.call(this, text, x, y, ...rest);
+};
+"""
+
+
+@pytest.mark.parametrize(("snapshot", "series"), [("develop", "develop"), ("v1.1", "release"), (LONG, "other")])
+def test_charts_start_at_zero_in_the_snapshots_own_series_with_whole_ticks_and_names(
+    open_page, odd_series, snapshot, series
+):
+    visit = open_page(folder=odd_series, snapshot=snapshot)
+    visit.page.context.add_init_script(RECORD_TEXTS)
+    visit.go("#trends")
+    drawn = visit.page.evaluate("window.drawn")
+    counts = [text for text, align, *_ in drawn if align == "right"]
+    names = [(left, right, width) for _, align, left, right, width in drawn if align == "center"]
+
+    assert visit.page.locator("#view-trends select[name=series]").input_value() == series
+    assert counts.count("0") == 3
+    assert all(text.isdigit() for text in counts)
+    assert names
+    assert all(left >= 0 and right <= width for left, right, width in names)
 
 
 def test_a_spec_is_installed_by_its_hash_and_a_hostile_name_stays_out_of_the_line(open_page, warehouse):

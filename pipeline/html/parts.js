@@ -295,9 +295,24 @@ class Grid {
 /** Colours for lines that colour-blind readers tell apart (Okabe and Ito), and a dash for each, for no colour at all. */
 const LINES = 8;
 const DASHES = [[], [8, 4], [2, 3], [10, 3, 2, 3]];
+const CHART_FONT = "12px system-ui, sans-serif";
+/** The longest name below a chart; the legend tells it whole. */
+const LONGEST_TICK = 24;
+/** Steps between counts: 1, 2, 5, 10, … */
+const WHOLE_STEPS = Array.from({ length: 10 }, (_, power) => [1, 2, 5].map((step) => step * 10 ** power)).flat();
 
-/** A line chart over snapshots. `x` are {label, date}; `lines` are {label, values}; an unknown value, null, breaks the line. */
-function drawChart(place, { title, x, lines, unit, fromZero = false, height = 260 }) {
+/** Pixels that the widest of some texts takes below a chart. */
+function measureWidest(texts) {
+  const context = document.createElement("canvas").getContext("2d");
+  context.font = CHART_FONT;
+  return Math.max(0, ...texts.map((text) => context.measureText(text).width));
+}
+
+/**
+ * A line chart over snapshots, from zero. `x` are {label, date}; `lines` are {label, values}; an unknown value, null,
+ * breaks the line. `whole` values have no ticks between them.
+ */
+function drawChart(place, { title, x, lines, unit, whole = false, height = 260 }) {
   place.replaceChildren();
   const timed = x.every(({ date }) => date);
   const probe = make("span", { class: "axis-colour" });
@@ -307,20 +322,25 @@ function drawChart(place, { title, x, lines, unit, fromZero = false, height = 26
   probe.remove();
   const at = x.map(({ date }, index) => (timed ? Date.parse(`${date}T00:00:00Z`) / 1000 : index));
   const resolve = (index) => { probe.style.color = `var(--line-${(index % LINES) + 1})`; place.append(probe); const colour = getComputedStyle(probe).color; probe.remove(); return colour; };
+  const shorten = (name) => (name.length > LONGEST_TICK ? `${name.slice(0, LONGEST_TICK - 1)}…` : name);
+  const names = new Map(at.map((one, index) => [one, timed ? x[index].date : shorten(x[index].label)]));
+  const widest = measureWidest([...names.values()]);
   // As many dates or names as there is room for, each that of a snapshot.
-  const splits = (self) => { const step = Math.max(1, Math.ceil((x.length * 95) / self.width)); return at.filter((_, index) => (x.length - 1 - index) % step === 0); };
-  const names = new Map(at.map((one, index) => [one, timed ? x[index].date : x[index].label]));
+  const splits = (self) => { const step = Math.max(1, Math.ceil((x.length * (widest + 20)) / self.width)); return at.filter((_, index) => (x.length - 1 - index) % step === 0); };
+  // The first and the last stand at the chart's edges.
+  const half = widest / 2 + 8;
+  const scaleWidth = 64;
   const tellLast = (self) => self.setLegend({ idx: x.length - 1 });
-  const axis = { stroke: ink, grid: { stroke: grid, width: 1 }, ticks: { stroke: grid, width: 1 }, font: "12px system-ui, sans-serif" };
+  const axis = { stroke: ink, grid: { stroke: grid, width: 1 }, ticks: { stroke: grid, width: 1 }, font: CHART_FONT };
   const chart = new uPlot({
     // Until the pointer asks for another snapshot, the legend tells of the last.
     hooks: { ready: [tellLast], setCursor: [(self) => { if (self.cursor.idx === null || self.cursor.idx === undefined) tellLast(self); }] },
-    width: Math.max(280, place.clientWidth), height, padding: [12, 44, 0, 0], cursor: { drag: { x: false, y: false } },
-    scales: { x: { time: timed }, y: fromZero ? { range: (self, low, high) => [0, high > 0 ? high * 1.05 : 1] } : {} },
+    width: Math.max(280, place.clientWidth), height, padding: [12, half, 0, Math.max(0, half - scaleWidth)], cursor: { drag: { x: false, y: false } },
+    scales: { x: { time: timed }, y: { range: (self, low, high) => [0, high > 0 ? high * 1.05 : 1] } },
     tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
     axes: [
       { ...axis, splits, values: (self, ticks) => ticks.map((one) => names.get(one)) },
-      { ...axis, size: 64, values: (self, ticks) => ticks.map(show) },
+      { ...axis, size: scaleWidth, values: (self, ticks) => ticks.map(show), ...(whole ? { incrs: WHOLE_STEPS } : {}) },
     ],
     series: [
       { label: "Snapshot", value: (self, value, series, index) => (index === null || index === undefined ? "" : x[index].label) },

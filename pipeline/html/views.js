@@ -424,9 +424,10 @@ class Trends {
   build(section) {
     const { trend, calendar } = this.app.data.tables;
     this.series = ["weekly", "release", "develop", "other"].filter((series) => calendar.columns.series.values.includes(series));
-    const kind = this.app.data.facts.kind;
-    const own = kind === "develop" ? "weekly" : kind;
-    this.usual = this.series.includes(own) ? own : this.series[0];
+    const { kind } = this.app.data.facts;
+    // develop is compared with the weekly ones, where there are some.
+    const own = kind === "develop" ? ["weekly", "develop"] : [kind];
+    this.usual = [...own, ...this.series].find((series) => this.series.includes(series));
     this.rows = [...trend];
     this.slots = [...calendar];
     this.filters = new Filters("Trends", [
@@ -463,9 +464,9 @@ class Trends {
     const unit = measure === "coverage" ? "coverage in % of packages" : measure;
     this.heading.textContent = `${unit[0].toUpperCase()}${unit.slice(1)} by ${axis}${drawn.length < lines.length ? `: the ${drawn.length} largest of ${lines.length}` : ""}`;
     for (const [place, name] of [[this.packages, "packages"], [this.specs, "specs"]]) {
-      drawChart(place, { title: `${name} of each snapshot`, unit: name, x, lines: [{ label: name, values: slots.map((slot) => slot[name]) }], fromZero: true, height: 200 });
+      drawChart(place, { title: `${name} of each snapshot`, unit: name, x, lines: [{ label: name, values: slots.map((slot) => slot[name]) }], whole: true, height: 200 });
     }
-    if (drawn.length) drawChart(this.lines, { title: this.heading.textContent, unit, x, lines: drawn, height: 320 });
+    if (drawn.length) drawChart(this.lines, { title: this.heading.textContent, unit, x, lines: drawn, whole: measure !== "coverage", height: 320 });
     else this.lines.replaceChildren(make("p", {}, "Nothing by that name."));
     this.table.replaceChildren(makeTable(`${series} snapshots: ${unit} by ${axis}`, ["snapshot", "packages", "specs", ...drawn.map(({ label }) => label)],
       slots.map((slot, index) => [x[index].label, slot.packages, slot.specs, ...drawn.map((line) => line.values[index])])));
