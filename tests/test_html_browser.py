@@ -724,6 +724,41 @@ def test_back_leads_back_and_a_view_is_found_as_it_was_left(open_page):
     assert visit.page.locator("nav a[aria-current]").inner_text() == "Gaps"
 
 
+def test_an_address_is_not_said_to_be_shown_before_it_is(open_page):
+    visit = open_page("#find")
+    # The third address is asked for while the second, a slow one, is drawn.
+    visit.page.evaluate(
+        """() => {
+            history.replaceState(null, "", "#find?package=hdf5");
+            dispatchEvent(new Event("popstate"));
+            dispatchEvent(new Event("hashchange"));
+            history.replaceState(null, "", "#find?compiler=gcc");
+        }"""
+    )
+    drawn = "Tabulator.findTable('#view-find .tabulator')[0].getData().every((row) => row.package === 'hdf5')"
+    visit.wait(drawn)
+    assert visit.page.evaluate("document.documentElement.dataset.shown") == "#find"
+    visit.page.evaluate("dispatchEvent(new Event('popstate'))")
+    visit.settle()
+    assert not visit.page.evaluate(drawn)
+
+
+def test_what_was_typed_last_does_not_lead_back_to_a_view_that_was_left(open_page):
+    visit = open_page("#find")
+    visit.page.evaluate(
+        """() => {
+            const control = document.querySelector("#view-find input[name=package]");
+            control.value = "hdf5";
+            control.dispatchEvent(new Event("input"));
+            location.hash = "#gaps";
+            // A later timer: when it is over, that of the form would have been.
+            return new Promise((resolve) => setTimeout(resolve, 200));
+        }"""
+    )
+    visit.settle()
+    assert visit.address() == "#gaps"
+
+
 def test_the_theme_is_the_systems_until_another_is_chosen_and_that_is_kept(open_page):
     visit = open_page("#trends", color_scheme="dark")
     ground = "getComputedStyle(document.body).backgroundColor"

@@ -29,10 +29,13 @@ class App {
   }
 
   /** The same view with other filters, in the same order; the latest stands in the address. */
-  change(view, values) {
-    const { sort } = this.read().values;
+  async change(view, values) {
+    const now = this.read();
+    // What was typed last comes a moment later: another view may have been asked for meanwhile.
+    if (now.view !== view) return;
+    const { sort } = now.values;
     history.replaceState(null, "", this.link(view, { ...(sort ? { sort } : {}), ...values }));
-    return this.show();
+    await this.show();
   }
 
   /** What a grid calls when its reader has it sorted. */
@@ -61,6 +64,7 @@ class App {
 
   async show() {
     const asked = this.read();
+    const address = location.hash;
     const { view, values } = asked;
     const before = this.shown;
     this.shown = view;
@@ -76,8 +80,8 @@ class App {
     this.tellMisread(asked);
     await this.views[view].show(values);
     if (before !== undefined && before !== view) window.scrollTo(0, 0);
-    // Another view may have been asked for meanwhile, and that one tells.
-    if (this.read().view === view) this.remember(view);
+    // Another address may have been asked for meanwhile, and is not shown yet.
+    if (location.hash === address) this.remember(view);
   }
 
   /** Charts are painted with the theme's colours, so a new theme paints them again. */

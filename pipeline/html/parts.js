@@ -60,8 +60,7 @@ class Filters {
     this.fields = fields;
     this.controls = {};
     this.element = make("form", { class: "filters", role: "search", "aria-label": label, onsubmit: (event) => event.preventDefault() });
-    let timer;
-    const changed = () => { clearTimeout(timer); onChange(this.values()); };
+    const changed = () => { clearTimeout(this.timer); onChange(this.values()); };
     for (const field of fields) {
       const id = nextId("filter");
       let control;
@@ -71,7 +70,7 @@ class Filters {
         control = make("input", {
           id, name: field.name, type: "search", autocomplete: "off", spellcheck: "false", placeholder: field.placeholder ?? "",
           "aria-describedby": field.hint ? `${id}-hint` : null,
-          oninput: () => { clearTimeout(timer); timer = setTimeout(changed, 150); }, onchange: changed,
+          oninput: () => { clearTimeout(this.timer); this.timer = setTimeout(changed, 150); }, onchange: changed,
         });
         if (field.suggest) {
           const list = make("datalist", { id: `${id}-list` }, field.suggest().map((value) => make("option", { value })));
@@ -94,6 +93,7 @@ class Filters {
   }
 
   set(values) {
+    clearTimeout(this.timer);
     for (const field of this.fields) {
       const value = values[field.name] ?? "";
       if (field.kind === "select") this.fill(field, value);

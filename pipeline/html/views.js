@@ -252,9 +252,9 @@ class Find {
     }
     this.showSpec(spec);
     const key = JSON.stringify([values, sort]);
-    if (key === this.key) return;
+    if (key !== this.key) this.grid.setRows(Array.from(rows, (row) => data.specs.row(row)), sort);
     this.key = key;
-    await this.grid.setRows(Array.from(rows, (row) => data.specs.row(row)), sort);
+    await this.grid.queue;
   }
 
   showSpec(hash) {
