@@ -90,6 +90,31 @@ def list_changes(connection: duckdb.DuckDBPyConnection, asked: Question, by: str
     return connection.execute(query, _parameters(asked, query)).fetchall()
 
 
+def list_turnover(connection: duckdb.DuckDBPyConnection, asked: Question) -> list[tuple[str, str, bool]]:
+    """The packages that one snapshot alone holds: lost or gained, the package, and whether that is proven.
+
+    It is not where the other side's sources did not load whole: ``hash_diff`` is silent of it. Of all packages
+    and stacks, whatever ``asked`` names.
+    """
+    return connection.execute(
+        """
+        with held as (select distinct snapshot, package from specs where snapshot in ($before, $after)),
+        once as (select package, any_value(snapshot) as snapshot from held group by package having count(*) = 1),
+        proven as (select distinct change, package from hash_diff($before, $after))
+        select
+            case when once.snapshot = $before then 'lost' else 'gained' end as change,
+            once.package,
+            proven.package is not null as proven
+        from once
+        left join proven
+            on once.package = proven.package
+            and proven.change = case when once.snapshot = $before then 'lost' else 'gained' end
+        order by change desc, once.package
+        """,
+        {"before": asked.before, "after": asked.after},
+    ).fetchall()
+
+
 def summarise_changes(connection: duckdb.DuckDBPyConnection, asked: Question) -> Summary:
     """What changed, counted."""
     totals: list[tuple[object, ...]] = []

@@ -24,13 +24,21 @@ import msgspec
 from markupsafe import Markup
 
 from pipeline import __version__
-from pipeline.diff import CAUSES, DIFF_COLUMNS, Question, list_changes, summarise_changes
+from pipeline.diff import CAUSES, DIFF_COLUMNS, Question, list_changes, list_turnover, summarise_changes
 from pipeline.scope import PREVIOUS, choose_baseline, list_snapshots
 
 ASSETS = Path(__file__).parent / "html"
-SCRIPTS = ("vendor/tabulator.min.js", "vendor/uPlot.iife.min.js", "data.js", "parts.js", "views.js", "app.js")
+SCRIPTS = (
+    "vendor/tabulator.min.js",
+    "vendor/uPlot.iife.min.js",
+    "versions.js",
+    "data.js",
+    "parts.js",
+    "views.js",
+    "app.js",
+)
 """In the order in which they run; the page runs ``theme.js`` before it paints."""
-STYLES = ("vendor/tabulator.min.css", "vendor/uPlot.min.css", "style.css")
+STYLES = ("vendor/tabulator.min.css", "vendor/uPlot.min.css", "shared.css", "style.css")
 MOST_PROBLEMS = 500
 """So many rejects, and so many mismatches, are told in a page; the rest is in the files beside it."""
 
@@ -307,25 +315,7 @@ def add_changes(
     tables["presence"] = encode_table(
         ("change", "stack", "package"), [*(("lost", *one) for one in gone), *(("gained", *one) for one in since)]
     )
-    # Nothing is lost or gained where the other side's sources did not load whole: hash_diff is silent of it.
-    tables["turnover"] = read_table(
-        connection,
-        """
-        with held as (select distinct snapshot, package from specs where snapshot in ($1, $2)),
-        once as (select package, any_value(snapshot) as snapshot from held group by package having count(*) = 1),
-        proven as (select distinct change, package from hash_diff($1, $2))
-        select
-            case when once.snapshot = $1 then 'lost' else 'gained' end as change,
-            once.package,
-            proven.package is not null as proven
-        from once
-        left join proven
-            on once.package = proven.package
-            and proven.change = case when once.snapshot = $1 then 'lost' else 'gained' end
-        order by change desc, once.package
-        """,
-        [asked.before, asked.after],
-    )
+    tables["turnover"] = encode_table(("change", "package", "proven"), list_turnover(connection, asked))
     return [
         {"what": what, "change": change, "packages": packages, "count": count}
         for what, change, _, _, packages, count in summarise_changes(connection, asked).totals

@@ -13,13 +13,13 @@ from typing import NamedTuple
 
 import duckdb
 
-from pipeline.diff import Question, Summary, list_changes, summarise_changes
+from pipeline.diff import Question, Summary, list_changes, list_turnover, summarise_changes
 from pipeline.gaps import rank_gaps
 from pipeline.scope import PREVIOUS, Snapshot, choose_baseline, list_snapshots
 
 MAX_BYTES = 1024 * 1024
 """What GitHub takes as a summary of one step."""
-SHOWN_GAPS, SHOWN_CHANGES = 10, 20
+SHOWN_GAPS, SHOWN_CHANGES, SHOWN_LOST = 10, 20, 100
 LONGEST = 120
 """Characters of a cell."""
 
@@ -124,16 +124,22 @@ def _tell_change(by: int) -> str:
 
 
 def _tell_lost(connection: duckdb.DuckDBPyConnection, asked: Question, summary: Summary) -> list[str]:
-    """Whole packages first, then every cause, then the gravest losses."""
+    """The packages that left the snapshot, then every cause, then what else is gone from stacks."""
     lines = [f"## Lost since {escape(asked.before)}", ""]
+    gone = _list_gone(connection, asked)
+    if gone:
+        lines += ["Packages that no stack of the snapshot has any more, nor its root:", ""]
+        lines += [*make_table(("package", "stacks that had it", "specs"), gone[:SHOWN_LOST]), ""]
+        lines += _tell_more(len(gone), SHOWN_LOST, "packages")
     unknown = sum(int(str(row[-1])) for row in summary.unknown)
     if not summary.causes:
         lines += ["No stack is known to have lost anything." if unknown else "No stack lost anything.", ""]
     else:
         lines += [*make_table(("cause", "packages", "specs", "stacks"), summary.causes), ""]
-        losses = _join_stacks(connection, asked)
+        losses = _join_stacks(connection, asked, [package for package, *_ in gone])
         if losses:
-            lines += ["Packages that are gone from stacks, those that are gone from the most first:", ""]
+            others = "Other packages" if gone else "Packages"
+            lines += [f"{others} that are gone from stacks, those that are gone from the most first:", ""]
             lines += [*make_table(("package", "stacks that lost it", "specs"), losses[:SHOWN_CHANGES]), ""]
             lines += _tell_more(len(losses), SHOWN_CHANGES, "packages")
     if unknown:
@@ -145,8 +151,28 @@ def _tell_lost(connection: duckdb.DuckDBPyConnection, asked: Question, summary: 
     return lines
 
 
-def _join_stacks(connection: duckdb.DuckDBPyConnection, asked: Question) -> list[tuple[object, ...]]:
-    """The packages that stacks hold no more: a row for each, with its stacks and specs."""
+def _list_gone(connection: duckdb.DuckDBPyConnection, asked: Question) -> list[tuple[object, ...]]:
+    """The packages that left the snapshot: a row for each, with the stacks it had and its specs."""
+    names = [package for change, package, proven in list_turnover(connection, asked) if change == "lost" and proven]
+    return connection.execute(
+        """
+        select
+            package,
+            array_to_string(list_sort(list_distinct(flatten(array_agg(stacks)))), ', ') as names,
+            count(*) as specs,
+        from specs
+        where snapshot = $before and list_contains($names, package)
+        group by package
+        order by len(list_distinct(flatten(array_agg(stacks)))) desc, count(*) desc, package
+        """,
+        {"before": asked.before, "names": names},
+    ).fetchall()
+
+
+def _join_stacks(
+    connection: duckdb.DuckDBPyConnection, asked: Question, without: Sequence[object]
+) -> list[tuple[object, ...]]:
+    """The packages that stacks hold no more, ``without`` some: a row for each, with its stacks and specs."""
     return connection.execute(
         """
         select
@@ -154,11 +180,11 @@ def _join_stacks(connection: duckdb.DuckDBPyConnection, asked: Question) -> list
             array_to_string(list_sort(array_agg(distinct stack)), ', ') as stacks,
             cast(sum(specs) as bigint) as specs,
         from lost($before, $after)
-        where cause in ('stack removed', 'package gone from the stack')
+        where cause in ('stack removed', 'package gone from the stack') and not list_contains($without, package)
         group by package
         order by count(distinct stack) desc, sum(specs) desc, package
         """,
-        {"before": asked.before, "after": asked.after},
+        {"before": asked.before, "after": asked.after, "without": list(without)},
     ).fetchall()
 
 

@@ -42,7 +42,7 @@ def write_site(out: Path, indexes: Sequence[Mapping[str, Any]]) -> None:
 
 def render_site(indexes: Sequence[Mapping[str, Any]]) -> bytes:
     """The landing page as HTML. What an older ``index.json`` does not tell is left empty."""
-    style = read_asset("site.css")
+    style = read_asset("shared.css") + read_asset("site.css")
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(ASSETS), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
     )
@@ -98,7 +98,7 @@ def _describe(index: Mapping[str, Any]) -> dict[str, Any]:
             }
             for report, held in reports.items()
         ],
-        "count": len(tables),
+        "complete": len(tables) == len(reports) * len(formats),
         "size": show_size(sum(file["bytes"] for file in tables)),
         "index": quote(f"{index['folder']}/index.json"),
     }

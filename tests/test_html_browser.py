@@ -1,6 +1,7 @@
 """The page in a real Chromium, headless: what its readers see, do, share, and what it must never do."""
 # ruff: noqa: RUF001
 
+import itertools
 import re
 import time
 from pathlib import Path
@@ -8,12 +9,17 @@ from urllib.parse import unquote
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from playwright.sync_api import Error
 
 from pipeline.build import build
+from pipeline.html import read_asset
 from pipeline.layout import Layout
 from pipeline.report import FILES, export_reports
-from tests.makers import ask, make_page, make_spec, write_page
+from pipeline.versions import parse_versions, version_key
+from tests.makers import ask, build_pages, make_page, make_spec, write_page
+from tests.test_versions import COMMIT, versions
 
 PAGE = FILES["html"][1]
 PAGES = Path(__file__).parent / "data" / "pages"
@@ -225,6 +231,10 @@ FILTERS = [
     ({"Version": "1.14.5"}, "version = '1.14.5'"),
     ({"Version": "1.1"}, "version = '1.1'"),
     ({"Version": "=3.12"}, "false"),
+    ({"Version": "1.9:1.14"}, "version in ('1.9', '1.10', '1.14.5', '1.14.50')"),
+    ({"Version": "@1.10:"}, "version_key >= (select min(version_key) from specs where version = '1.10')"),
+    ({"Version": ":1.9, =3.11"}, "version in ('1.1', '1.9', '3.11', '<b>1</b>')"),
+    ({"Version": "1.9:1.1"}, "false"),
     ({"Variants": "+mpi"}, "list_contains(variants, '+mpi')"),
     ({"Variants": "mpi=True"}, "list_contains(variants, '+mpi')"),
     ({"Variants": "-mpi"}, "list_contains(variants, '~mpi')"),
@@ -265,6 +275,77 @@ def test_filters_agree_with_sql_and_the_address_restores_them(open_page, warehou
         for label, value in filters.items():
             control = second.page.locator("#view-find form").get_by_label(label, exact=True)
             assert control.input_value() == value
+
+
+def test_a_pattern_is_matched_as_by_a_regexp_and_never_hangs(open_page):
+    visit = open_page("#matrix?q=**********~")
+    assert visit.summary().startswith("0 packages")
+    pairs = [
+        (pattern, text)
+        for pattern in map("".join, (one for n in range(1, 6) for one in itertools.product("a*b", repeat=n)))
+        if "*" in pattern
+        for text in ("", "a", "b", "ab", "ba", "aab", "aba", "abab", "bbaab")
+    ]
+    matched = visit.page.evaluate("pairs => pairs.map(([pattern, text]) => matchGlob(pattern)(text))", pairs)
+    assert matched == [bool(re.fullmatch(pattern.replace("*", ".*"), text)) for pattern, text in pairs]
+    # Backtracking would take longer than the sun shines.
+    assert not visit.page.evaluate("matchPackage('*a'.repeat(60) + '~', [])('a'.repeat(1000))")
+    assert visit.page.evaluate("matchPackage('*a'.repeat(60) + '*', [])('a'.repeat(1000))")
+
+
+@pytest.fixture(scope="module")
+def page_versions(browser):
+    """The page's own functions of versions, in a page without anything else."""
+    page = browser.new_page()
+    page.add_script_tag(content=read_asset("versions.js"))
+    yield page
+    page.close()
+
+
+def contains(constraint, version):
+    try:
+        return parse_versions(constraint).contains(version)
+    except ValueError:
+        return None
+
+
+shapes = st.sampled_from(["{0}", "={0}", "{0}:", ":{0}", "{0}:{1}", "{0},{1}:", "@{0}", "git.{0}", "git.r={0}", "{0}["])
+
+
+@given(st.lists(st.one_of(versions(), versions().map("git.r={}".format)), min_size=1, max_size=6), st.data())
+@settings(max_examples=50, deadline=None)
+def test_the_page_understands_versions_as_the_warehouse_does(page_versions, found, data):
+    texts = st.sampled_from([*found, "1.2rc1", "develop", "", "maim", COMMIT])
+    asked = [data.draw(shapes).format(data.draw(texts), data.draw(texts)) for _ in range(6)]
+    keys, told = page_versions.evaluate(
+        """([found, asked]) => [found.map(versionKey), asked.map((one) =>
+            parseVersions(one) === null ? found.map(() => null) : found.map(matchVersion(one)))]""",
+        [found, asked],
+    )
+
+    assert keys == list(map(version_key, found))
+    assert told == [[contains(constraint, version) for version in found] for constraint in asked]
+
+
+def test_what_an_address_says_and_the_page_does_not_understand_is_told(open_page):
+    visit = open_page("#find?variants=%2Bmpi&package=hdf5&x=1")
+    said = visit.page.locator("#misread")
+    assert said.inner_text().startswith(
+        "Not understood, so left out: variants, x. The filters of this view are package,"
+    )
+    assert {row["package"] for row in visit.rows()} == {"hdf5"}
+    visit.fill("Version", "1.2:[")
+    assert visit.rows() == []
+    assert said.inner_text() == "Not understood, so nothing fits: Version 1.2:[."
+    visit.fill("Version", "1.2:")
+    assert not said.is_visible()
+    visit.go("#find?host=foo&sort=Version:asc&spec=x")
+    assert said.inner_text() == "Not understood, so nothing fits: Runs on foo."
+    visit.go("#findings")
+    assert said.inner_text() == "There is no view findings."
+    visit.go("#host?host=foo&show=missing")
+    assert visit.summary().startswith("Unknown machine: foo")
+    assert visit.rows() == []
 
 
 def test_beside_each_choice_stands_how_many_specs_it_leaves(open_page, warehouse):
@@ -387,6 +468,18 @@ def test_gaps_are_those_of_the_view_the_widest_held_first(open_page, warehouse):
     }
 
 
+@pytest.mark.parametrize("by", ["", "?by=package"])
+def test_what_a_gap_is_and_why_it_ranks_so_fits_a_narrow_screen(open_page, by):
+    visit = open_page(f"#gaps{by}", width=400)
+    for title in ("Package", "Lacking in", "Held by"):
+        head = visit.page.locator("#view-gaps .tabulator-col", has_text=title).first
+        box = head.bounding_box()
+        assert box["x"] + box["width"] <= 400
+        assert head.locator("span").evaluate(
+            "one => one.parentElement.scrollWidth <= one.parentElement.clientWidth && one.innerText"
+        )
+
+
 def test_losses_are_those_of_the_macro_lost_packages_first(open_page, warehouse):
     visit = open_page("#overview?cause=*")
     names = ("package", "stack", "version", "compiler", "target", "cause", "replaced_by", "specs")
@@ -422,6 +515,53 @@ def test_trends_are_those_of_the_view_and_a_missing_week_is_no_zero(open_page, w
         for head, cell in zip(heads[3:], line[3:], strict=True):
             assert cell == expected.get((line[0], head), "–")
     assert visit.page.locator("#view-trends canvas").count() == 3
+
+
+LONG = "an-experiment-with-a-rather-long-name"
+
+
+@pytest.fixture(scope="module")
+def odd_series(tmp_path_factory):
+    """Snapshots of every series but the weekly one, with few packages and long names."""
+    pages = {
+        (snapshot, f"p{number}"): [make_spec(number)]
+        for count, snapshot in enumerate(["v1.0", "v1.1", "develop", LONG, "another-experiment"], 1)
+        for number in range(count)
+    }
+    warehouse = build_pages(tmp_path_factory.mktemp("series"), pages)
+    export_reports(Layout(warehouse), formats=["html"])
+    return warehouse
+
+
+RECORD_TEXTS = """
+window.drawn = [];
+const fillText = CanvasRenderingContext2D.prototype.fillText;
+CanvasRenderingContext2D.prototype.fillText = function (text, x, y, ...rest) {
+    if (this.canvas.isConnected) {
+        const left = x - this.measureText(text).width / (this.textAlign === "center" ? 2 : 1);
+        window.drawn.push([text, this.textAlign, left, 2 * x - left, this.canvas.width]);
+    }
+    return fillText.call(this, text, x, y, ...rest);
+};
+"""
+
+
+@pytest.mark.parametrize(("snapshot", "series"), [("develop", "develop"), ("v1.1", "release"), (LONG, "other")])
+def test_charts_start_at_zero_in_the_snapshots_own_series_with_whole_ticks_and_names(
+    open_page, odd_series, snapshot, series
+):
+    visit = open_page(folder=odd_series, snapshot=snapshot)
+    visit.page.context.add_init_script(RECORD_TEXTS)
+    visit.go("#trends")
+    drawn = visit.page.evaluate("window.drawn")
+    counts = [text for text, align, *_ in drawn if align == "right"]
+    names = [(left, right, width) for _, align, left, right, width in drawn if align == "center"]
+
+    assert visit.page.locator("#view-trends select[name=series]").input_value() == series
+    assert counts.count("0") == 3
+    assert all(text.isdigit() for text in counts)
+    assert names
+    assert all(left >= 0 and right <= width for left, right, width in names)
 
 
 def test_a_spec_is_installed_by_its_hash_and_a_hostile_name_stays_out_of_the_line(open_page, warehouse):
@@ -582,6 +722,41 @@ def test_back_leads_back_and_a_view_is_found_as_it_was_left(open_page):
     visit.settle()
     assert visit.address() == "#gaps"
     assert visit.page.locator("nav a[aria-current]").inner_text() == "Gaps"
+
+
+def test_an_address_is_not_said_to_be_shown_before_it_is(open_page):
+    visit = open_page("#find")
+    # The third address is asked for while the second, a slow one, is drawn.
+    visit.page.evaluate(
+        """() => {
+            history.replaceState(null, "", "#find?package=hdf5");
+            dispatchEvent(new Event("popstate"));
+            dispatchEvent(new Event("hashchange"));
+            history.replaceState(null, "", "#find?compiler=gcc");
+        }"""
+    )
+    drawn = "Tabulator.findTable('#view-find .tabulator')[0].getData().every((row) => row.package === 'hdf5')"
+    visit.wait(drawn)
+    assert visit.page.evaluate("document.documentElement.dataset.shown") == "#find"
+    visit.page.evaluate("dispatchEvent(new Event('popstate'))")
+    visit.settle()
+    assert not visit.page.evaluate(drawn)
+
+
+def test_what_was_typed_last_does_not_lead_back_to_a_view_that_was_left(open_page):
+    visit = open_page("#find")
+    visit.page.evaluate(
+        """() => {
+            const control = document.querySelector("#view-find input[name=package]");
+            control.value = "hdf5";
+            control.dispatchEvent(new Event("input"));
+            location.hash = "#gaps";
+            // A later timer: when it is over, that of the form would have been.
+            return new Promise((resolve) => setTimeout(resolve, 200));
+        }"""
+    )
+    visit.settle()
+    assert visit.address() == "#gaps"
 
 
 def test_the_theme_is_the_systems_until_another_is_chosen_and_that_is_kept(open_page):

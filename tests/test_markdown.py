@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from pipeline.layout import Layout
-from pipeline.markdown import LONGEST, MAX_BYTES, SHOWN_CHANGES, SHOWN_GAPS, escape, make_table
+from pipeline.markdown import LONGEST, MAX_BYTES, SHOWN_CHANGES, SHOWN_GAPS, SHOWN_LOST, escape, make_table
 from pipeline.report import export_reports
 from tests.makers import ask, build_pages, make_spec
 
@@ -72,12 +72,33 @@ def test_lost_and_gained_are_told_packages_first(warehouse):
     text = summary(warehouse)
     by_header = {tuple(table[0]): table[1:] for table in tables(text)}
 
-    lost = by_header["package", "stacks that lost it", "specs"]
-    assert lost == [[f"gone{number:02}", "a, b", "2"] for number in range(12)]
+    lost = by_header["package", "stacks that had it", "specs"]
+    assert lost == [[f"gone{number:02}", "a, b", "1"] for number in range(12)]
     assert sum(int(row[2]) for row in by_header["cause", "packages", "specs", "stacks"]) == 24
     assert by_header["stack", "packages", "new configurations"] == [["c", "3", "3"]]
     assert by_header["package", "new configurations", "versions"] == [[f"new{number}", "1", "1"] for number in range(3)]
     assert text.index("## Lost") < text.index("## Gained") < text.index("## Largest gaps")
+
+
+def test_packages_that_left_the_snapshot_are_never_hidden_behind_those_that_are_elsewhere_still(tmp_path):
+    pages = {}
+    for number in range(SHOWN_CHANGES + 5):
+        pages[OLD, f"elsewhere{number:02}"] = [make_spec(number, stacks=["a", "b", "c", "root"])]
+        pages[NEW, f"elsewhere{number:02}"] = [make_spec(number, stacks=["c", "root"])]
+        pages[OLD, f"zlost{number:02}"] = [make_spec(1000 + number, stacks=["a", "root"] if number else ["root"])]
+    warehouse = build_pages(tmp_path, pages)
+    text = summary(warehouse)
+    by_header = {tuple(table[0]): table[1:] for table in tables(text)}
+    held = "select package from specs where snapshot = "
+    left = f"{held} '{OLD}' except {held} '{NEW}' order by package"
+
+    names = [row[0] for row in by_header["package", "stacks that had it", "specs"]]
+    assert sorted(names) == [package for (package,) in ask(warehouse, left)]
+    assert len(names) == SHOWN_CHANGES + 5
+    elsewhere = by_header["package", "stacks that lost it", "specs"]
+    assert elsewhere == [[f"elsewhere{number:02}", "a, b", "2"] for number in range(SHOWN_CHANGES)]
+    assert f"The first {SHOWN_CHANGES} of {SHOWN_CHANGES + 5} packages." in text
+    assert text.index("zlost") < text.index("elsewhere")
 
 
 def test_the_ten_largest_gaps_are_those_of_the_view(warehouse):
@@ -121,14 +142,14 @@ def test_nothing_of_the_data_is_a_link_or_emphasis(text):
 
 def test_a_summary_of_the_worst_texts_is_far_below_githubs_limit(tmp_path):
     pages = {}
-    for number in range(60):
-        odd = f"{number:02}" + "|`<&Ω" * 30
+    for number in range(120):
+        odd = f"{number:03}" + "|`<&Ω" * 30
         stacks = [f"{chr(97 + at)}{'<|' * 60}" for at in range(26)]
         pages[OLD, odd] = [make_spec(number, stacks=[*stacks, "root"])]
         pages[NEW, odd] = []
-        pages[NEW, "n" + odd[:100]] = [make_spec(100 + number, stacks=[stacks[number % 26]], versions=["<" * 200])]
+        pages[NEW, "n" + odd[:100]] = [make_spec(1000 + number, stacks=[stacks[number % 26]], versions=["<" * 200])]
     text = summary(build_pages(tmp_path, pages))
 
     assert len(text.encode()) < MAX_BYTES // 2
-    assert max(len(table) for table in tables(text)) <= SHOWN_CHANGES + 1
-    assert f"The first {SHOWN_CHANGES} of 60 packages." in text
+    assert max(len(table) for table in tables(text)) == SHOWN_LOST + 1
+    assert f"The first {SHOWN_LOST} of 120 packages." in text

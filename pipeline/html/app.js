@@ -14,7 +14,7 @@ class App {
   read() {
     const [name, query = ""] = location.hash.slice(1).split(/\?(.*)/s);
     const view = Object.hasOwn(VIEWS, name) ? name : "overview";
-    return { view, values: Object.fromEntries([...new URLSearchParams(query)].filter(([, value]) => value)) };
+    return { view, name, values: Object.fromEntries([...new URLSearchParams(query)].filter(([, value]) => value)) };
   }
 
   link(view, values = {}) {
@@ -29,10 +29,13 @@ class App {
   }
 
   /** The same view with other filters, in the same order; the latest stands in the address. */
-  change(view, values) {
-    const { sort } = this.read().values;
+  async change(view, values) {
+    const now = this.read();
+    // What was typed last comes a moment later: another view may have been asked for meanwhile.
+    if (now.view !== view) return;
+    const { sort } = now.values;
     history.replaceState(null, "", this.link(view, { ...(sort ? { sort } : {}), ...values }));
-    return this.show();
+    await this.show();
   }
 
   /** What a grid calls when its reader has it sorted. */
@@ -50,8 +53,19 @@ class App {
     document.documentElement.dataset.shown = location.hash || "#overview";
   }
 
+  /** A filter that is misspelt would show everything without a word. */
+  tellMisread({ view, name, values: { sort, spec, ...values } }) {
+    const told = this.views[view].filters?.misread(values) ?? [];
+    if (name && name !== view) told.unshift(`There is no view ${name}.`);
+    const line = document.getElementById("misread");
+    line.hidden = !told.length;
+    line.textContent = told.join(" ");
+  }
+
   async show() {
-    const { view, values } = this.read();
+    const asked = this.read();
+    const address = location.hash;
+    const { view, values } = asked;
     const before = this.shown;
     this.shown = view;
     for (const section of document.querySelectorAll("main > section")) section.hidden = section.id !== `view-${view}`;
@@ -63,10 +77,11 @@ class App {
       this.views[view] = new VIEWS[view](this);
       this.views[view].build(document.getElementById(`view-${view}`).querySelector(".body"));
     }
+    this.tellMisread(asked);
     await this.views[view].show(values);
     if (before !== undefined && before !== view) window.scrollTo(0, 0);
-    // Another view may have been asked for meanwhile, and that one tells.
-    if (this.read().view === view) this.remember(view);
+    // Another address may have been asked for meanwhile, and is not shown yet.
+    if (location.hash === address) this.remember(view);
   }
 
   /** Charts are painted with the theme's colours, so a new theme paints them again. */

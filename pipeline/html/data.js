@@ -92,6 +92,9 @@ class Warehouse {
     }
   }
 
+  /** Whether a text is a constraint of versions, or names one of the page's. */
+  knowsVersion(asked) { return parseVersions(asked) !== null || this.versionRank.has(asked.replace(/^=/, "")); }
+
   findHash(hash) {
     if (!this.rowOfHash.size) {
       for (const row of this.all) this.rowOfHash.set(this.specs.columns.hash.at(row), row);
@@ -190,24 +193,31 @@ function emptyLists(column) {
   return (row) => column.codes[row] >= 0 && empty[column.codes[row]];
 }
 
+/** A pattern with *: its pieces one after the other, each at the first place that is left, so that no try is taken back. */
+function matchGlob(pattern) {
+  const [first, ...pieces] = pattern.split("*");
+  const last = pieces.pop();
+  return (text) => {
+    const end = text.length - last.length;
+    if (end < first.length || !text.startsWith(first) || !text.endsWith(last)) return false;
+    let at = first.length;
+    return pieces.every((piece) => {
+      const found = text.indexOf(piece, at);
+      at = found + piece.length;
+      return found >= 0 && at <= end;
+    });
+  };
+}
+
 /** A package's exact name alone, else a pattern with *, else a part of the name. */
 function matchPackage(asked, packages) {
   const wanted = asked.trim().toLowerCase();
   if (packages.includes(asked.trim())) return (name) => name === asked.trim();
   if (wanted.includes("*")) {
-    const pattern = new RegExp(`^${wanted.split("*").map((part) => part.replace(/[.+?^${}()|[\]\\]/g, "\\$&")).join(".*")}$`);
-    return (name) => pattern.test(name.toLowerCase());
+    const fits = matchGlob(wanted);
+    return (name) => fits(name.toLowerCase());
   }
   return (name) => name.toLowerCase().includes(wanted);
-}
-
-/** As Spack's @: 1.2 is 1.2 and what continues it, 1.2.x; =1.2 is 1.2 alone. */
-function matchVersion(asked) {
-  const wanted = asked.trim().replace(/^@/, "");
-  if (wanted.startsWith("=")) return (version) => version === wanted.slice(1);
-  const kind = (sign) => (/\d/.test(sign) ? "number" : /[a-z]/i.test(sign) ? "word" : sign);
-  return (version) => version === wanted
-    || (version.startsWith(wanted) && kind(version[wanted.length]) !== kind(wanted.at(-1)));
 }
 
 /** Split a variant as spelt: +mpi, ~mpi, name=a,b, name:=a,b. */

@@ -51,7 +51,8 @@ const copyButton = (text, label) =>
   make("button", { type: "button", class: "copy", "aria-label": label, title: label, onclick: (event) => { event.stopPropagation(); copyText(text); } }, "Copy");
 
 /**
- * A form of filters. `fields` are {name, label, hint, kind: "text" | "select", options(): [[value, text, group]], suggest()}.
+ * A form of filters. `fields` are {name, label, hint, kind: "text" | "select", options(): [[value, text, group]], suggest(),
+ * understands(value)}; without the last a field takes any value.
  * `onChange(values)` hears of each change; `set(values)` fills the form in without a change.
  */
 class Filters {
@@ -59,8 +60,7 @@ class Filters {
     this.fields = fields;
     this.controls = {};
     this.element = make("form", { class: "filters", role: "search", "aria-label": label, onsubmit: (event) => event.preventDefault() });
-    let timer;
-    const changed = () => { clearTimeout(timer); onChange(this.values()); };
+    const changed = () => { clearTimeout(this.timer); onChange(this.values()); };
     for (const field of fields) {
       const id = nextId("filter");
       let control;
@@ -70,7 +70,7 @@ class Filters {
         control = make("input", {
           id, name: field.name, type: "search", autocomplete: "off", spellcheck: "false", placeholder: field.placeholder ?? "",
           "aria-describedby": field.hint ? `${id}-hint` : null,
-          oninput: () => { clearTimeout(timer); timer = setTimeout(changed, 150); }, onchange: changed,
+          oninput: () => { clearTimeout(this.timer); this.timer = setTimeout(changed, 150); }, onchange: changed,
         });
         if (field.suggest) {
           const list = make("datalist", { id: `${id}-list` }, field.suggest().map((value) => make("option", { value })));
@@ -93,11 +93,22 @@ class Filters {
   }
 
   set(values) {
+    clearTimeout(this.timer);
     for (const field of this.fields) {
       const value = values[field.name] ?? "";
       if (field.kind === "select") this.fill(field, value);
       else if (this.controls[field.name].value.trim() !== value) this.controls[field.name].value = value;
     }
+  }
+
+  /** What this form does not understand of an address, in words; none: it understands all. */
+  misread(values) {
+    const strange = Object.keys(values).filter((name) => !Object.hasOwn(this.controls, name));
+    const wrong = this.fields.filter(({ name, understands }) => understands && values[name] && !understands(values[name]));
+    return [
+      ...(strange.length ? [`Not understood, so left out: ${strange.join(", ")}. The filters of this view are ${Object.keys(this.controls).join(", ")}.`] : []),
+      ...wrong.map(({ name, label }) => `Not understood, so nothing fits: ${label} ${values[name]}.`),
+    ];
   }
 
   /** Write a select's options anew; a value that is no option is kept as one, so that an address is never lost. */
@@ -284,9 +295,24 @@ class Grid {
 /** Colours for lines that colour-blind readers tell apart (Okabe and Ito), and a dash for each, for no colour at all. */
 const LINES = 8;
 const DASHES = [[], [8, 4], [2, 3], [10, 3, 2, 3]];
+const CHART_FONT = "12px system-ui, sans-serif";
+/** The longest name below a chart; the legend tells it whole. */
+const LONGEST_TICK = 24;
+/** Steps between counts: 1, 2, 5, 10, … */
+const WHOLE_STEPS = Array.from({ length: 10 }, (_, power) => [1, 2, 5].map((step) => step * 10 ** power)).flat();
 
-/** A line chart over snapshots. `x` are {label, date}; `lines` are {label, values}; an unknown value, null, breaks the line. */
-function drawChart(place, { title, x, lines, unit, fromZero = false, height = 260 }) {
+/** Pixels that the widest of some texts takes below a chart. */
+function measureWidest(texts) {
+  const context = document.createElement("canvas").getContext("2d");
+  context.font = CHART_FONT;
+  return Math.max(0, ...texts.map((text) => context.measureText(text).width));
+}
+
+/**
+ * A line chart over snapshots, from zero. `x` are {label, date}; `lines` are {label, values}; an unknown value, null,
+ * breaks the line. `whole` values have no ticks between them.
+ */
+function drawChart(place, { title, x, lines, unit, whole = false, height = 260 }) {
   place.replaceChildren();
   const timed = x.every(({ date }) => date);
   const probe = make("span", { class: "axis-colour" });
@@ -296,20 +322,25 @@ function drawChart(place, { title, x, lines, unit, fromZero = false, height = 26
   probe.remove();
   const at = x.map(({ date }, index) => (timed ? Date.parse(`${date}T00:00:00Z`) / 1000 : index));
   const resolve = (index) => { probe.style.color = `var(--line-${(index % LINES) + 1})`; place.append(probe); const colour = getComputedStyle(probe).color; probe.remove(); return colour; };
+  const shorten = (name) => (name.length > LONGEST_TICK ? `${name.slice(0, LONGEST_TICK - 1)}…` : name);
+  const names = new Map(at.map((one, index) => [one, timed ? x[index].date : shorten(x[index].label)]));
+  const widest = measureWidest([...names.values()]);
   // As many dates or names as there is room for, each that of a snapshot.
-  const splits = (self) => { const step = Math.max(1, Math.ceil((x.length * 95) / self.width)); return at.filter((_, index) => (x.length - 1 - index) % step === 0); };
-  const names = new Map(at.map((one, index) => [one, timed ? x[index].date : x[index].label]));
+  const splits = (self) => { const step = Math.max(1, Math.ceil((x.length * (widest + 20)) / self.width)); return at.filter((_, index) => (x.length - 1 - index) % step === 0); };
+  // The first and the last stand at the chart's edges.
+  const half = widest / 2 + 8;
+  const scaleWidth = 64;
   const tellLast = (self) => self.setLegend({ idx: x.length - 1 });
-  const axis = { stroke: ink, grid: { stroke: grid, width: 1 }, ticks: { stroke: grid, width: 1 }, font: "12px system-ui, sans-serif" };
+  const axis = { stroke: ink, grid: { stroke: grid, width: 1 }, ticks: { stroke: grid, width: 1 }, font: CHART_FONT };
   const chart = new uPlot({
     // Until the pointer asks for another snapshot, the legend tells of the last.
     hooks: { ready: [tellLast], setCursor: [(self) => { if (self.cursor.idx === null || self.cursor.idx === undefined) tellLast(self); }] },
-    width: Math.max(280, place.clientWidth), height, padding: [12, 44, 0, 0], cursor: { drag: { x: false, y: false } },
-    scales: { x: { time: timed }, y: fromZero ? { range: (self, low, high) => [0, high > 0 ? high * 1.05 : 1] } : {} },
+    width: Math.max(280, place.clientWidth), height, padding: [12, half, 0, Math.max(0, half - scaleWidth)], cursor: { drag: { x: false, y: false } },
+    scales: { x: { time: timed }, y: { range: (self, low, high) => [0, high > 0 ? high * 1.05 : 1] } },
     tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
     axes: [
       { ...axis, splits, values: (self, ticks) => ticks.map((one) => names.get(one)) },
-      { ...axis, size: 64, values: (self, ticks) => ticks.map(show) },
+      { ...axis, size: scaleWidth, values: (self, ticks) => ticks.map(show), ...(whole ? { incrs: WHOLE_STEPS } : {}) },
     ],
     series: [
       { label: "Snapshot", value: (self, value, series, index) => (index === null || index === undefined ? "" : x[index].label) },

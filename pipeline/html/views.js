@@ -211,14 +211,14 @@ class Find {
     const common = [...variants].sort((one, other) => other[1] - one[1] || compareTexts(one[0], other[0])).slice(0, 300).map(([one]) => one);
     this.filters = new Filters("Find specs", [
       { name: "package", label: "Package", kind: "text", suggest: () => data.packages, hint: "a name, a part of one, or a pattern with *" },
-      { name: "version", label: "Version", kind: "text", placeholder: "1.2 or =1.2.3", hint: "1.2 is 1.2 and all 1.2.x; =1.2 that alone" },
+      { name: "version", label: "Version", kind: "text", placeholder: "1.2 or 1.2:1.4", hint: "1.2 and all 1.2.x; =1.2 alone; 1.2:1.4, 1.2: or :1.4 a range; several by commas", understands: (value) => data.knowsVersion(value) },
       { name: "variant", label: "Variants", kind: "text", placeholder: "+mpi ~cuda fabrics=verbs", suggest: () => sorted(common), hint: "as in Spack, apart by spaces" },
       { name: "stack", label: "Stack", kind: "select", options: () => [...asOptions(columns.stacks.values), ["root", "none: in root alone"]] },
       { name: "compiler", label: "Compiler", kind: "select", options: () => [...compilerOptions] },
       { name: "target", label: "Target", kind: "select", options: () => asOptions(columns.target.values) },
       { name: "platform", label: "Platform", kind: "select", options: () => asOptions(columns.platform.values) },
       { name: "os", label: "OS", kind: "select", options: () => asOptions(columns.os.values) },
-      { name: "host", label: "Runs on", kind: "select", options: () => [["", "any machine"], ...hosts.map(({ target, machines }) => [target, `${target}: ${machines}`, "Well known"]), ...sorted(data.runs.keys()).filter((target) => !known.has(target)).map((target) => [target, target, "All that archspec knows"])] },
+      { name: "host", label: "Runs on", kind: "select", options: () => [["", "any machine"], ...hosts.map(({ target, machines }) => [target, `${target}: ${machines}`, "Well known"]), ...sorted(data.runs.keys()).filter((target) => !known.has(target)).map((target) => [target, target, "All that archspec knows"])], understands: (value) => data.runs.has(value) },
     ], (values) => this.app.change("find", values));
     this.summary = make("p", { class: "summary", role: "status" });
     this.detail = make("div", { class: "spec", hidden: true, "aria-live": "polite" });
@@ -252,9 +252,9 @@ class Find {
     }
     this.showSpec(spec);
     const key = JSON.stringify([values, sort]);
-    if (key === this.key) return;
+    if (key !== this.key) this.grid.setRows(Array.from(rows, (row) => data.specs.row(row)), sort);
     this.key = key;
-    await this.grid.setRows(Array.from(rows, (row) => data.specs.row(row)), sort);
+    await this.grid.queue;
   }
 
   showSpec(hash) {
@@ -321,8 +321,14 @@ class Host {
     const host = values.host ?? "zen4";
     this.asked = { ...values, host };
     this.filters.set(this.asked);
+    if (!data.runs.has(host)) {
+      this.summary.textContent = `Unknown machine: ${host} is no target that archspec knows. Choose one above.`;
+      this.note.textContent = "";
+      await this.grid.setRows([], values.sort);
+      return;
+    }
     const fits = data.testHost(host, values.platform);
-    const steps = data.runs.get(host) ?? new Map();
+    const steps = data.runs.get(host);
     const family = values.compiler ? columns.compiler_family.test((one) => one === values.compiler || one === "none") : () => true;
     const os = values.os ? columns.os.test((one) => one === values.os) : () => true;
     const wanted = values.q ? columns.package.test(matchPackage(values.q, data.packages)) : () => true;
@@ -393,17 +399,18 @@ class Gaps {
 
   draw(by) {
     this.by = by;
-    const shared = [
-      { title: "Platform", field: "platform", width: 115 },
-      { title: "Held by", field: "held_by", width: 100, hozAlign: "right", headerSortStartingDir: "desc" },
-    ];
+    const name = { title: "Package", field: "package", frozen: true, width: this.app.nameWidth };
+    const held = { title: "Held by", field: "held_by", width: 100, hozAlign: "right", headerSortStartingDir: "desc" };
+    const platform = { title: "Platform", field: "platform", width: 115 };
+    // What is lacking where, and why it ranks so high, fits a narrow screen too; 45 are the page's margins and the grid's frame.
+    const stackWidth = Math.max(110, Math.min(280, window.innerWidth - 45 - name.width - held.width));
     this.grid = new Grid({
       label: "Gaps", empty: "No gap.", sorted: this.app.sorter("gaps"),
       open: (row) => this.app.go("find", { package: row.package, platform: row.platform }),
       columns: [
-        { title: "Package", field: "package", frozen: true, width: this.app.nameWidth },
-        ...(by ? [{ title: "Lacking in", field: "missing", width: 110, hozAlign: "right", headerSortStartingDir: "desc" }, ...shared, { title: "These lack it", field: "lacking", width: 420 }]
-          : [{ title: "Lacking in", field: "stack", width: 280 }, ...shared]),
+        name,
+        ...(by ? [{ title: "Lacking in", field: "missing", width: 120, hozAlign: "right", headerSortStartingDir: "desc" }, held, platform, { title: "These lack it", field: "lacking", width: 420 }]
+          : [{ title: "Lacking in", field: "stack", width: stackWidth }, held, platform]),
         { title: "These have it", field: "stacks", width: 620 },
       ],
     });
@@ -417,9 +424,10 @@ class Trends {
   build(section) {
     const { trend, calendar } = this.app.data.tables;
     this.series = ["weekly", "release", "develop", "other"].filter((series) => calendar.columns.series.values.includes(series));
-    const kind = this.app.data.facts.kind;
-    const own = kind === "develop" ? "weekly" : kind;
-    this.usual = this.series.includes(own) ? own : this.series[0];
+    const { kind } = this.app.data.facts;
+    // develop is compared with the weekly ones, where there are some.
+    const own = kind === "develop" ? ["weekly", "develop"] : [kind];
+    this.usual = [...own, ...this.series].find((series) => this.series.includes(series));
     this.rows = [...trend];
     this.slots = [...calendar];
     this.filters = new Filters("Trends", [
@@ -456,9 +464,9 @@ class Trends {
     const unit = measure === "coverage" ? "coverage in % of packages" : measure;
     this.heading.textContent = `${unit[0].toUpperCase()}${unit.slice(1)} by ${axis}${drawn.length < lines.length ? `: the ${drawn.length} largest of ${lines.length}` : ""}`;
     for (const [place, name] of [[this.packages, "packages"], [this.specs, "specs"]]) {
-      drawChart(place, { title: `${name} of each snapshot`, unit: name, x, lines: [{ label: name, values: slots.map((slot) => slot[name]) }], fromZero: true, height: 200 });
+      drawChart(place, { title: `${name} of each snapshot`, unit: name, x, lines: [{ label: name, values: slots.map((slot) => slot[name]) }], whole: true, height: 200 });
     }
-    if (drawn.length) drawChart(this.lines, { title: this.heading.textContent, unit, x, lines: drawn, height: 320 });
+    if (drawn.length) drawChart(this.lines, { title: this.heading.textContent, unit, x, lines: drawn, whole: measure !== "coverage", height: 320 });
     else this.lines.replaceChildren(make("p", {}, "Nothing by that name."));
     this.table.replaceChildren(makeTable(`${series} snapshots: ${unit} by ${axis}`, ["snapshot", "packages", "specs", ...drawn.map(({ label }) => label)],
       slots.map((slot, index) => [x[index].label, slot.packages, slot.specs, ...drawn.map((line) => line.values[index])])));
