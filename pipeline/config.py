@@ -16,7 +16,7 @@ import yaml
 from pipeline.caches import ALL, Choice
 from pipeline.errors import FileFaultsError, SourceError
 from pipeline.gates import Gates, build_gates, read_gates
-from pipeline.layout import Layout
+from pipeline.layout import PUBLISHED, Layout
 from pipeline.nodes import NodeReader, compose, line_of, read_text, show_node
 from pipeline.report import DEFAULT_FORMATS, FORMATS
 from pipeline.source import Root
@@ -116,15 +116,19 @@ class _Reader(NodeReader):
     def read_config(self, root: yaml.Node) -> Config:
         found = self.mapping(root, "configuration", KEYS, ["sources"])
         warehouse = self.path(found.get("warehouse"), "warehouse") or self.folder / "warehouse"
+        sources = self.read_sources(found.get("sources"), warehouse)
+        reports = self.read_reports(found.get("reports"), warehouse, sources)
+        cache = self.path(found.get("cache"), "cache")
+        self.refuse_internal(found.get("cache"), "cache", cache, warehouse)
         jobs = self.number(found.get("jobs"), "jobs")
         if jobs == 0:
             self.refuse(found["jobs"], "jobs: '0' is no whole number from 1 on")
         return Config(
             name=self.name,
-            sources=self.read_sources(found.get("sources")),
+            sources=sources,
             warehouse=warehouse,
-            reports=self.read_reports(found.get("reports"), warehouse),
-            cache=self.path(found.get("cache"), "cache"),
+            reports=reports,
+            cache=cache,
             offline=self.flag(found.get("offline"), "offline"),
             jobs=jobs,
             choice=Choice(
@@ -133,7 +137,7 @@ class _Reader(NodeReader):
             ),
             strict=self.flag(found.get("strict"), "strict"),
             gates=self.read_gates(found.get("gates")),
-            notify=self.read_notify(found.get("notify")),
+            notify=self.read_notify(found.get("notify"), warehouse, reports.out, sources),
             log=self.one_of(found.get("log"), "log", LOG_FORMATS),
         )
 
@@ -145,20 +149,28 @@ class _Reader(NodeReader):
             return None
         return Path(os.path.normpath(self.folder / text)) if text else None
 
+    def refuse_internal(self, node: yaml.Node | None, place: str, path: Path | None, warehouse: Path) -> None:
+        """Refuse a path where a build would remove what is there, or a run would remove a build."""
+        if node is not None and path is not None and _is_internal(path, warehouse):
+            self.refuse(node, f"{place}: {path}: is what the warehouse {warehouse} itself keeps")
+
     def one_of(self, node: yaml.Node | None, place: str, choices: Sequence[str]) -> str:
         text = self.text(node, place, choices[0])
         if node is not None and text not in choices:
             self.refuse(node, f"{place}: {show_node(node)} is none of: {', '.join(choices)}")
         return text
 
-    def read_sources(self, node: yaml.Node | None) -> tuple[Root, ...]:
+    def read_sources(self, node: yaml.Node | None, warehouse: Path) -> tuple[Root, ...]:
         roots: list[Root] = []
         items = self.items(node, "sources")
         if isinstance(node, yaml.SequenceNode) and not items:
             self.refuse(node, "sources: no source is in it")
         for item, _ in items:
             faults: list[str] = []
-            roots += self._read_source(item, faults)
+            found = self._read_source(item, faults)
+            for path in _list_places(found):
+                self.refuse_internal(item, "sources", path, warehouse)
+            roots += found
             self.faults += [(line_of(item), fault) for fault in faults]
         return tuple(dict.fromkeys(roots))
 
@@ -185,11 +197,17 @@ class _Reader(NodeReader):
             self.refuse(node, f"gates: {error.filename}: {error.strerror}")
         return None
 
-    def read_reports(self, node: yaml.Node | None, warehouse: Path) -> Reports:
-        out = Layout(warehouse).reports
+    def read_reports(self, node: yaml.Node | None, warehouse: Path, sources: Sequence[Root]) -> Reports:
+        default = Layout(warehouse).reports
         if node is None:
-            return Reports(out)
+            return Reports(default)
         found = self.mapping(node, "reports", ("out", "formats", "snapshots", "keep"))
+        out = self.path(found.get("out"), "reports.out") or default
+        self.refuse_internal(found.get("out"), "reports.out", out, warehouse)
+        for path in _list_places(sources) if "out" in found else ():
+            # A source that holds the warehouse is searched without it.
+            if _is_in(path, out) or (_is_in(out, path) and not _is_in(out, warehouse)):
+                self.refuse(found["out"], f"reports.out: {out}: holds the source {path}, or lies in it")
         formats = list(dict.fromkeys(self.texts(found.get("formats"), "reports.formats")))
         for name in formats:
             if name and name not in FORMATS:
@@ -198,13 +216,13 @@ class _Reader(NodeReader):
         if keep == 0:
             self.refuse(found["keep"], "reports.keep: '0' is no whole number from 1 on")
         return Reports(
-            out=self.path(found.get("out"), "reports.out") or out,
+            out=out,
             formats=tuple(formats) if "formats" in found else DEFAULT_FORMATS,
             snapshots=tuple(self.texts(found.get("snapshots"), "reports.snapshots")),
             keep=keep,
         )
 
-    def read_notify(self, node: yaml.Node | None) -> Notify:
+    def read_notify(self, node: yaml.Node | None, warehouse: Path, out: Path, sources: Sequence[Root]) -> Notify:
         if node is None:
             return Notify()
         found = self.mapping(node, "notify", ("file", "webhook", "timeout"))
@@ -215,4 +233,42 @@ class _Reader(NodeReader):
         timeout = self.number(found.get("timeout"), "notify.timeout")
         if timeout == 0:
             self.refuse(found["timeout"], "notify.timeout: '0' is no whole number from 1 on")
-        return Notify(self.path(found.get("file"), "notify.file"), webhook, timeout or Notify.timeout)
+        file = self.path(found.get("file"), "notify.file")
+        if file is not None:
+            self.refuse_internal(found["file"], "notify.file", file, warehouse)
+            if _is_same(file, Path(self.name)):
+                self.refuse(found["file"], f"notify.file: {file}: is this file")
+            if _is_in(file, out):
+                self.refuse(found["file"], f"notify.file: {file}: lies in the folder of the reports")
+            if any(_is_same(file, path) for path in _list_places(sources)):
+                self.refuse(found["file"], f"notify.file: {file}: is a source")
+        return Notify(file, webhook, timeout or Notify.timeout)
+
+
+def _list_places(roots: Sequence[Root]) -> list[Path]:
+    """The folders and files that are sources on this machine."""
+    return [Path(root.folder, root.only or "") for root in roots if not root.is_remote]
+
+
+def _resolve(path: Path) -> tuple[Path, Path]:
+    """A path as it is written, and where links lead: either may say what it is."""
+    return Path(os.path.abspath(path)), Path(os.path.realpath(path))
+
+
+def _is_same(path: Path, other: Path) -> bool:
+    return any(one == two for one, two in zip(_resolve(path), _resolve(other), strict=True))
+
+
+def _is_in(path: Path, folder: Path) -> bool:
+    """Whether a path is a folder or lies in it."""
+    return any(one.is_relative_to(two) for one, two in zip(_resolve(path), _resolve(folder), strict=True))
+
+
+def _is_internal(path: Path, warehouse: Path) -> bool:
+    """Whether a path is the warehouse itself, or lies in it under a name that it uses."""
+    for one, root in zip(_resolve(path), _resolve(warehouse), strict=True):
+        if one.is_relative_to(root):
+            name = next(iter(one.relative_to(root).parts), ".")
+            if name in PUBLISHED or name.startswith("."):
+                return True
+    return False

@@ -6,7 +6,10 @@ but the day that a run was given, so that the same shortfalls give the same byte
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -17,11 +20,28 @@ if TYPE_CHECKING:
 VERSION = 1
 """Of the notification's shape."""
 TRIES = 2
+_HEAD = re.compile(rb'\{\s*"version":\s*\d+,\s*"text":\s*"Spack Warehouse: ')
 
 
 def encode_notification(notification: Mapping[str, object]) -> bytes:
     """A notification as the bytes of its file and of what is posted."""
     return msgspec.json.format(msgspec.json.encode(notification), indent=2) + b"\n"
+
+
+def may_replace(file: Path) -> bool:
+    """Whether there is nothing at a path that would be lost: no file, an empty one, or a notification.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    if not os.path.lexists(file):
+        return True
+    # Anything else, such as a pipe, is not opened: that might wait for ever.
+    if not file.is_file():
+        return False
+    with file.open("rb") as opened:
+        head = opened.read(100)
+    return not head or _HEAD.match(head) is not None
 
 
 def post_notification(url: str, data: bytes, timeout: float) -> str | None:

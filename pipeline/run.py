@@ -24,7 +24,7 @@ from pipeline.config import Config
 from pipeline.errors import FileFaultsError, NotInWarehouseError, WarehouseError
 from pipeline.gates import NEWEST, SHORTFALL_COLUMNS, Verdict, judge
 from pipeline.layout import Layout, find_cache, renew_file
-from pipeline.notify import VERSION, encode_notification, post_notification
+from pipeline.notify import VERSION, encode_notification, may_replace, post_notification
 from pipeline.progress import Progress
 from pipeline.report import choose_kept, export_reports, prune_reports
 from pipeline.runsummary import Found, summarise_run
@@ -333,21 +333,14 @@ def notify(
     That nobody can be told is a message, and no other exit status.
     """
     file, variable = config.notify.file, config.notify.webhook
-    if outcome.exit_status == 0:
-        if file is not None:
-            try:
-                file.unlink(missing_ok=True)
-            except OSError as error:
-                log.tell("notify", FAILED, f"{file}: {error.strerror or error}")
-        return
-    data = encode_notification(describe_outcome(config, outcome, today))
+    well = outcome.exit_status == 0
+    data = b"" if well else encode_notification(describe_outcome(config, outcome, today))
     if file is not None:
         try:
-            renew_file(file, data)
-            log.tell("notify", DONE, str(file))
+            renew_notification(file, data, log)
         except OSError as error:
             log.tell("notify", FAILED, f"{file}: {error.strerror or error}")
-    if variable is None:
+    if well or variable is None:
         return
     url = environment.get(variable)
     if not url:
@@ -357,6 +350,17 @@ def notify(
     reason = post_notification(url, data, config.notify.timeout)
     message = f"webhook of {variable}: {reason or 'posted'}"
     log.tell("notify", FAILED if reason else DONE, message, time.monotonic() - began)
+
+
+def renew_notification(file: Path, data: bytes, log: StepLog) -> None:
+    """Put a notification in its file; with no ``data`` remove it. What somebody else has there stays."""
+    if not may_replace(file):
+        log.tell("notify", FAILED, f"{file}: is there, and is no notification: it stays as it is")
+    elif data:
+        renew_file(file, data)
+        log.tell("notify", DONE, str(file))
+    else:
+        file.unlink(missing_ok=True)
 
 
 def write_run_summary(path: Path, outcome: Outcome, layout: Layout, log: StepLog) -> None:

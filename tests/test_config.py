@@ -146,6 +146,68 @@ def test_what_is_no_path_is_refused(folder):
     ]
 
 
+INTERNAL = ["w", "w/.", "w/pages", "w/pages/x", "w/.builds", "w/.current/x", "w/.lock", "w/warehouse.duckdb", "link/x"]
+
+
+@pytest.mark.parametrize("path", INTERNAL)
+@pytest.mark.parametrize("key", ["reports: {out: %s}", "notify: {file: %s}", "cache: %s"])
+def test_what_the_warehouse_keeps_is_not_written_to(folder, path, key):
+    (folder / "link").symlink_to("w/.builds")
+    text = f"sources: [{{path: pages}}]\nwarehouse: w\n{key % path}\n"
+    (fault,) = faults_of(text, folder)
+
+    assert fault.startswith("c.yaml:3: ")
+    assert fault.endswith(f": is what the warehouse {folder}/w itself keeps")
+
+
+def test_no_source_lies_where_a_build_puts_its_own(folder):
+    (fault,) = faults_of("warehouse: .\nsources: [{path: pages}]\n", folder)
+    assert fault == f"c.yaml:2: sources: {folder}/pages: is what the warehouse {folder} itself keeps"
+
+
+@pytest.mark.parametrize("path", ["w/reports", "w/site", "../w", "pages2", "w2/pages"])
+def test_reports_may_lie_beside_what_the_warehouse_keeps(folder, path):
+    config = parse_config(
+        f"sources: [{{path: pages}}]\nwarehouse: w\nreports: {{out: {path}}}\nnotify: {{file: w/n.json}}\n",
+        "c.yaml",
+        folder,
+    )
+    assert config.reports.out.resolve() == (folder / path).resolve()
+
+
+def test_a_source_that_holds_the_warehouse_holds_no_report(folder):
+    config = parse_config("sources: [{path: .}]\nreports: {out: warehouse/reports}\n", "c.yaml", folder)
+    assert config.reports.out == folder / "warehouse" / "reports"
+
+
+@pytest.mark.parametrize("path", [".", "pages", "pages/reports", "link/reports"])
+def test_reports_and_sources_lie_apart(folder, path):
+    (folder / "link").symlink_to("pages")
+    (fault,) = faults_of(f"sources: [{{path: pages}}]\nreports:\n  out: {path}\n", folder)
+
+    assert fault.startswith("c.yaml:3: reports.out: ")
+    assert fault.endswith(f": holds the source {folder}/pages, or lies in it")
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("c.yaml", "is this file"),
+        ("link.yaml", "is this file"),
+        ("page.md", "is a source"),
+        ("warehouse/reports/index.json", "lies in the folder of the reports"),
+    ],
+)
+def test_a_notification_replaces_nothing_else(folder, path, reason):
+    (folder / "page.md").touch()
+    (folder / "link.yaml").symlink_to("c.yaml")
+    (folder / "c.yaml").write_text(f"sources: [{{path: page.md}}]\nnotify: {{file: {path}}}\n")
+    with pytest.raises(FileFaultsError) as caught:
+        read_config(folder / "c.yaml")
+
+    assert caught.value.faults == [f"{folder}/c.yaml:2: notify.file: {folder}/{path}: {reason}"]
+
+
 def test_the_example_is_read_and_explains_every_key():
     path = ROOT / "examples" / "coverage.yaml"
     text = path.read_text()

@@ -12,10 +12,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pipeline.config import parse_config
 from pipeline.markdown import escape
 from pipeline.notify import post_notification
 from pipeline.report import REPORTS
-from pipeline.run import STEPS
+from pipeline.run import STEPS, Outcome, notify
+from pipeline.steplog import StepLog
 from tests.makers import ask, make_page, make_spec, write_page, write_pages
 from tests.servers import serve, stall, status
 
@@ -244,6 +246,50 @@ def test_paths_are_told_a_line_each_and_nothing_done(folder):
         "reports": str(folder / "warehouse" / "reports"),
     }
     assert sorted(path.name for path in folder.iterdir()) == ["c.yaml", "pages"]
+
+
+# The notification's file
+
+
+def tell(config, outcome):
+    """Notify, and give (step, status) of each line of the log."""
+    lines = []
+    log = StepLog("json", lambda line: lines.append(json.loads(line)))
+    notify(config, outcome, log, None, {})
+    return [(line["step"], line["status"]) for line in lines]
+
+
+@pytest.fixture
+def config(tmp_path):
+    text = "sources: [{path: .}]\nnotify: {file: n.json}\n"
+    return parse_config(text, "c.yaml", tmp_path)
+
+
+WELL, FAILED = Outcome({"build": "done"}), Outcome({"build": "failed"}, failures=[("build", "why")])
+
+
+def test_a_notification_is_renewed_and_removed(config):
+    assert tell(config, FAILED) == tell(config, FAILED) == [("notify", "done")]
+    assert json.loads(config.notify.file.read_bytes())["failures"] == [{"step": "build", "reason": "why"}]
+    assert tell(config, WELL) == tell(config, WELL) == []
+    assert not config.notify.file.exists()
+
+    config.notify.file.touch()
+    assert tell(config, FAILED) == [("notify", "done")]
+
+
+@pytest.mark.parametrize("outcome", [WELL, FAILED])
+@pytest.mark.parametrize("mine", [b"sources: []\n", b'{"version": 1}', b"\0" * 200])
+def test_what_is_no_notification_is_neither_removed_nor_replaced(config, outcome, mine):
+    config.notify.file.write_bytes(mine)
+
+    assert tell(config, outcome) == [("notify", "failed")]
+    assert config.notify.file.read_bytes() == mine
+
+
+def test_a_pipe_is_not_waited_for(config):
+    os.mkfifo(config.notify.file)
+    assert tell(config, WELL) == [("notify", "failed")]
 
 
 # The summary
