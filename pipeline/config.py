@@ -57,7 +57,7 @@ class Reports:
 class Notify:
     """Where to tell of what falls short: a file, and the environment variable that holds a webhook's URL.
 
-    ``timeout`` is in seconds, for one try.
+    ``timeout`` is in seconds, for one try and all of its answer.
     """
 
     file: Path | None = None

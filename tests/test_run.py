@@ -19,7 +19,7 @@ from pipeline.report import REPORTS
 from pipeline.run import STEPS, Outcome, notify
 from pipeline.steplog import StepLog
 from tests.makers import ask, make_page, make_spec, write_page, write_pages
-from tests.servers import serve, stall, status
+from tests.servers import drip, serve, stall, status
 
 PAGES = Path(__file__).parent / "data" / "pages"
 SECONDS = 120
@@ -451,11 +451,25 @@ def test_a_webhook_that_does_not_answer_is_not_waited_for():
         assert len(site.posted) == 2
 
 
+def test_a_webhook_that_answers_byte_by_byte_is_not_waited_for():
+    with serve() as site:
+        url = site.put("/hook", drip(0.1))
+        began = time.monotonic()
+
+        assert post(url, 0.3) == "did not answer in 0.3 seconds"
+        assert 0.6 <= time.monotonic() - began < 3
+
+
+def test_that_nothing_can_be_posted_at_all_is_a_reason(monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", "gopher://SECRET")
+    assert "SECRET" not in (post("http://localhost:1/") or "SECRET")
+
+
 def test_what_is_no_url_is_not_posted_to():
     with serve() as site:
         url = site.url
     assert post(url) == "cannot be connected to"
-    for odd in ("file:///etc/passwd", "x", ""):
+    for odd in ("file:///etc/passwd", "x", "", "http://xn--a/SECRET", "http://a\udcff/", "http://a/\udcff"):
         assert post(odd) == "is no URL of http or https"
     for odd in ("http://", "http://[", "http://a:b/SECRET", "http://\0"):
         assert "SECRET" not in (post(odd) or "SECRET")
