@@ -663,6 +663,8 @@ def run(
 
     try:
         read = read_config(config)
+        if dry_run and read.missing:
+            raise FileFaultsError(read.missing)
     except FileFaultsError as error:
         if log_format != "json":
             raise

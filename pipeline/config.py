@@ -14,13 +14,13 @@ from pathlib import Path
 import yaml
 
 from pipeline.caches import ALL, Choice
-from pipeline.errors import FileFaultsError, SourceError
+from pipeline.errors import FileFaultsError
 from pipeline.gates import Gates, build_gates, read_gates
 from pipeline.layout import PUBLISHED, Layout
 from pipeline.nodes import NodeReader, compose, line_of, read_text, show_node
 from pipeline.report import DEFAULT_FORMATS, FORMATS
 from pipeline.source import Root
-from pipeline.sources import read_source
+from pipeline.sources import SourceReader
 
 KEYS = (
     "sources",
@@ -67,7 +67,10 @@ class Notify:
 
 @dataclass(frozen=True)
 class Config:
-    """A file of a scheduled run; ``name`` is its path."""
+    """A file of a scheduled run; ``name`` is its path.
+
+    ``missing`` has a line for each source that cannot be found or read: that is no fault of the file.
+    """
 
     name: str
     sources: tuple[Root, ...]
@@ -81,6 +84,7 @@ class Config:
     gates: Gates | None = None
     notify: Notify = field(default_factory=Notify)
     log: str = "text"
+    missing: tuple[str, ...] = ()
 
 
 def read_config(path: Path) -> Config:
@@ -105,13 +109,17 @@ def parse_config(text: str, name: str, folder: Path = Path()) -> Config:
         raise FileFaultsError([f"{name}: is empty: 'sources' is missing"])
     reader = _Reader(name, folder)
     config = reader.read_config(root)
-    if reader.faults:
+    if any(fault not in config.missing for _, fault in reader.faults):
         raise FileFaultsError([fault for _, fault in sorted(reader.faults, key=lambda fault: fault[0])])
     return config
 
 
 class _Reader(NodeReader):
     """Checks the nodes of a configuration one by one, and goes on after a fault."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        super().__init__(name, folder)
+        self.missing: list[str] = []
 
     def read_config(self, root: yaml.Node) -> Config:
         found = self.mapping(root, "configuration", KEYS, ["sources"])
@@ -139,6 +147,7 @@ class _Reader(NodeReader):
             gates=self.read_gates(found.get("gates")),
             notify=self.read_notify(found.get("notify"), warehouse, reports.out, sources),
             log=self.one_of(found.get("log"), "log", LOG_FORMATS),
+            missing=tuple(self.missing),
         )
 
     def path(self, node: yaml.Node | None, place: str) -> Path | None:
@@ -166,22 +175,14 @@ class _Reader(NodeReader):
         if isinstance(node, yaml.SequenceNode) and not items:
             self.refuse(node, "sources: no source is in it")
         for item, _ in items:
-            faults: list[str] = []
-            found = self._read_source(item, faults)
+            reader = SourceReader(Path(self.name))
+            found = reader.read_source(Path(self.name), item, self.folder)
             for path in _list_places(found):
                 self.refuse_internal(item, "sources", path, warehouse)
             roots += found
-            self.faults += [(line_of(item), fault) for fault in faults]
+            self.faults += [(line_of(item), fault) for fault in reader.faults]
+            self.missing += reader.missing
         return tuple(dict.fromkeys(roots))
-
-    def _read_source(self, node: yaml.Node, faults: list[str]) -> list[Root]:
-        try:
-            return read_source(Path(self.name), node, faults, self.folder)
-        except FileFaultsError as error:
-            faults += error.faults
-        except SourceError as error:
-            faults.append(f"{self.name}:{line_of(node)}: {error}")
-        return []
 
     def read_gates(self, node: yaml.Node | None) -> Gates | None:
         if node is None:

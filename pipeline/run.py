@@ -206,7 +206,8 @@ def hold_run_lock(layout: Layout, log: StepLog) -> Iterator[None]:
 
 def find_sources(config: Config) -> Ending:
     remote = sum(root.is_remote for root in config.sources)
-    return Ending(f"{len(config.sources) - remote:,} here, {remote:,} by URL")
+    missing = f", {len(config.missing):,} missing" if config.missing else ""
+    return Ending(f"{len(config.sources) - remote:,} here, {remote:,} by URL{missing}")
 
 
 def prepare(layout: Layout) -> None:
@@ -227,6 +228,9 @@ class Waiting(Progress):
 
 
 def build_warehouse(config: Config, outcome: Outcome, log: StepLog) -> Ending:
+    if config.missing:
+        # Of the others alone, a warehouse would lack what it had.
+        raise FileFaultsError(config.missing)
     summary = build(
         config.sources, config.warehouse, config.jobs, Waiting(log), config.choice, config.cache, config.offline
     )

@@ -85,7 +85,13 @@ def test_gates_may_stand_in_the_file(folder):
         ("sources: [\n", ["c.yaml:2: is no YAML: expected the node content, but found '<stream end>'"]),
         ("sources: []\n", ["c.yaml:1: sources: no source is in it"]),
         ("sources: pages\n", ["c.yaml:1: sources: a list is expected"]),
-        ("sources:\n  - path: nowhere\n", ["c.yaml:2: {folder}/nowhere: no such file or folder"]),
+        ("{ok}  - path: nowhere\njobs: 0\n", ["c.yaml:3: {folder}/nowhere: no such file or folder", "c.yaml:4: *"]),
+        ("{ok}jobs: " + "[" * 3000, ["c.yaml:3: is nested too deeply"]),
+        ('{ok}warehouse: "\\UFFFFFFFF"\n', ["c.yaml:3: is no YAML: the number of an escape *"]),
+        ('{ok}warehouse: "\\uD800"\n', ["c.yaml:3: is no YAML: an escape is half of a character"]),
+        ("{ok}warehouse: \0\n", ["c.yaml:3: is no YAML: the character U+0000 is not allowed"]),
+        ('sources: [{url: "http://[::1"}]', ["c.yaml:1: url: is no URL of https, http or s3: http://[::1"]),
+        ("sources: [{path: loop.yaml}]", ["{folder}/loop.yaml:1: {folder}/loop.yaml: names itself *"]),
         ("sources:\n  - url: ftp://a\n", ["c.yaml:2: url: is no URL of https, http or s3: ftp://a"]),
         ("sources:\n  - path: bad.yaml\n", ["{folder}/bad.yaml:1: is no file of sources: it has no key 'sources'"]),
         ("sources:\n  - path: worse.yaml\n", ["{folder}/worse.yaml:2: is no YAML: *"]),
@@ -116,6 +122,7 @@ def test_gates_may_stand_in_the_file(folder):
 def test_each_fault_has_its_line(folder, text, faults):
     (folder / "bad.yaml").write_text("x: 1\n")
     (folder / "worse.yaml").write_text("x: [\n")
+    (folder / "loop.yaml").write_text("sources: [{path: loop.yaml}]\n")
     if text.endswith("bad.yaml\n") and "sources:\n" in text:
         faults = [*faults, "{folder}/bad.yaml:1: unknown key 'x'; known is 'sources'"]
     found = faults_of(text.replace("{ok}", "sources:\n  - path: pages\n"), folder)
@@ -124,6 +131,30 @@ def test_each_fault_has_its_line(folder, text, faults):
     for fault in faults:
         start, star, _ = fault.replace("{folder}", str(folder)).partition("*")
         assert [one for one in found if one.startswith(start) and (star or one == start)], found
+
+
+def test_a_missing_source_is_no_fault_of_the_file(folder):
+    (folder / "more.yaml").write_text("sources:\n  - path: pages\n  - path: gone\n")
+    (folder / "dead.yaml").symlink_to("nowhere")
+    text = "sources:\n  - path: more.yaml\n  - path: nowhere\n  - path: dead.yaml\n"
+    config = parse_config(text, "c.yaml", folder)
+
+    assert [Path(root.folder) for root in config.sources] == [folder / "pages"]
+    assert config.missing == (
+        f"{folder}/more.yaml:3: {folder}/gone: no such file or folder",
+        f"c.yaml:3: {folder}/nowhere: no such file or folder",
+        f"c.yaml:4: {folder}/dead.yaml: No such file or directory",
+    )
+
+
+def test_a_configuration_is_no_source_of_itself(folder):
+    (folder / "c.yaml").write_text("sources: [{path: other.yaml}]\n")
+    (folder / "other.yaml").write_text("sources: [{path: c.yaml}]\n")
+    with pytest.raises(FileFaultsError) as caught:
+        read_config(folder / "c.yaml")
+
+    (fault,) = caught.value.faults
+    assert fault == f"{folder}/other.yaml:1: {folder}/c.yaml: names itself as a source, if only by another file"
 
 
 def test_a_webhook_in_the_file_is_not_repeated(folder):

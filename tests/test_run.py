@@ -11,12 +11,15 @@ from pathlib import Path
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
-from pipeline.config import parse_config
+from pipeline.cli import cli
+from pipeline.config import parse_config, read_config
 from pipeline.markdown import escape
-from pipeline.notify import post_notification
+from pipeline.notify import encode_notification, post_notification
 from pipeline.report import REPORTS
-from pipeline.run import STEPS, Outcome, notify
+from pipeline.run import STEPS, Outcome, list_paths, notify
+from pipeline.run import run as run_steps
 from pipeline.steplog import StepLog
 from tests.makers import ask, make_page, make_spec, write_page, write_pages
 from tests.servers import drip, serve, stall, status
@@ -246,6 +249,31 @@ def test_paths_are_told_a_line_each_and_nothing_done(folder):
         "reports": str(folder / "warehouse" / "reports"),
     }
     assert sorted(path.name for path in folder.iterdir()) == ["c.yaml", "pages"]
+
+
+def test_a_missing_source_fails_the_build_and_is_told(folder):
+    (folder / "notification.json").write_bytes(encode_notification({"version": 1, "text": "Spack Warehouse: old"}))
+    config = read_config(write_config(folder, sources=[{"path": "pages"}, {"path": "mount"}]))
+    lines = []
+    outcome = run_steps(config, StepLog("json", lines.append), summary=folder / "s.md")
+    reason = f"{folder}/c.yaml:16: {folder}/mount: no such file or folder"
+
+    assert outcome.exit_status == 1
+    assert outcome.statuses["build"] == "failed"
+    assert reason in json.loads(lines[1])["message"]
+    assert json.loads((folder / "notification.json").read_text())["failures"] == [{"step": "build", "reason": reason}]
+    assert escape(reason) in (folder / "s.md").read_text()
+    assert list_paths(config)["warehouse"] == folder / "warehouse"
+
+
+def test_a_dry_run_names_a_missing_source(folder):
+    config = write_config(folder, sources=[{"path": "mount"}], gates=None)
+    done = CliRunner().invoke(cli, ["run", "--config", str(config), "--dry-run"])
+    paths = CliRunner().invoke(cli, ["run", "--config", str(config), "--paths"])
+
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "/mount: no such file or folder" in done.stderr
+    assert paths.exit_code == 0
 
 
 # The notification's file
