@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -70,6 +70,7 @@ class Config:
     """A file of a scheduled run; ``name`` is its path.
 
     ``missing`` has a line for each source that cannot be found or read: that is no fault of the file.
+    ``written`` has the sources' paths as the user wrote them, by the absolute ones.
     """
 
     name: str
@@ -85,6 +86,13 @@ class Config:
     notify: Notify = field(default_factory=Notify)
     log: str = "text"
     missing: tuple[str, ...] = ()
+    written: Mapping[str, str] = field(default_factory=dict)
+
+    def show_paths(self, message: str) -> str:
+        """A message whose paths of sources are as the user wrote them."""
+        longest_first = "|".join(re.escape(path) for path in sorted(self.written, key=len, reverse=True))
+        whole = rf"(?<!\S)(?:{longest_first})(?=[/,:;\s]|$)"
+        return re.sub(whole, lambda found: self.written[found[0]], message) if self.written else message
 
 
 def read_config(path: Path) -> Config:
@@ -120,6 +128,7 @@ class _Reader(NodeReader):
     def __init__(self, name: str, folder: Path) -> None:
         super().__init__(name, folder)
         self.missing: list[str] = []
+        self.written: dict[str, str] = {}
 
     def read_config(self, root: yaml.Node) -> Config:
         found = self.mapping(root, "configuration", KEYS, ["sources"])
@@ -148,6 +157,7 @@ class _Reader(NodeReader):
             notify=self.read_notify(found.get("notify"), warehouse, reports.out, sources),
             log=self.one_of(found.get("log"), "log", LOG_FORMATS),
             missing=tuple(self.missing),
+            written=self.written,
         )
 
     def path(self, node: yaml.Node | None, place: str) -> Path | None:
@@ -182,6 +192,7 @@ class _Reader(NodeReader):
             roots += found
             self.faults += [(line_of(item), fault) for fault in reader.faults]
             self.missing += reader.missing
+            self.written |= reader.written
         return tuple(dict.fromkeys(roots))
 
     def read_gates(self, node: yaml.Node | None) -> Gates | None:

@@ -231,9 +231,12 @@ def build_warehouse(config: Config, outcome: Outcome, log: StepLog) -> Ending:
     if config.missing:
         # Of the others alone, a warehouse would lack what it had.
         raise FileFaultsError(config.missing)
-    summary = build(
-        config.sources, config.warehouse, config.jobs, Waiting(log), config.choice, config.cache, config.offline
-    )
+    try:
+        summary = build(
+            config.sources, config.warehouse, config.jobs, Waiting(log), config.choice, config.cache, config.offline
+        )
+    except WarehouseError as error:
+        raise WarehouseError(config.show_paths(str(error))) from error
     for name in ("snapshots", "pages", "indexes", "specs", "rows", "rejects"):
         outcome.counts[name] = getattr(summary, name)
     read = f"{summary.pages:,} pages, {summary.indexes:,} indexes in {summary.snapshots:,} snapshots"

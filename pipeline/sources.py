@@ -60,12 +60,14 @@ class SourceReader:
     """Finds sources, and goes on after a fault of a file that names some.
 
     ``faults`` are lines; ``missing`` are those of them that tell of a path that cannot be found or read.
-    ``within`` is the file that is being read, if any.
+    ``written`` has the paths as they were written, by the absolute ones. ``within`` is the file that is
+    being read, if any.
     """
 
     def __init__(self, within: Path | None = None) -> None:
         self.faults: list[str] = []
         self.missing: list[str] = []
+        self.written: dict[str, str] = {}
         self._within = [os.path.realpath(within)] if within is not None else []
 
     def find(self, source: str, snapshot: str | None = None, stack: str | None = None) -> list[Root]:
@@ -82,6 +84,7 @@ class SourceReader:
         if not os.path.lexists(source):
             raise SourceError(f"{source}: {MISSING}")
         full = os.path.abspath(source)
+        self.written[full] = os.path.normpath(source)
         if os.path.isdir(full):
             return [Root(full, None, snapshot, stack)]
         if full.endswith(YAML_SUFFIXES) and snapshot is None and stack is None:

@@ -157,6 +157,20 @@ def test_a_configuration_is_no_source_of_itself(folder):
     assert fault == f"{folder}/other.yaml:1: {folder}/c.yaml: names itself as a source, if only by another file"
 
 
+def test_messages_have_the_paths_as_they_were_written(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    (folder / "pages" / "a").mkdir()
+    (folder / "more.yaml").write_text("sources: [{path: pages/a}]\n")
+    text = f"sources: [{{path: pages}}, {{path: more.yaml}}, {{path: {folder}}}]\n"
+    config = parse_config(text, "c.yaml")
+
+    assert config.show_paths(f"in {folder}/pages, {folder}/pages/a") == "in pages, pages/a"
+    assert config.show_paths(f"{folder}/pages/p.md: bad") == "pages/p.md: bad"
+    for other in (f"{folder}/pages2", f"/x{folder}/pages", f"in {folder}"):
+        assert config.show_paths(other) == other
+    assert parse_config("sources: [{url: 'https://h/x'}]\n", "c.yaml").show_paths("in /x") == "in /x"
+
+
 def test_a_webhook_in_the_file_is_not_repeated(folder):
     text = "sources:\n  - path: pages\nnotify: {webhook: 'https://hooks.example.org/SECRET'}\n"
     assert "SECRET" not in "".join(faults_of(text, folder))

@@ -276,6 +276,19 @@ def test_a_dry_run_names_a_missing_source(folder):
     assert paths.exit_code == 0
 
 
+def test_a_notification_tells_a_source_as_it_was_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "vs").mkdir()
+    (tmp_path / "c.yaml").write_text("sources: [{path: vs}]\njobs: 1\nnotify: {file: n.json}\n")
+    outcome = run_steps(read_config(Path("c.yaml")), StepLog("text", lambda line: None), summary=Path("s.md"))
+
+    assert outcome.exit_status == 1
+    for name in ("n.json", "s.md"):
+        text = (tmp_path / name).read_text()
+        assert " vs" in text
+        assert str(tmp_path) not in text
+
+
 # The notification's file
 
 
