@@ -155,9 +155,19 @@ def cli() -> None:
 @click.option("--strict", is_flag=True, help="Exit with 3 where anything was rejected.")
 @click.option("--jobs", type=click.IntRange(1), metavar="N", help="Processes that read; by default one a processor.")
 @click.option(
-    "--snapshot", "snapshots", multiple=True, metavar="S", help="Only this snapshot, or pattern; may be repeated."
+    "--snapshot",
+    "snapshots",
+    multiple=True,
+    metavar="S",
+    help="Only this snapshot of pages and build caches, or pattern; may be repeated.",
 )
-@click.option("--stack", "stacks", multiple=True, metavar="S", help="Only this stack of build caches, or pattern.")
+@click.option(
+    "--stack",
+    "stacks",
+    multiple=True,
+    metavar="S",
+    help="Only this stack of build caches, or pattern; may be repeated. Pages keep all of theirs.",
+)
 @click.option("--offline", is_flag=True, help="Fetch nothing: of URLs, what was fetched before counts.")
 @click.option(
     "--cache",

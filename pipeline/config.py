@@ -259,7 +259,7 @@ class _Reader(NodeReader):
 
 def _list_places(roots: Sequence[Root]) -> list[Path]:
     """The folders and files that are sources on this machine."""
-    return [Path(root.folder, root.only or "") for root in roots if not root.is_remote]
+    return [Path(root.place) for root in roots if not root.is_remote]
 
 
 def _resolve(path: Path) -> tuple[Path, Path]:

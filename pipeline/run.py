@@ -29,6 +29,7 @@ from pipeline.progress import Progress
 from pipeline.report import choose_kept, export_reports, prune_reports
 from pipeline.runsummary import Found, summarise_run
 from pipeline.scope import list_snapshots
+from pipeline.source import Root
 from pipeline.steplog import DONE, FAILED, SHORT, SKIPPED, StepLog
 from pipeline.warehouse import open_database
 
@@ -75,9 +76,8 @@ class Ending:
 def list_steps(config: Config, environment: Mapping[str, str]) -> list[tuple[str, str]]:
     """What a run of ``config`` would do: (step, what) in their order."""
     reports, notify, gates = config.reports, config.notify, config.gates
-    only = ", ".join(config.choice.snapshots + config.choice.stacks)
     options = [
-        f"snapshots and stacks: {only}" if only else "",
+        config.choice.describe(),
         "offline" if config.offline else "",
         "rejects fall short" if config.strict else "",
     ]
@@ -105,11 +105,9 @@ def list_paths(config: Config) -> dict[str, Path]:
     return paths
 
 
-def _show_root(root: tuple[str | None, ...]) -> str:
-    folder, only, *names = root
-    place = folder if only is None else f"{folder}/{only}"
-    named = ", ".join(name for name in names if name)
-    return f"{place} as {named}" if named else str(place)
+def _show_root(root: Root) -> str:
+    named = ", ".join(name for name in (root.snapshot, root.stack) if name)
+    return f"{root.place} as {named}" if named else root.place
 
 
 def run(
