@@ -17,7 +17,7 @@ from pipeline.caches import ALL, Choice
 from pipeline.errors import FileFaultsError
 from pipeline.gates import Gates, build_gates, read_gates
 from pipeline.layout import PUBLISHED, Layout
-from pipeline.nodes import NodeReader, compose, line_of, read_text, show_node
+from pipeline.nodes import NodeReader, compose, is_null, line_of, read_text, show_node
 from pipeline.report import DEFAULT_FORMATS, FORMATS
 from pipeline.source import Root
 from pipeline.sources import SourceReader
@@ -131,7 +131,7 @@ class _Reader(NodeReader):
         self.written: dict[str, str] = {}
 
     def read_config(self, root: yaml.Node) -> Config:
-        found = self.mapping(root, "configuration", KEYS, ["sources"])
+        found = self.section(root, "configuration", KEYS, ["sources"])
         warehouse = self.path(found.get("warehouse"), "warehouse") or self.folder / "warehouse"
         sources = self.read_sources(found.get("sources"), warehouse)
         reports = self.read_reports(found.get("reports"), warehouse, sources)
@@ -159,6 +159,13 @@ class _Reader(NodeReader):
             missing=tuple(self.missing),
             written=self.written,
         )
+
+    def section(
+        self, node: yaml.Node, place: str, keys: Sequence[str], required: Sequence[str] = ()
+    ) -> dict[str, yaml.Node]:
+        """The values of a mapping; a key without a value is left out, as are all of its own that are commented out."""
+        found = self.mapping(node, place, keys, required)
+        return {key: value for key, value in found.items() if key in required or not is_null(value)}
 
     def path(self, node: yaml.Node | None, place: str) -> Path | None:
         text = self.text(node, place)
@@ -213,7 +220,7 @@ class _Reader(NodeReader):
         default = Layout(warehouse).reports
         if node is None:
             return Reports(default)
-        found = self.mapping(node, "reports", ("out", "formats", "snapshots", "keep"))
+        found = self.section(node, "reports", ("out", "formats", "snapshots", "keep"))
         out = self.path(found.get("out"), "reports.out") or default
         self.refuse_internal(found.get("out"), "reports.out", out, warehouse)
         for path in _list_places(sources) if "out" in found else ():
@@ -221,6 +228,8 @@ class _Reader(NodeReader):
             if _is_in(path, out) or (_is_in(out, path) and not _is_in(out, warehouse)):
                 self.refuse(found["out"], f"reports.out: {out}: holds the source {path}, or lies in it")
         formats = list(dict.fromkeys(self.texts(found.get("formats"), "reports.formats")))
+        if "formats" in found and isinstance(found["formats"], yaml.SequenceNode) and not formats:
+            self.refuse(found["formats"], f"reports.formats: none is in it; there are: {', '.join(FORMATS)}")
         for name in formats:
             if name and name not in FORMATS:
                 self.refuse(found["formats"], f"reports.formats: {name!r} is none of: {', '.join(FORMATS)}")
@@ -237,7 +246,7 @@ class _Reader(NodeReader):
     def read_notify(self, node: yaml.Node | None, warehouse: Path, out: Path, sources: Sequence[Root]) -> Notify:
         if node is None:
             return Notify()
-        found = self.mapping(node, "notify", ("file", "webhook", "timeout"))
+        found = self.section(node, "notify", ("file", "webhook", "timeout"))
         webhook = self.text(found.get("webhook"), "notify.webhook") or None
         if webhook is not None and not _VARIABLE.fullmatch(webhook):
             # A URL here would be a secret in a file.

@@ -6,6 +6,7 @@ A file is read as nodes, not as values: a node knows its line, and keeps a text 
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ from yaml.reader import ReaderError
 from pipeline.errors import FileFaultsError
 
 TRUE, FALSE = ("true", "yes", "on"), ("false", "no", "off")
+LONGEST_NUMBER = 9
+"""Digits: more would not fit where the number goes, to DuckDB or to the system."""
+_DECIMAL = re.compile(r"[0-9.]+(?:[eE][+-]?[0-9]+)?")
 
 
 def read_text(path: Path) -> str:
@@ -90,7 +94,7 @@ class NodeReader:
         found: dict[str, yaml.Node] = {}
         for key, value in node.value:
             if key.value not in keys:
-                self.refuse(key, f"{place}: {key.value!r} is no key of it; there are: {', '.join(keys)}")
+                self.refuse(key, f"{place}: {show_node(key)} is no key of it; there are: {', '.join(keys)}")
             elif key.value in found:
                 self.refuse(key, f"{place}: {key.value!r} a second time")
             else:
@@ -120,19 +124,23 @@ class NodeReader:
     def number(self, node: yaml.Node | None, place: str) -> int | None:
         if node is None:
             return None
-        try:
-            if isinstance(node, yaml.ScalarNode) and (number := int(node.value)) >= 0:
-                return number
-        except ValueError:
-            pass
-        self.refuse(node, f"{place}: {show_node(node)} is no whole number from 0 on")
+        if not isinstance(node, yaml.ScalarNode) or not re.fullmatch("[0-9]+", node.value):
+            self.refuse(node, f"{place}: {show_node(node)} is no whole number from 0 on")
+        elif len(node.value) > LONGEST_NUMBER:
+            self.refuse(node, f"{place}: {show_node(node)} is too large")
+        else:
+            return int(node.value)
         return None
 
     def share(self, node: yaml.Node | None, place: str) -> float | None:
         if node is None:
             return None
         try:
-            if isinstance(node, yaml.ScalarNode) and 0 <= (share := float(node.value)) <= 1:
+            if (
+                isinstance(node, yaml.ScalarNode)
+                and _DECIMAL.fullmatch(node.value)
+                and 0 <= (share := float(node.value)) <= 1
+            ):
                 return share
         except ValueError:
             pass

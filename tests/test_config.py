@@ -38,6 +38,15 @@ def test_what_is_left_out_is_as_documented(folder):
     assert (config.choice, config.log) == (Choice(), "text")
 
 
+def test_a_key_without_a_value_is_left_out(folder):
+    keys = [key for key in KEYS if key != "sources"]
+    bare = parse_config("sources: [{path: pages}]\n", "c.yaml", folder)
+
+    assert parse_config("sources: [{path: pages}]\n" + "".join(f"{key}:\n" for key in keys), "c.yaml", folder) == bare
+    nested = "reports: {out: , formats: ~, keep: null}\nnotify:\n  file:\n  timeout:\n"
+    assert parse_config(f"sources: [{{path: pages}}]\n{nested}", "c.yaml", folder) == bare
+
+
 def test_every_key_is_read(folder):
     text = """
 sources:
@@ -116,7 +125,20 @@ def test_gates_may_stand_in_the_file(folder):
                 "c.yaml:5: notify.timeout: 'soon' is no whole number from 0 on",
             ],
         ),
-        ("{ok}warehouse:\nwarehouse: a\n", ["c.yaml:3: warehouse: a text is expected", "c.yaml:4: configuration: *"]),
+        ("{ok}jobs: ٣\n", ["c.yaml:3: jobs: '٣' is no whole number from 0 on"]),
+        ("{ok}jobs: 1_0\n", ["c.yaml:3: jobs: '1_0' is no whole number from 0 on"]),
+        (
+            "{ok}reports:\n  keep: 12345678901234567890\n",
+            ["c.yaml:4: reports.keep: '12345678901234567890' is too large"],
+        ),
+        ("{ok}reports:\n  formats: []\n", ["c.yaml:4: reports.formats: none is in it; there are: *"]),
+        ("{ok}gates:\n  coverage: [{stack: a, minimum: 0_0.5}]\n", ["c.yaml:4: coverage[0].minimum: '0_0.5' is no *"]),
+        ("{ok}? [a, {b: c}]\n: x\n", ["c.yaml:3: configuration: that is no key of it; *"]),
+        ("sources:\n", ["c.yaml:1: sources: a list is expected"]),
+        (
+            "{ok}warehouse: ''\nwarehouse: a\n",
+            ["c.yaml:3: warehouse: a text is expected", "c.yaml:4: configuration: *"],
+        ),
     ],
 )
 def test_each_fault_has_its_line(folder, text, faults):
