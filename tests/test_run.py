@@ -13,6 +13,8 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
+import pipeline.cli
+import pipeline.run
 from pipeline.cli import cli
 from pipeline.config import parse_config, read_config
 from pipeline.markdown import escape
@@ -384,8 +386,11 @@ def test_a_run_that_is_killed_is_made_good_by_the_next(folder, wait, number):
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as killed:
         time.sleep(wait)
         killed.send_signal(number)
-        assert "Traceback" not in killed.communicate(timeout=SECONDS)[1]
+        told = killed.communicate(timeout=SECONDS)[1]
+    assert "Traceback" not in told
     assert killed.returncode in (0, 128 + number, -number)
+    if told and killed.returncode == 128 + signal.SIGTERM:
+        assert " exit status " in told.splitlines()[-1]
     assert run("--config", config).returncode == 0
 
     other = folder / "other"
@@ -394,6 +399,33 @@ def test_a_run_that_is_killed_is_made_good_by_the_next(folder, wait, number):
     names = {str(path.relative_to(other)) for path in other.rglob("*")}
     assert names == {str(path.relative_to(folder / "out")) for path in (folder / "out").rglob("*")}
     assert all((folder / "out" / name).read_bytes() == (other / name).read_bytes() for name in names if "." in name)
+
+
+def interrupt():
+    raise KeyboardInterrupt
+
+
+def interrupt_query():
+    raise RuntimeError("Query interrupted")
+
+
+@pytest.mark.parametrize(
+    ("end", "message", "status"),
+    [
+        (lambda: pipeline.cli._end_on_signal(signal.SIGTERM, None), "by SIGTERM: exit status 143", 143),
+        (interrupt, "by SIGINT: exit status 1", 1),
+        (interrupt_query, "by SIGINT: exit status 1", 1),
+    ],
+)
+def test_a_run_that_a_signal_ends_says_so_at_last(tmp_path, monkeypatch, end, message, status):
+    monkeypatch.setattr(pipeline.cli, "_ended_by", [])
+    monkeypatch.setattr(pipeline.run, "find_sources", lambda config: end())
+    (tmp_path / "c.yaml").write_text("sources: [{path: .}]\n")
+    done = CliRunner().invoke(cli, ["run", "--config", str(tmp_path / "c.yaml"), "--log-format", "json"])
+    (line,) = map(json.loads, done.stderr.splitlines())
+
+    assert (line["step"], line["status"], line["message"]) == ("run", "ended", message)
+    assert done.exit_code == status
 
 
 WEEKS = [f"develop-2025-03-{day:02}" for day in (2, 9, 16, 23, 30)]
