@@ -57,8 +57,10 @@ def assemble(
         winners = choose_pages(reader.roots, [one for one in reader.seen if one.snapshot in affected])
         reused = reuse(layout, build, last, affected) if last is not None else {}
         if not winners and not reused and not any(one.reject for one in [*kept, *reader.seen]):
-            folders = ", ".join(root.folder for root in reader.roots)
-            raise SourceError(f"no cache page and no build-cache index in {folders}")
+            places = ", ".join(root.place for root in reader.roots)
+            chosen = reader.choice.describe()
+            taking = f", taking {chosen}" if chosen else ""
+            raise SourceError(f"no cache page and no build-cache index in {places}{taking}")
         written = write_snapshots(build, reader, winners)
         write_file_rejects(build, order_seen([*kept, *reader.seen]))
         rebuilt = len(winners)

@@ -68,9 +68,10 @@ _LISTING = msgspec.json.Decoder(dict[str, list[_Listed]])
 
 @dataclass(frozen=True)
 class Choice:
-    """Snapshots and stacks to take from build caches, as names or shell patterns; none given is all.
+    """Snapshots and stacks to take, as names or shell patterns; none given is all.
 
-    For a source that is one mirror, a snapshot and a stack without a pattern's characters are not a
+    A page is taken or not by its snapshot alone, and with all its stacks; the index of a build cache by
+    both. For a source that is one mirror, a snapshot and a stack without a pattern's characters are not a
     choice but its names.
     """
 
@@ -84,6 +85,12 @@ class Choice:
 
     def takes_snapshot(self, snapshot: str) -> bool:
         return not self.snapshots or any(fnmatch.fnmatchcase(snapshot, pattern) for pattern in self.snapshots)
+
+    def describe(self) -> str:
+        """What is taken, as text; empty where all is."""
+        snapshots = f"only the snapshots {', '.join(self.snapshots)}" if self.snapshots else ""
+        stacks = f"of build caches only the stacks {', '.join(self.stacks)}" if self.stacks else ""
+        return "; ".join(filter(None, (snapshots, stacks)))
 
     @property
     def names(self) -> tuple[str | None, str | None]:

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 FALLS_SHORT = 3
 T = TypeVar("T")
 SHOWN_REJECTS = 20
+QUERY_INTERRUPTED = "Query interrupted"
+"""What DuckDB makes of a signal in the middle of a query, as a RuntimeError."""
 
 
 class Bar(Progress):
@@ -84,8 +86,7 @@ class OneLine(click.Group):
             say(f"spack-warehouse: {error}")
             ctx.exit(1)
         except RuntimeError as error:
-            # What DuckDB makes of a signal in the middle of a query.
-            if str(error) != "Query interrupted":
+            if str(error) != QUERY_INTERRUPTED:
                 raise
             if _ended_by:
                 ctx.exit(128 + _ended_by[0])
@@ -155,9 +156,19 @@ def cli() -> None:
 @click.option("--strict", is_flag=True, help="Exit with 3 where anything was rejected.")
 @click.option("--jobs", type=click.IntRange(1), metavar="N", help="Processes that read; by default one a processor.")
 @click.option(
-    "--snapshot", "snapshots", multiple=True, metavar="S", help="Only this snapshot, or pattern; may be repeated."
+    "--snapshot",
+    "snapshots",
+    multiple=True,
+    metavar="S",
+    help="Only this snapshot of pages and build caches, or pattern; may be repeated.",
 )
-@click.option("--stack", "stacks", multiple=True, metavar="S", help="Only this stack of build caches, or pattern.")
+@click.option(
+    "--stack",
+    "stacks",
+    multiple=True,
+    metavar="S",
+    help="Only this stack of build caches, or pattern; may be repeated. Pages keep all of theirs.",
+)
 @click.option("--offline", is_flag=True, help="Fetch nothing: of URLs, what was fetched before counts.")
 @click.option(
     "--cache",
@@ -658,10 +669,12 @@ def run(
     from pipeline.config import read_config
     from pipeline.run import list_paths, list_steps
     from pipeline.run import run as run_steps
-    from pipeline.steplog import FAILED, StepLog
+    from pipeline.steplog import ENDED, FAILED, StepLog
 
     try:
         read = read_config(config)
+        if dry_run and read.missing:
+            raise FileFaultsError(read.missing)
     except FileFaultsError as error:
         if log_format != "json":
             raise
@@ -680,7 +693,15 @@ def run(
             click.echo(line if log_format == "json" else f"{step:9}  {what}")
         return
     log = StepLog(log_format or read.log, say)
-    outcome = run_steps(read, log, today.date() if today else None, summary=summary)
+    try:
+        outcome = run_steps(read, log, today.date() if today else None, summary=summary)
+    except (SystemExit, KeyboardInterrupt, RuntimeError) as error:
+        number = find_signal(error)
+        if number is None:
+            raise
+        status = 1 if number == signal.SIGINT else 128 + number
+        log.tell("run", ENDED, f"by {signal.Signals(number).name}: exit status {status}")
+        sys.exit(status)
     sys.exit(outcome.exit_status)
 
 
@@ -753,6 +774,14 @@ def _end_on_signal(number: int, frame: object) -> NoReturn:
     # Unwinds like an error, so that an unfinished build is cleared away.
     _ended_by.append(number)
     sys.exit(128 + number)
+
+
+def find_signal(error: BaseException) -> int | None:
+    """The signal that an error comes of, if it is one's."""
+    if _ended_by:
+        return _ended_by[0]
+    interrupted = isinstance(error, KeyboardInterrupt) or str(error) == QUERY_INTERRUPTED
+    return signal.SIGINT if interrupted else None
 
 
 def main() -> None:

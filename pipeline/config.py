@@ -7,20 +7,20 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
 
 from pipeline.caches import ALL, Choice
-from pipeline.errors import FileFaultsError, SourceError
+from pipeline.errors import FileFaultsError
 from pipeline.gates import Gates, build_gates, read_gates
-from pipeline.layout import Layout
-from pipeline.nodes import NodeReader, compose, line_of, read_text, show_node
+from pipeline.layout import PUBLISHED, Layout
+from pipeline.nodes import NodeReader, compose, is_null, line_of, read_text, show_node
 from pipeline.report import DEFAULT_FORMATS, FORMATS
 from pipeline.source import Root
-from pipeline.sources import read_source
+from pipeline.sources import SourceReader
 
 KEYS = (
     "sources",
@@ -57,7 +57,7 @@ class Reports:
 class Notify:
     """Where to tell of what falls short: a file, and the environment variable that holds a webhook's URL.
 
-    ``timeout`` is in seconds, for one try.
+    ``timeout`` is in seconds, for one try and all of its answer.
     """
 
     file: Path | None = None
@@ -67,7 +67,11 @@ class Notify:
 
 @dataclass(frozen=True)
 class Config:
-    """A file of a scheduled run; ``name`` is its path."""
+    """A file of a scheduled run; ``name`` is its path.
+
+    ``missing`` has a line for each source that cannot be found or read: that is no fault of the file.
+    ``written`` has the sources' paths as the user wrote them, by the absolute ones.
+    """
 
     name: str
     sources: tuple[Root, ...]
@@ -81,6 +85,14 @@ class Config:
     gates: Gates | None = None
     notify: Notify = field(default_factory=Notify)
     log: str = "text"
+    missing: tuple[str, ...] = ()
+    written: Mapping[str, str] = field(default_factory=dict)
+
+    def show_paths(self, message: str) -> str:
+        """A message whose paths of sources are as the user wrote them."""
+        longest_first = "|".join(re.escape(path) for path in sorted(self.written, key=len, reverse=True))
+        whole = rf"(?<!\S)(?:{longest_first})(?=[/,:;\s]|$)"
+        return re.sub(whole, lambda found: self.written[found[0]], message) if self.written else message
 
 
 def read_config(path: Path) -> Config:
@@ -105,7 +117,7 @@ def parse_config(text: str, name: str, folder: Path = Path()) -> Config:
         raise FileFaultsError([f"{name}: is empty: 'sources' is missing"])
     reader = _Reader(name, folder)
     config = reader.read_config(root)
-    if reader.faults:
+    if any(fault not in config.missing for _, fault in reader.faults):
         raise FileFaultsError([fault for _, fault in sorted(reader.faults, key=lambda fault: fault[0])])
     return config
 
@@ -113,18 +125,27 @@ def parse_config(text: str, name: str, folder: Path = Path()) -> Config:
 class _Reader(NodeReader):
     """Checks the nodes of a configuration one by one, and goes on after a fault."""
 
+    def __init__(self, name: str, folder: Path) -> None:
+        super().__init__(name, folder)
+        self.missing: list[str] = []
+        self.written: dict[str, str] = {}
+
     def read_config(self, root: yaml.Node) -> Config:
-        found = self.mapping(root, "configuration", KEYS, ["sources"])
+        found = self.section(root, "configuration", KEYS, ["sources"])
         warehouse = self.path(found.get("warehouse"), "warehouse") or self.folder / "warehouse"
+        sources = self.read_sources(found.get("sources"), warehouse)
+        reports = self.read_reports(found.get("reports"), warehouse, sources)
+        cache = self.path(found.get("cache"), "cache")
+        self.refuse_internal(found.get("cache"), "cache", cache, warehouse)
         jobs = self.number(found.get("jobs"), "jobs")
         if jobs == 0:
             self.refuse(found["jobs"], "jobs: '0' is no whole number from 1 on")
         return Config(
             name=self.name,
-            sources=self.read_sources(found.get("sources")),
+            sources=sources,
             warehouse=warehouse,
-            reports=self.read_reports(found.get("reports"), warehouse),
-            cache=self.path(found.get("cache"), "cache"),
+            reports=reports,
+            cache=cache,
             offline=self.flag(found.get("offline"), "offline"),
             jobs=jobs,
             choice=Choice(
@@ -133,9 +154,18 @@ class _Reader(NodeReader):
             ),
             strict=self.flag(found.get("strict"), "strict"),
             gates=self.read_gates(found.get("gates")),
-            notify=self.read_notify(found.get("notify")),
+            notify=self.read_notify(found.get("notify"), warehouse, reports.out, sources),
             log=self.one_of(found.get("log"), "log", LOG_FORMATS),
+            missing=tuple(self.missing),
+            written=self.written,
         )
+
+    def section(
+        self, node: yaml.Node, place: str, keys: Sequence[str], required: Sequence[str] = ()
+    ) -> dict[str, yaml.Node]:
+        """The values of a mapping; a key without a value is left out, as are all of its own that are commented out."""
+        found = self.mapping(node, place, keys, required)
+        return {key: value for key, value in found.items() if key in required or not is_null(value)}
 
     def path(self, node: yaml.Node | None, place: str) -> Path | None:
         text = self.text(node, place)
@@ -145,31 +175,32 @@ class _Reader(NodeReader):
             return None
         return Path(os.path.normpath(self.folder / text)) if text else None
 
+    def refuse_internal(self, node: yaml.Node | None, place: str, path: Path | None, warehouse: Path) -> None:
+        """Refuse a path where a build would remove what is there, or a run would remove a build."""
+        if node is not None and path is not None and _is_internal(path, warehouse):
+            self.refuse(node, f"{place}: {path}: is what the warehouse {warehouse} itself keeps")
+
     def one_of(self, node: yaml.Node | None, place: str, choices: Sequence[str]) -> str:
         text = self.text(node, place, choices[0])
         if node is not None and text not in choices:
             self.refuse(node, f"{place}: {show_node(node)} is none of: {', '.join(choices)}")
         return text
 
-    def read_sources(self, node: yaml.Node | None) -> tuple[Root, ...]:
+    def read_sources(self, node: yaml.Node | None, warehouse: Path) -> tuple[Root, ...]:
         roots: list[Root] = []
         items = self.items(node, "sources")
         if isinstance(node, yaml.SequenceNode) and not items:
             self.refuse(node, "sources: no source is in it")
         for item, _ in items:
-            faults: list[str] = []
-            roots += self._read_source(item, faults)
-            self.faults += [(line_of(item), fault) for fault in faults]
+            reader = SourceReader(Path(self.name))
+            found = reader.read_source(Path(self.name), item, self.folder)
+            for path in _list_places(found):
+                self.refuse_internal(item, "sources", path, warehouse)
+            roots += found
+            self.faults += [(line_of(item), fault) for fault in reader.faults]
+            self.missing += reader.missing
+            self.written |= reader.written
         return tuple(dict.fromkeys(roots))
-
-    def _read_source(self, node: yaml.Node, faults: list[str]) -> list[Root]:
-        try:
-            return read_source(Path(self.name), node, faults, self.folder)
-        except FileFaultsError as error:
-            faults += error.faults
-        except SourceError as error:
-            faults.append(f"{self.name}:{line_of(node)}: {error}")
-        return []
 
     def read_gates(self, node: yaml.Node | None) -> Gates | None:
         if node is None:
@@ -185,12 +216,20 @@ class _Reader(NodeReader):
             self.refuse(node, f"gates: {error.filename}: {error.strerror}")
         return None
 
-    def read_reports(self, node: yaml.Node | None, warehouse: Path) -> Reports:
-        out = Layout(warehouse).reports
+    def read_reports(self, node: yaml.Node | None, warehouse: Path, sources: Sequence[Root]) -> Reports:
+        default = Layout(warehouse).reports
         if node is None:
-            return Reports(out)
-        found = self.mapping(node, "reports", ("out", "formats", "snapshots", "keep"))
+            return Reports(default)
+        found = self.section(node, "reports", ("out", "formats", "snapshots", "keep"))
+        out = self.path(found.get("out"), "reports.out") or default
+        self.refuse_internal(found.get("out"), "reports.out", out, warehouse)
+        for path in _list_places(sources) if "out" in found else ():
+            # A source that holds the warehouse is searched without it.
+            if _is_in(path, out) or (_is_in(out, path) and not _is_in(out, warehouse)):
+                self.refuse(found["out"], f"reports.out: {out}: holds the source {path}, or lies in it")
         formats = list(dict.fromkeys(self.texts(found.get("formats"), "reports.formats")))
+        if "formats" in found and isinstance(found["formats"], yaml.SequenceNode) and not formats:
+            self.refuse(found["formats"], f"reports.formats: none is in it; there are: {', '.join(FORMATS)}")
         for name in formats:
             if name and name not in FORMATS:
                 self.refuse(found["formats"], f"reports.formats: {name!r} is none of: {', '.join(FORMATS)}")
@@ -198,16 +237,16 @@ class _Reader(NodeReader):
         if keep == 0:
             self.refuse(found["keep"], "reports.keep: '0' is no whole number from 1 on")
         return Reports(
-            out=self.path(found.get("out"), "reports.out") or out,
+            out=out,
             formats=tuple(formats) if "formats" in found else DEFAULT_FORMATS,
             snapshots=tuple(self.texts(found.get("snapshots"), "reports.snapshots")),
             keep=keep,
         )
 
-    def read_notify(self, node: yaml.Node | None) -> Notify:
+    def read_notify(self, node: yaml.Node | None, warehouse: Path, out: Path, sources: Sequence[Root]) -> Notify:
         if node is None:
             return Notify()
-        found = self.mapping(node, "notify", ("file", "webhook", "timeout"))
+        found = self.section(node, "notify", ("file", "webhook", "timeout"))
         webhook = self.text(found.get("webhook"), "notify.webhook") or None
         if webhook is not None and not _VARIABLE.fullmatch(webhook):
             # A URL here would be a secret in a file.
@@ -215,4 +254,42 @@ class _Reader(NodeReader):
         timeout = self.number(found.get("timeout"), "notify.timeout")
         if timeout == 0:
             self.refuse(found["timeout"], "notify.timeout: '0' is no whole number from 1 on")
-        return Notify(self.path(found.get("file"), "notify.file"), webhook, timeout or Notify.timeout)
+        file = self.path(found.get("file"), "notify.file")
+        if file is not None:
+            self.refuse_internal(found["file"], "notify.file", file, warehouse)
+            if _is_same(file, Path(self.name)):
+                self.refuse(found["file"], f"notify.file: {file}: is this file")
+            if _is_in(file, out):
+                self.refuse(found["file"], f"notify.file: {file}: lies in the folder of the reports")
+            if any(_is_same(file, path) for path in _list_places(sources)):
+                self.refuse(found["file"], f"notify.file: {file}: is a source")
+        return Notify(file, webhook, timeout or Notify.timeout)
+
+
+def _list_places(roots: Sequence[Root]) -> list[Path]:
+    """The folders and files that are sources on this machine."""
+    return [Path(root.place) for root in roots if not root.is_remote]
+
+
+def _resolve(path: Path) -> tuple[Path, Path]:
+    """A path as it is written, and where links lead: either may say what it is."""
+    return Path(os.path.abspath(path)), Path(os.path.realpath(path))
+
+
+def _is_same(path: Path, other: Path) -> bool:
+    return any(one == two for one, two in zip(_resolve(path), _resolve(other), strict=True))
+
+
+def _is_in(path: Path, folder: Path) -> bool:
+    """Whether a path is a folder or lies in it."""
+    return any(one.is_relative_to(two) for one, two in zip(_resolve(path), _resolve(folder), strict=True))
+
+
+def _is_internal(path: Path, warehouse: Path) -> bool:
+    """Whether a path is the warehouse itself, or lies in it under a name that it uses."""
+    for one, root in zip(_resolve(path), _resolve(warehouse), strict=True):
+        if one.is_relative_to(root):
+            name = next(iter(one.relative_to(root).parts), ".")
+            if name in PUBLISHED or name.startswith("."):
+                return True
+    return False

@@ -6,14 +6,20 @@ A file is read as nodes, not as values: a node knows its line, and keeps a text 
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
+from yaml.reader import ReaderError
 
 from pipeline.errors import FileFaultsError
 
 TRUE, FALSE = ("true", "yes", "on"), ("false", "no", "off")
+LONGEST_NUMBER = 9
+"""Digits: more would not fit where the number goes, to DuckDB or to the system."""
+_DECIMAL = re.compile(r"[0-9.]+(?:[eE][+-]?[0-9]+)?")
 
 
 def read_text(path: Path) -> str:
@@ -29,6 +35,16 @@ def read_text(path: Path) -> str:
         raise FileFaultsError([f"{path}: is not UTF-8 text"]) from None
 
 
+class _Loader(yaml.SafeLoader):
+    """Refuses half of a surrogate pair, which an escape may spell and no file and no output may hold."""
+
+    def compose_scalar_node(self, anchor: Any) -> yaml.ScalarNode:
+        node: yaml.ScalarNode = super().compose_scalar_node(anchor)
+        if any("\ud800" <= character <= "\udfff" for character in node.value):
+            raise yaml.MarkedYAMLError(problem="an escape is half of a character", problem_mark=node.start_mark)
+        return node
+
+
 def compose(text: str, name: str) -> yaml.Node | None:
     """The root of a text of YAML, None where it is empty.
 
@@ -36,13 +52,21 @@ def compose(text: str, name: str) -> yaml.Node | None:
         FileFaultsError: it is no YAML.
     """
     try:
-        root: yaml.Node | None = yaml.compose(text, Loader=yaml.SafeLoader)
+        loader = _Loader(text)
+    except ReaderError as error:
+        line = text.count("\n", 0, error.position)
+        reason = f"the character U+{ord(text[error.position]):04X} is not allowed"
+        raise FileFaultsError([f"{name}:{line + 1}: is no YAML: {reason}"]) from None
+    try:
+        root: yaml.Node | None = loader.get_single_node()
+        return root
     except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise FileFaultsError([f"{name}:{line}: is no YAML: {error.problem}"]) from None
-    except yaml.YAMLError as error:
-        raise FileFaultsError([f"{name}: is no YAML: {' '.join(str(error).split())}"]) from None
-    return root
+        line, reason = error.problem_mark.line if error.problem_mark else 0, f"is no YAML: {error.problem}"
+    except RecursionError:
+        line, reason = loader.line, "is nested too deeply"
+    except (OverflowError, ValueError):
+        line, reason = loader.line, "is no YAML: the number of an escape or of YAML's version is too large"
+    raise FileFaultsError([f"{name}:{line + 1}: {reason}"])
 
 
 class NodeReader:
@@ -70,7 +94,7 @@ class NodeReader:
         found: dict[str, yaml.Node] = {}
         for key, value in node.value:
             if key.value not in keys:
-                self.refuse(key, f"{place}: {key.value!r} is no key of it; there are: {', '.join(keys)}")
+                self.refuse(key, f"{place}: {show_node(key)} is no key of it; there are: {', '.join(keys)}")
             elif key.value in found:
                 self.refuse(key, f"{place}: {key.value!r} a second time")
             else:
@@ -100,19 +124,23 @@ class NodeReader:
     def number(self, node: yaml.Node | None, place: str) -> int | None:
         if node is None:
             return None
-        try:
-            if isinstance(node, yaml.ScalarNode) and (number := int(node.value)) >= 0:
-                return number
-        except ValueError:
-            pass
-        self.refuse(node, f"{place}: {show_node(node)} is no whole number from 0 on")
+        if not isinstance(node, yaml.ScalarNode) or not re.fullmatch("[0-9]+", node.value):
+            self.refuse(node, f"{place}: {show_node(node)} is no whole number from 0 on")
+        elif len(node.value) > LONGEST_NUMBER:
+            self.refuse(node, f"{place}: {show_node(node)} is too large")
+        else:
+            return int(node.value)
         return None
 
     def share(self, node: yaml.Node | None, place: str) -> float | None:
         if node is None:
             return None
         try:
-            if isinstance(node, yaml.ScalarNode) and 0 <= (share := float(node.value)) <= 1:
+            if (
+                isinstance(node, yaml.ScalarNode)
+                and _DECIMAL.fullmatch(node.value)
+                and 0 <= (share := float(node.value)) <= 1
+            ):
                 return share
         except ValueError:
             pass

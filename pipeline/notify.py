@@ -6,7 +6,12 @@ but the day that a run was given, so that the same shortfalls give the same byte
 
 from __future__ import annotations
 
+import os
+import queue
+import re
+import threading
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -17,6 +22,8 @@ if TYPE_CHECKING:
 VERSION = 1
 """Of the notification's shape."""
 TRIES = 2
+NO_URL = "is no URL of http or https"
+_HEAD = re.compile(rb'\{\s*"version":\s*\d+,\s*"text":\s*"Spack Warehouse: ')
 
 
 def encode_notification(notification: Mapping[str, object]) -> bytes:
@@ -24,41 +31,80 @@ def encode_notification(notification: Mapping[str, object]) -> bytes:
     return msgspec.json.format(msgspec.json.encode(notification), indent=2) + b"\n"
 
 
+def may_replace(file: Path) -> bool:
+    """Whether there is nothing at a path that would be lost: no file, an empty one, or a notification.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    if not os.path.lexists(file):
+        return True
+    # Anything else, such as a pipe, is not opened: that might wait for ever.
+    if not file.is_file():
+        return False
+    with file.open("rb") as opened:
+        head = opened.read(100)
+    return not head or _HEAD.match(head) is not None
+
+
 def post_notification(url: str, data: bytes, timeout: float) -> str | None:
     """Post a notification as JSON; where it was not taken, the reason, which does not name the URL.
 
-    A webhook's URL is a secret. A server that does not answer in ``timeout`` seconds, or answers that it
+    A webhook's URL is a secret. A server that has not answered in ``timeout`` seconds, or answers that it
     cannot at the moment (429, 5xx), is tried once more.
     """
     import httpx
 
-    reason = "is no URL of http or https"
+    reason = NO_URL
     try:
         if httpx.URL(url).scheme not in ("http", "https"):
             return reason
-    except httpx.InvalidURL:
-        return reason
-    with httpx.Client(timeout=timeout, headers={"Content-Type": "application/json"}) as client:
+        client = httpx.Client(timeout=timeout, headers={"Content-Type": "application/json"})
+    except Exception as error:
+        return _explain(error, timeout)
+    with client:
         for _ in range(TRIES):
-            try:
-                # The answer's body counts for nothing, and is not waited for.
-                with client.stream("POST", url, content=data) as answer:
-                    reason = f"answered {answer.status_code}"
-                    if answer.is_success:
-                        return None
-                    if answer.status_code != httpx.codes.TOO_MANY_REQUESTS and not answer.is_server_error:
-                        return reason
-            except httpx.TimeoutException:
-                reason = f"did not answer in {timeout:g} seconds"
-            except httpx.InvalidURL:
-                return "is no URL"
-            except httpx.HTTPError as error:
-                reason = _explain(error)
+            answer = _post_within(client, url, data, timeout)
+            if isinstance(answer, int):
+                if httpx.codes.is_success(answer):
+                    return None
+                reason = f"answered {answer}"
+                if answer != httpx.codes.TOO_MANY_REQUESTS and not httpx.codes.is_server_error(answer):
+                    return reason
+            else:
+                reason = _explain(answer, timeout)
+                if not isinstance(answer, (httpx.HTTPError, TimeoutError)):
+                    return reason
     return reason
 
 
-def _explain(error: httpx.HTTPError) -> str:
+def _post_within(client: httpx.Client, url: str, data: bytes, timeout: float) -> int | Exception:
+    """The status of the answer, or what went wrong; no later than after ``timeout`` seconds."""
+    outcomes: queue.SimpleQueue[int | Exception] = queue.SimpleQueue()
+
+    def post() -> None:
+        try:
+            # The answer's body counts for nothing, and is not waited for.
+            with client.stream("POST", url, content=data) as answer:
+                outcomes.put(answer.status_code)
+        except Exception as error:
+            outcomes.put(error)
+
+    # httpx has a limit for each read alone, and none for the look-up of a name.
+    threading.Thread(target=post, daemon=True).start()
+    try:
+        return outcomes.get(timeout=timeout)
+    except queue.Empty:
+        return TimeoutError()
+
+
+def _explain(error: Exception, timeout: float) -> str:
     """What went wrong, by the kind of the error: its text may name the URL."""
     import httpx
 
-    return "cannot be connected to" if isinstance(error, httpx.ConnectError) else type(error).__name__
+    if isinstance(error, (TimeoutError, httpx.TimeoutException)):
+        return f"did not answer in {timeout:g} seconds"
+    if isinstance(error, httpx.ConnectError):
+        return "cannot be connected to"
+    # A name or a byte that no URL may have is a ValueError.
+    return NO_URL if isinstance(error, (httpx.InvalidURL, ValueError)) else type(error).__name__

@@ -24,11 +24,12 @@ from pipeline.errors import FileFaultsError, NotInWarehouseError, WarehouseError
 from pipeline.gates import NEWEST, SHORTFALL_COLUMNS, Verdict, judge
 from pipeline.layout import Layout, find_cache, renew_file
 from pipeline.locks import hold_lock
-from pipeline.notify import VERSION, encode_notification, post_notification
+from pipeline.notify import VERSION, encode_notification, may_replace, post_notification
 from pipeline.progress import Progress
 from pipeline.report import choose_kept, export_reports, prune_reports
 from pipeline.runsummary import Found, summarise_run
 from pipeline.scope import list_snapshots
+from pipeline.source import Root
 from pipeline.steplog import DONE, FAILED, SHORT, SKIPPED, StepLog
 from pipeline.warehouse import open_database
 
@@ -75,9 +76,8 @@ class Ending:
 def list_steps(config: Config, environment: Mapping[str, str]) -> list[tuple[str, str]]:
     """What a run of ``config`` would do: (step, what) in their order."""
     reports, notify, gates = config.reports, config.notify, config.gates
-    only = ", ".join(config.choice.snapshots + config.choice.stacks)
     options = [
-        f"snapshots and stacks: {only}" if only else "",
+        config.choice.describe(),
         "offline" if config.offline else "",
         "rejects fall short" if config.strict else "",
     ]
@@ -105,11 +105,9 @@ def list_paths(config: Config) -> dict[str, Path]:
     return paths
 
 
-def _show_root(root: tuple[str | None, ...]) -> str:
-    folder, only, *names = root
-    place = folder if only is None else f"{folder}/{only}"
-    named = ", ".join(name for name in names if name)
-    return f"{place} as {named}" if named else str(place)
+def _show_root(root: Root) -> str:
+    named = ", ".join(name for name in (root.snapshot, root.stack) if name)
+    return f"{root.place} as {named}" if named else root.place
 
 
 def run(
@@ -191,7 +189,8 @@ def skip_steps(outcome: Outcome, log: StepLog, steps: tuple[str, ...]) -> None:
 
 def find_sources(config: Config) -> Ending:
     remote = sum(root.is_remote for root in config.sources)
-    return Ending(f"{len(config.sources) - remote:,} here, {remote:,} by URL")
+    missing = f", {len(config.missing):,} missing" if config.missing else ""
+    return Ending(f"{len(config.sources) - remote:,} here, {remote:,} by URL{missing}")
 
 
 def prepare(layout: Layout) -> None:
@@ -212,15 +211,16 @@ class Waiting(Progress):
 
 
 def build_warehouse(config: Config, outcome: Outcome, log: StepLog) -> Ending:
-    summary = build(
-        config.sources,
-        config.warehouse,
-        config.jobs,
-        Waiting(log, "build"),
-        config.choice,
-        config.cache,
-        config.offline,
-    )
+    if config.missing:
+        # Of the others alone, a warehouse would lack what it had.
+        raise FileFaultsError(config.missing)
+    waiting = Waiting(log, "build")
+    try:
+        summary = build(
+            config.sources, config.warehouse, config.jobs, waiting, config.choice, config.cache, config.offline
+        )
+    except WarehouseError as error:
+        raise WarehouseError(config.show_paths(str(error))) from error
     for name in ("snapshots", "pages", "indexes", "specs", "rows", "rejects"):
         outcome.counts[name] = getattr(summary, name)
     read = f"{summary.pages:,} pages, {summary.indexes:,} indexes in {summary.snapshots:,} snapshots"
@@ -326,21 +326,14 @@ def notify(
     That nobody can be told is a message, and no other exit status.
     """
     file, variable = config.notify.file, config.notify.webhook
-    if outcome.exit_status == 0:
-        if file is not None:
-            try:
-                file.unlink(missing_ok=True)
-            except OSError as error:
-                log.tell("notify", FAILED, f"{file}: {error.strerror or error}")
-        return
-    data = encode_notification(describe_outcome(config, outcome, today))
+    well = outcome.exit_status == 0
+    data = b"" if well else encode_notification(describe_outcome(config, outcome, today))
     if file is not None:
         try:
-            renew_file(file, data)
-            log.tell("notify", DONE, str(file))
+            renew_notification(file, data, log)
         except OSError as error:
             log.tell("notify", FAILED, f"{file}: {error.strerror or error}")
-    if variable is None:
+    if well or variable is None:
         return
     url = environment.get(variable)
     if not url:
@@ -350,6 +343,17 @@ def notify(
     reason = post_notification(url, data, config.notify.timeout)
     message = f"webhook of {variable}: {reason or 'posted'}"
     log.tell("notify", FAILED if reason else DONE, message, time.monotonic() - began)
+
+
+def renew_notification(file: Path, data: bytes, log: StepLog) -> None:
+    """Put a notification in its file; with no ``data`` remove it. What somebody else has there stays."""
+    if not may_replace(file):
+        log.tell("notify", FAILED, f"{file}: is there, and is no notification: it stays as it is")
+    elif data:
+        renew_file(file, data)
+        log.tell("notify", DONE, str(file))
+    else:
+        file.unlink(missing_ok=True)
 
 
 def write_run_summary(path: Path, outcome: Outcome, layout: Layout, log: StepLog) -> None:

@@ -14,6 +14,7 @@ import msgspec
 
 from pipeline.errors import Fault
 from pipeline.parse import LARGEST_PAGE, opens_like_page
+from pipeline.urls import show_url
 
 SKIPPED_FOLDERS = frozenset({".git"})
 LARGEST_INDEX = 2**30
@@ -83,6 +84,13 @@ class Root(NamedTuple):
     @property
     def is_remote(self) -> bool:
         return "://" in self.folder
+
+    @property
+    def place(self) -> str:
+        """The path, or the URL without what may be secret, as messages tell it."""
+        if self.is_remote:
+            return show_url(self.folder)
+        return self.folder if self.only is None else os.path.join(self.folder, self.only)
 
     def locate(self, entry: Entry) -> str:
         """The path to open for an entry of this source."""

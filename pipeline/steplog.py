@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 import msgspec
 
-DONE, SHORT, FAILED, SKIPPED, NOTE = "done", "falls short", "failed", "skipped", "note"
-"""How a step ended; a note is a detail of the step before it."""
+DONE, SHORT, FAILED, SKIPPED, NOTE, ENDED = "done", "falls short", "failed", "skipped", "note", "ended"
+"""How a step ended; a note is a detail of the step before it, and a run that a signal ends is ended."""
 SHOWN_NOTES = 10
 """So many notes of a step are told."""
 

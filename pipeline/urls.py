@@ -9,7 +9,10 @@ SCHEMES = ("https", "http", "s3")
 
 def is_url(source: str) -> bool:
     """Whether a source is a URL that can be fetched from."""
-    return urlsplit(source).scheme in SCHEMES and "://" in source
+    try:
+        return urlsplit(source).scheme in SCHEMES and "://" in source
+    except ValueError:
+        return False
 
 
 def show_url(url: str) -> str:

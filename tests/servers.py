@@ -81,6 +81,19 @@ def stall(seconds: float) -> Answer:
     return lambda handler: time.sleep(seconds)
 
 
+def drip(seconds: float) -> Answer:
+    """A head that has no end: a byte, and the time until the next."""
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        with contextlib.suppress(OSError):
+            handler.wfile.write(b"HTTP/1.1 200 OK\r\nX: ")
+            for _ in range(100):
+                handler.wfile.write(b"x")
+                time.sleep(seconds)
+
+    return answer
+
+
 @contextlib.contextmanager
 def serve(context: Any = None) -> Iterator[Site]:
     """A site on a port of this machine; with ``context``, by TLS."""

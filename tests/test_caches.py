@@ -131,11 +131,36 @@ def test_another_choice_is_another_warehouse(tmp_path):
     assert summary.rebuilt == 2
 
 
-def test_pages_can_be_chosen_by_snapshot(tmp_path):
+def test_pages_can_be_chosen_by_snapshot_and_have_all_their_stacks(tmp_path):
     pages = {("develop", "p"): [make_spec(1)], ("v1.0", "p"): [make_spec(1)]}
-    _, warehouse = build_in(tmp_path, write_pages(tmp_path / "pages", pages), choice=Choice(("v1*",)))
+    source = write_pages(tmp_path / "pages", pages)
+    _, warehouse = build_in(tmp_path, source, choice=Choice(("v1*",)))
+    held = stacks(warehouse)
+    assert {snapshot for snapshot, _ in held} == {"v1.0"}
 
-    assert {snapshot for snapshot, _ in stacks(warehouse)} == {"v1.0"}
+    build_in(tmp_path, source, choice=Choice(("v1*",), ("none",)))
+    assert stacks(warehouse) == held
+
+
+def test_that_nothing_was_chosen_is_told_with_the_choice(tmp_path):
+    source = write_pages(tmp_path / "pages", {("develop", "p"): [make_spec(1)]})
+    page = write_page(tmp_path, "no page", "passwd")
+    with pytest.raises(SourceError, match=f"in {source}, taking only the snapshots zz$"):
+        build_in(tmp_path, source, choice=Choice(("zz",)))
+    with pytest.raises(SourceError, match=f"in {page}$"):
+        build_in(tmp_path, page)
+
+
+@pytest.mark.parametrize(
+    ("choice", "text"),
+    [
+        (Choice(), ""),
+        (Choice(("a", "v*")), "only the snapshots a, v*"),
+        (Choice(("a",), ("e4s",)), "only the snapshots a; of build caches only the stacks e4s"),
+    ],
+)
+def test_a_choice_is_told(choice, text):
+    assert choice.describe() == text
 
 
 def test_a_single_mirror_is_named_on_the_command_line(tmp_path):

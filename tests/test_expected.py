@@ -274,7 +274,7 @@ def test_toolchains_and_what_is_added_elsewhere_are_told():
         ("spack:\n  specs: [", "file:2: is no YAML: "),
         ("specs: [a]", "file: is no spack.yaml: it has no key 'spack'"),
         ("", "file: is no spack.yaml: it has no key 'spack'"),
-        ("\x00", "file: is no YAML: "),
+        ("\x00", "file:1: is no YAML: "),
         (f"spack: {{specs: [{{matrix: [{', '.join(['[a, a, a, a]'] * 9)}]}}]}}", "file:1: the matrix has more than"),
         ("spack: {specs: &a [{matrix: [*a]}]}", "file"),
     ],

@@ -312,7 +312,7 @@ def test_losses_are_those_of_comparing_pages(tmp_path_factory, old, new, allowed
         ("{}", ["g:1: no gate is in it"]),
         ("- 1", ["g:1: gates: keys are expected: snapshot, coverage, lost, rejects, meta_mismatches, fresh"]),
         ("fresh: [", ["g:1: is no YAML: "]),
-        ("\x00", ["g: is no YAML: "]),
+        ("\x00", ["g:1: is no YAML: "]),
         ("covrage: []", ["g:1: gates: 'covrage' is no key of it; there are: snapshot, coverage, lost"]),
         ("fresh: {days: 1}\nfresh: {days: 2}", ["g:2: gates: 'fresh' a second time"]),
         ("fresh: 3", ["g:1: fresh: keys are expected: days"]),

@@ -11,13 +11,20 @@ from pathlib import Path
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
+import pipeline.cli
+import pipeline.run
+from pipeline.cli import cli
+from pipeline.config import parse_config, read_config
 from pipeline.markdown import escape
-from pipeline.notify import post_notification
+from pipeline.notify import encode_notification, post_notification
 from pipeline.report import REPORTS
-from pipeline.run import STEPS
+from pipeline.run import STEPS, Outcome, list_paths, notify
+from pipeline.run import run as run_steps
+from pipeline.steplog import StepLog
 from tests.makers import ask, make_page, make_spec, write_page, write_pages
-from tests.servers import serve, stall, status
+from tests.servers import drip, serve, stall, status
 
 PAGES = Path(__file__).parent / "data" / "pages"
 SECONDS = 120
@@ -258,6 +265,88 @@ def test_paths_are_told_a_line_each_and_nothing_done(folder):
     assert sorted(path.name for path in folder.iterdir()) == ["c.yaml", "pages"]
 
 
+def test_a_missing_source_fails_the_build_and_is_told(folder):
+    (folder / "notification.json").write_bytes(encode_notification({"version": 1, "text": "Spack Warehouse: old"}))
+    config = read_config(write_config(folder, sources=[{"path": "pages"}, {"path": "mount"}]))
+    lines = []
+    outcome = run_steps(config, StepLog("json", lines.append), summary=folder / "s.md")
+    reason = f"{folder}/c.yaml:16: {folder}/mount: no such file or folder"
+
+    assert outcome.exit_status == 1
+    assert outcome.statuses["build"] == "failed"
+    assert reason in json.loads(lines[1])["message"]
+    assert json.loads((folder / "notification.json").read_text())["failures"] == [{"step": "build", "reason": reason}]
+    assert escape(reason) in (folder / "s.md").read_text()
+    assert list_paths(config)["warehouse"] == folder / "warehouse"
+
+
+def test_a_dry_run_names_a_missing_source(folder):
+    config = write_config(folder, sources=[{"path": "mount"}], gates=None)
+    done = CliRunner().invoke(cli, ["run", "--config", str(config), "--dry-run"])
+    paths = CliRunner().invoke(cli, ["run", "--config", str(config), "--paths"])
+
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "/mount: no such file or folder" in done.stderr
+    assert paths.exit_code == 0
+
+
+def test_a_notification_tells_a_source_as_it_was_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "vs").mkdir()
+    (tmp_path / "c.yaml").write_text("sources: [{path: vs}]\njobs: 1\nnotify: {file: n.json}\n")
+    outcome = run_steps(read_config(Path("c.yaml")), StepLog("text", lambda line: None), summary=Path("s.md"))
+
+    assert outcome.exit_status == 1
+    for name in ("n.json", "s.md"):
+        text = (tmp_path / name).read_text()
+        assert " vs" in text
+        assert str(tmp_path) not in text
+
+
+# The notification's file
+
+
+def tell(config, outcome):
+    """Notify, and give (step, status) of each line of the log."""
+    lines = []
+    log = StepLog("json", lambda line: lines.append(json.loads(line)))
+    notify(config, outcome, log, None, {})
+    return [(line["step"], line["status"]) for line in lines]
+
+
+@pytest.fixture
+def config(tmp_path):
+    text = "sources: [{path: .}]\nnotify: {file: n.json}\n"
+    return parse_config(text, "c.yaml", tmp_path)
+
+
+WELL, FAILED = Outcome({"build": "done"}), Outcome({"build": "failed"}, failures=[("build", "why")])
+
+
+def test_a_notification_is_renewed_and_removed(config):
+    assert tell(config, FAILED) == tell(config, FAILED) == [("notify", "done")]
+    assert json.loads(config.notify.file.read_bytes())["failures"] == [{"step": "build", "reason": "why"}]
+    assert tell(config, WELL) == tell(config, WELL) == []
+    assert not config.notify.file.exists()
+
+    config.notify.file.touch()
+    assert tell(config, FAILED) == [("notify", "done")]
+
+
+@pytest.mark.parametrize("outcome", [WELL, FAILED])
+@pytest.mark.parametrize("mine", [b"sources: []\n", b'{"version": 1}', b"\0" * 200])
+def test_what_is_no_notification_is_neither_removed_nor_replaced(config, outcome, mine):
+    config.notify.file.write_bytes(mine)
+
+    assert tell(config, outcome) == [("notify", "failed")]
+    assert config.notify.file.read_bytes() == mine
+
+
+def test_a_pipe_is_not_waited_for(config):
+    os.mkfifo(config.notify.file)
+    assert tell(config, WELL) == [("notify", "failed")]
+
+
 # The summary
 
 
@@ -309,8 +398,11 @@ def test_a_run_that_is_killed_is_made_good_by_the_next(folder, wait, number):
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as killed:
         time.sleep(wait)
         killed.send_signal(number)
-        assert "Traceback" not in killed.communicate(timeout=SECONDS)[1]
+        told = killed.communicate(timeout=SECONDS)[1]
+    assert "Traceback" not in told
     assert killed.returncode in (0, 128 + number, -number)
+    if told and killed.returncode == 128 + signal.SIGTERM:
+        assert " exit status " in told.splitlines()[-1]
     assert run("--config", config).returncode == 0
 
     other = folder / "other"
@@ -319,6 +411,33 @@ def test_a_run_that_is_killed_is_made_good_by_the_next(folder, wait, number):
     names = {str(path.relative_to(other)) for path in other.rglob("*")}
     assert names == {str(path.relative_to(folder / "out")) for path in (folder / "out").rglob("*")}
     assert all((folder / "out" / name).read_bytes() == (other / name).read_bytes() for name in names if "." in name)
+
+
+def interrupt():
+    raise KeyboardInterrupt
+
+
+def interrupt_query():
+    raise RuntimeError("Query interrupted")
+
+
+@pytest.mark.parametrize(
+    ("end", "message", "status"),
+    [
+        (lambda: pipeline.cli._end_on_signal(signal.SIGTERM, None), "by SIGTERM: exit status 143", 143),
+        (interrupt, "by SIGINT: exit status 1", 1),
+        (interrupt_query, "by SIGINT: exit status 1", 1),
+    ],
+)
+def test_a_run_that_a_signal_ends_says_so_at_last(tmp_path, monkeypatch, end, message, status):
+    monkeypatch.setattr(pipeline.cli, "_ended_by", [])
+    monkeypatch.setattr(pipeline.run, "find_sources", lambda config: end())
+    (tmp_path / "c.yaml").write_text("sources: [{path: .}]\n")
+    done = CliRunner().invoke(cli, ["run", "--config", str(tmp_path / "c.yaml"), "--log-format", "json"])
+    (line,) = map(json.loads, done.stderr.splitlines())
+
+    assert (line["step"], line["status"], line["message"]) == ("run", "ended", message)
+    assert done.exit_code == status
 
 
 WEEKS = [f"develop-2025-03-{day:02}" for day in (2, 9, 16, 23, 30)]
@@ -417,11 +536,25 @@ def test_a_webhook_that_does_not_answer_is_not_waited_for():
         assert len(site.posted) == 2
 
 
+def test_a_webhook_that_answers_byte_by_byte_is_not_waited_for():
+    with serve() as site:
+        url = site.put("/hook", drip(0.1))
+        began = time.monotonic()
+
+        assert post(url, 0.3) == "did not answer in 0.3 seconds"
+        assert 0.6 <= time.monotonic() - began < 3
+
+
+def test_that_nothing_can_be_posted_at_all_is_a_reason(monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", "gopher://SECRET")
+    assert "SECRET" not in (post("http://localhost:1/") or "SECRET")
+
+
 def test_what_is_no_url_is_not_posted_to():
     with serve() as site:
         url = site.url
     assert post(url) == "cannot be connected to"
-    for odd in ("file:///etc/passwd", "x", ""):
+    for odd in ("file:///etc/passwd", "x", "", "http://xn--a/SECRET", "http://a\udcff/", "http://a/\udcff"):
         assert post(odd) == "is no URL of http or https"
     for odd in ("http://", "http://[", "http://a:b/SECRET", "http://\0"):
         assert "SECRET" not in (post(odd) or "SECRET")

@@ -158,10 +158,9 @@ def test_a_run_that_falls_short_publishes_and_fails(workflow, machine, checkout,
 
 
 def test_what_could_not_be_done_leaves_the_site_as_it_is(workflow, machine, checkout):
-    (checkout / "empty").mkdir()
     machine.published.mkdir(parents=True)
     (machine.published / SITE).write_text("the one before")
-    run = Run(workflow, checkout, machine, {"config": write_config(checkout, sources=[{"path": "../empty"}])})
+    run = Run(workflow, checkout, machine, {"config": write_config(checkout, sources=[{"path": "../mount"}])})
     done = run.steps["report"]["run"]
 
     assert (done.status, run.jobs["report"].result, run.jobs["publish"].result) == (1, "failure", "skipped")

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline import source
 from pipeline.errors import Fault, SourceError
-from pipeline.source import in_order, read_page_bytes, scan
+from pipeline.source import Root, in_order, read_page_bytes, scan
 from pipeline.sources import find_roots
 from tests.makers import make_page, make_spec, write_page
 
@@ -134,3 +134,16 @@ def test_a_page_that_keeps_changing_is_a_fault(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "read", read_and_change)
     with pytest.raises(Fault, match="changes while it is read"):
         read_page_bytes(str(page))
+
+
+@pytest.mark.parametrize(
+    ("root", "place"),
+    [
+        (Root("/a"), "/a"),
+        (Root("/"), "/"),
+        (Root("/a", "p.md"), "/a/p.md"),
+        (Root("https://me:SECRET@h/x?SECRET"), "https://h/x"),
+    ],
+)
+def test_a_source_is_told_without_what_is_secret(root, place):
+    assert root.place == place

@@ -29,7 +29,12 @@ def test_paths_and_urls_are_sources_each_once(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("source", "reason"), [("nothing", "nothing: no such file or folder"), ("ftp://h/x", "only https, http and s3")]
+    ("source", "reason"),
+    [
+        ("nothing", "nothing: no such file or folder"),
+        ("ftp://h/x", "ftp://h/x: is no URL of https, http or s3"),
+        ("http://[::1", "is no URL of https, http or s3"),
+    ],
 )
 def test_what_is_no_source(source, reason):
     with pytest.raises(SourceError, match=reason):
@@ -90,6 +95,10 @@ FAULTS = {
     "sources:\n- path: .\n  path: .": ["3: path: is given a second time"],
     "sources:\n- path: .\n  stack:": ["3: stack: is not a text"],
     "sources: {": ["1: is no YAML"],
+    "sources:\n- {url: 'http://[::1'}": ["2: url: is no URL of https, http or s3"],
+    "sources: [{path: sources.yaml}]": ["1: ", "sources.yaml: names itself as a source"],
+    "sources: [{path: ., ? [a] : x}]": ["1: unknown key that; known are name"],
+    'sources:\n- path: .\n  snapshot: "a\\nb"': ["3: snapshot: 'a\\nb' cannot be printed"],
     "sources: !!python/name:os.system": ["1: sources: is not a list"],
 }
 
