@@ -173,15 +173,14 @@ def _decode(path: Path, type: type[msgspec.Struct]) -> dict[str, Any] | None:
     """A JSON file as it is, or None where it is not of ``type``."""
     if not path.is_file():
         return None
-    data = path.read_bytes()
     try:
-        decoded = msgspec.convert(msgspec.json.decode(data), type)
-    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError):
+        found: dict[str, Any] = msgspec.json.decode(path.read_bytes())
+        decoded = msgspec.convert(found, type)
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return None
     # A path of more than a name would lead elsewhere.
     if isinstance(decoded, _Index) and any(Path(one.path).name != one.path for one in decoded.reports):
         return None
-    found: dict[str, Any] = msgspec.json.decode(data)
     return found
 
 
