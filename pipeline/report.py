@@ -21,7 +21,7 @@ from pipeline.layout import Layout
 from pipeline.markdown import write_summary
 from pipeline.progress import Progress
 from pipeline.reportfolder import INDEX, ReportFolder, encode
-from pipeline.warehouse import open_database, quote_name, quote_text
+from pipeline.warehouse import find_database, open_database, quote_name, quote_text
 from pipeline.xlsx import Sheet, write_workbook
 
 TABLE_FORMATS = ("csv", "parquet", "json")
@@ -93,7 +93,9 @@ def export_reports(
     reports = ReportFolder(out or layout.reports)
     progress = progress or Progress()
     exports: list[Export] = []
-    with open_database(layout) as connection:
+    find_database(layout)
+    # Opened when it is this export's turn: what was built while it waited counts.
+    with reports.hold(partial(progress.wait, reports.root, "export")), open_database(layout) as connection:
         held = [
             row[0] for row in connection.execute("select snapshot from snapshots order by sort_position").fetchall()
         ]
@@ -101,13 +103,12 @@ def export_reports(
             if snapshot not in held:
                 raise WarehouseError(f"{layout.root}: no snapshot {snapshot!r}; there are: {', '.join(held)}")
         chosen = [snapshot for snapshot in held if not snapshots or snapshot in snapshots]
-        with reports.hold(partial(progress.wait, reports.root, "export")):
-            reports.refuse_foreign(chosen)
-            progress.stage("reporting", len(chosen), "snapshot")
-            for snapshot in chosen:
-                exports += export_snapshot(connection, reports, snapshot, formats)
-                progress.advance(1)
-            write_index(reports)
+        reports.refuse_foreign(chosen)
+        progress.stage("reporting", len(chosen), "snapshot")
+        for snapshot in chosen:
+            exports += export_snapshot(connection, reports, snapshot, formats)
+            progress.advance(1)
+        write_index(reports)
     return exports
 
 

@@ -8,11 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.build import build
 from pipeline.errors import WarehouseError
 from pipeline.layout import Layout
+from pipeline.progress import Progress
 from pipeline.report import export_reports, prune_reports
 from pipeline.reportfolder import INDEX, LOCK, SITE, STAGING, ReportFolder, folder_name
-from tests.makers import build_pages, make_spec
+from tests.makers import build_pages, make_spec, write_pages
 
 NAMES = ["develop", ".", "..", ".hidden", INDEX, SITE, STAGING, "a/../b", "%2E"]
 
@@ -128,6 +130,31 @@ def test_exports_at_once_wait_for_each_other(warehouse, tmp_path):
 
     assert failed == []
     assert {path.name for path in tmp_path.iterdir()} == {"develop", folder_name("a/../b"), INDEX, SITE}
+
+
+def test_an_export_that_waited_tells_of_what_was_built_meanwhile(tmp_path):
+    warehouse = build_pages(tmp_path, {("develop", "hdf5"): [make_spec(1)]})
+    held, free = threading.Event(), threading.Event()
+
+    def hold():
+        with ReportFolder(tmp_path / "out").hold(lambda: None):
+            held.set()
+            free.wait(60)
+
+    class Rebuilding(Progress):
+        def wait(self, folder, what):
+            write_pages(tmp_path / "source", {("v2", "hdf5"): [make_spec(2)]})
+            build([tmp_path / "source"], warehouse, jobs=1)
+            free.set()
+
+    other = threading.Thread(target=hold)
+    other.start()
+    assert held.wait(60)
+    export_reports(Layout(warehouse), tmp_path / "out", ["csv"], progress=Rebuilding())
+    other.join()
+
+    index = json.loads((tmp_path / "out" / INDEX).read_text())
+    assert [one["snapshot"] for one in index["snapshots"]] == ["develop", "v2"]
 
 
 def test_what_was_taken_away_for_nothing_comes_back(warehouse, tmp_path):
