@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import duckdb
 
-from pipeline.checks import Check, check_snapshots, merge_checks, run_checks
+from pipeline.checks import Check, check_file, merge_checks
 from pipeline.errors import DuplicatePageError, SourceError, WarehouseError
 from pipeline.layout import BuildPaths, Layout
 from pipeline.plan import Plan, find_affected, find_changed
@@ -29,7 +29,6 @@ from pipeline.state import (
 )
 from pipeline.warehouse import (
     attach_database,
-    connect,
     create_tables,
     create_views,
     delete_snapshots,
@@ -162,10 +161,9 @@ def run_build_checks(build: BuildPaths, snapshots: Mapping[str, SnapshotRows], w
     Part by part memory stays bounded; no check looks beyond one snapshot.
     """
     if whole and sum(counts.rows for counts in snapshots.values()) <= PART_ROWS:
-        with connect(build.database) as connection:
-            return run_checks(connection)
+        return check_file(build.database)
     parts = list(cut_parts(snapshots, PART_ROWS)) or [[]]
-    return merge_checks([check_snapshots(build.database, part) for part in parts])
+    return merge_checks([check_file(build.database, part) for part in parts])
 
 
 def cut_parts(snapshots: Mapping[str, SnapshotRows], rows: int) -> Iterator[list[str]]:

@@ -9,12 +9,17 @@ from pathlib import Path
 import duckdb
 
 from pipeline import sqlfiles
-from pipeline.columns import DEPENDENCIES, DERIVED_TABLES, PAGES_TABLE, REJECTS, SPEC_STACKS
+from pipeline.columns import DEPENDENCIES, PAGES_TABLE, REJECTS, SPEC_STACKS, SPECS_VIEW, TABLES
 from pipeline.interrupts import watch
 from pipeline.warehouse import define_views, limit_memory, quote_text, render, spill_beside
 
 SHOWN = 5
 """Offenders that are shown of each check."""
+CHECKED = (
+    *("snapshot", "package", "hash", "version", "version_key"),
+    *("compiler", "compiler_raw", "os", "platform", "target"),
+)
+"""The columns of ``specs`` that the views behind the checks read."""
 
 
 @dataclass(frozen=True)
@@ -42,30 +47,54 @@ def run_checks(connection: duckdb.DuckDBPyConnection) -> list[Check]:
     return [run_check(connection, file) for file in sqlfiles.check_files()]
 
 
-def check_snapshots(path: Path, snapshots: Iterable[str]) -> list[Check]:
-    """Run every check on some snapshots of a warehouse file, as if it held no others.
+def check_file(path: Path, snapshots: Iterable[str] | None = None) -> list[Check]:
+    """Run every check on a warehouse file, or on some snapshots of it as if it held no others.
 
-    A filter by name alone would read the whole file for each query: DuckDB passes over row groups by the
-    first eight bytes of a text, and the names of snapshots begin alike. The rows of one load stand together.
+    The views are made anew over the file's tables, as far as the checks ask for them, and its specs are
+    brought together once: most of the checks' time would go into doing that for each of them.
     """
     with watch(duckdb.connect()) as connection:
         limit_memory(connection)
         spill_beside(connection, path)
+        # As in the file, rows have no order of their own.
+        connection.execute("set preserve_insertion_order = false")
         connection.execute(f"attach {quote_text(str(path))} as warehouse (read_only)")
-        chosen = ", ".join(map(quote_text, snapshots)) or "null"
-        # Rejects without a snapshot are of files that could not be read: of every build.
-        where = f"where snapshot in ({chosen}) or snapshot is null"
-        for table in (PAGES_TABLE, REJECTS):
-            connection.execute(f"create table {table.name} as from warehouse.{table.name} {where}")
-        for table in (SPEC_STACKS, DEPENDENCIES):
-            of_table = f"from warehouse.{table.name} where snapshot in ({chosen})"
-            bounds = connection.execute(f"select min(rowid), max(rowid) {of_table}").fetchone() or (None, None)
-            first, last = (-1 if bound is None else bound for bound in bounds)
-            connection.execute(f"create view {table.name} as {of_table} and rowid between {first} and {last}")
-        for table in DERIVED_TABLES:
-            connection.execute(f"create view {table.name} as from warehouse.{table.name}")
-        define_views(connection)
+        choose_rows(connection, snapshots)
+        views = sqlfiles.find_views(sqlfiles.check_files())
+        specs = [file for file in views if sqlfiles.view_name(file) == SPECS_VIEW.name]
+        define_views(connection, specs)
+        keep_rows(connection, SPECS_VIEW.name, CHECKED)
+        define_views(connection, [file for file in views if file not in specs])
         return run_checks(connection)
+
+
+def choose_rows(connection: duckdb.DuckDBPyConnection, snapshots: Iterable[str] | None) -> None:
+    """Show the tables of the attached warehouse under their own names, all of them or those of some snapshots.
+
+    A filter by name alone would read the whole file for each query: DuckDB passes over row groups by the
+    first eight bytes of a text, and the names of snapshots begin alike. The rows of one load stand together.
+    """
+    if snapshots is None:
+        for table in TABLES:
+            connection.execute(f"create view {table.name} as from warehouse.{table.name}")
+        return
+    chosen = ", ".join(map(quote_text, snapshots)) or "null"
+    # Rejects without a snapshot are of files that could not be read: of every build.
+    where = f"where snapshot in ({chosen}) or snapshot is null"
+    for table in (PAGES_TABLE, REJECTS):
+        connection.execute(f"create table {table.name} as from warehouse.{table.name} {where}")
+    for table in (SPEC_STACKS, DEPENDENCIES):
+        of_table = f"from warehouse.{table.name} where snapshot in ({chosen})"
+        bounds = connection.execute(f"select min(rowid), max(rowid) {of_table}").fetchone() or (None, None)
+        first, last = (-1 if bound is None else bound for bound in bounds)
+        connection.execute(f"create view {table.name} as {of_table} and rowid between {first} and {last}")
+
+
+def keep_rows(connection: duckdb.DuckDBPyConnection, view: str, columns: Iterable[str]) -> None:
+    """Put a table of what a view gives now, in these columns, in its place."""
+    connection.execute(f"create table kept as select {', '.join(columns)} from {view}")
+    connection.execute(f"drop view {view}")
+    connection.execute(f"alter table kept rename to {view}")
 
 
 def merge_checks(results: Sequence[list[Check]]) -> list[Check]:

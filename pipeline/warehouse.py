@@ -198,7 +198,7 @@ def create_views(connection: duckdb.DuckDBPyConnection) -> None:
     for view in reversed(VIEWS):
         connection.execute(f"drop view if exists {view.name}")
     create_derived_tables(connection)
-    define_views(connection)
+    define_views(connection, sqlfiles.view_files())
     for view in VIEWS:
         comment(connection, "view", view)
         if view.wide:
@@ -210,9 +210,9 @@ def create_views(connection: duckdb.DuckDBPyConnection) -> None:
         connection.execute(f"comment on macro table {macro.name} is {quote_text(macro.description)}")
 
 
-def define_views(connection: duckdb.DuckDBPyConnection) -> None:
-    """Create every view of ``sql/``, without its comments, on the tables that are there."""
-    for file in sqlfiles.view_files():
+def define_views(connection: duckdb.DuckDBPyConnection, files: Iterable[Path]) -> None:
+    """Create the views of ``files``, without their comments, on the tables that are there."""
+    for file in files:
         connection.execute(render(connection, file))
 
 
@@ -221,7 +221,7 @@ def render(connection: duckdb.DuckDBPyConnection, file: Path) -> str:
     text = file.read_text()
     if "{%" not in text:
         return text
-    name = file.stem.split("_", 1)[1] if file.parent == sqlfiles.sql_folder() else file.stem.removesuffix("_totals")
+    name = sqlfiles.view_name(file) if file.parent == sqlfiles.sql_folder() else file.stem.removesuffix("_totals")
     relation = RELATIONS[name]
     columns = wide_columns(connection, relation)
     return TEMPLATES.from_string(text).render(

@@ -4,7 +4,7 @@ import duckdb
 import pytest
 
 from pipeline import sqlfiles
-from pipeline.checks import SHOWN, check_snapshots, run_check, run_checks
+from pipeline.checks import SHOWN, check_file, run_check, run_checks
 from pipeline.columns import AXES, SPEC_STACKS
 from pipeline.layout import Layout
 from pipeline.warehouse import create_tables, create_views
@@ -172,7 +172,7 @@ def test_checks_can_be_kept_to_some_snapshots(tmp_path):
     database = Layout(build_pages(tmp_path, pages)).database.resolve()
 
     def found(*snapshots):
-        return [check.name for check in check_snapshots(database, snapshots) if check.offenders]
+        return [check.name for check in check_file(database, snapshots) if check.offenders]
 
     assert found("develop") == found("develop", "v1.0") == ["unknown_keys"]
     assert found("v1.0") == found() == []
@@ -181,6 +181,38 @@ def test_checks_can_be_kept_to_some_snapshots(tmp_path):
         connection.execute("insert into rejects (path, place, reason) values ('unread', 'file', 'is empty')")
     assert found("develop") == ["key_is_unique", "meta_mismatches", "rejects", "unknown_keys"]
     assert found("v1.0") == found() == ["rejects"], "a file of no known snapshot concerns every build"
+
+
+def test_a_file_is_checked_as_its_own_views_are(tmp_path, monkeypatch):
+    """The views are made anew for it, as far as the checks need them, and specs are brought together once."""
+    monkeypatch.setattr("pipeline.checks.SHOWN", 100)
+    pages = {
+        ("develop", "p"): [make_spec(number) for number in range(3)],
+        ("develop", "q"): [make_spec(number, new=1) for number in range(3, 6)],
+    }
+    database = Layout(build_pages(tmp_path, pages)).database.resolve()
+    damages = (
+        "insert into spec_stacks from spec_stacks where package = 'p' limit 2",
+        "update spec_stacks set os = 'other' where package = 'q' and stack = 'root'",
+        "delete from pages where package = 'p'",
+        "update pages set specs = 7, meta_num_specs = 7, meta_oss = ['b', 'a', 'b'], meta_stacks = null",
+    )
+    with duckdb.connect(str(database)) as connection:
+        for damage in damages:
+            connection.execute(damage)
+    with duckdb.connect(str(database), read_only=True) as connection:
+        own = {check.name: (check.offenders, sorted(map(str, check.rows))) for check in run_checks(connection)}
+    anew = {check.name: (check.offenders, sorted(map(str, check.rows))) for check in check_file(database)}
+
+    assert anew == own
+    assert {name for name, (offenders, _) in own.items() if offenders} == {
+        "hash_is_one_spec",
+        "key_is_unique",
+        "meta_mismatches",
+        "pages_are_accounted_for",
+        "specs_have_a_page",
+        "unknown_keys",
+    }
 
 
 def test_all_offenders_are_counted_and_a_few_are_shown(connection):

@@ -1,4 +1,4 @@
--- matrix_by_target_totals: the cells of each row of the matrix add up to what the long table holds: a hash has one target.
+-- matrix_by_target_totals: the cells of each row of the matrix add up to the package's specs: a hash has one target.
 with wide as (
     select
         matrix_by_target.snapshot,
@@ -7,23 +7,15 @@ with wide as (
     from matrix_by_target
 ),
 
-distinct_specs as (
-    select distinct
-        spec_stacks.snapshot,
-        spec_stacks.package,
-        spec_stacks.hash,
-    from spec_stacks
-),
-
 long as (
     select
-        distinct_specs.snapshot,
-        distinct_specs.package,
+        specs.snapshot,
+        specs.package,
         count(*) as total,
-    from distinct_specs
+    from specs
     group by
-        distinct_specs.snapshot,
-        distinct_specs.package
+        specs.snapshot,
+        specs.package
 )
 
 select
