@@ -55,7 +55,7 @@ def extract(source: Path, scratch: Path) -> None:
         entries = in_order(scan(roots))
         reader = Reader(workers, roots, spilled, Progress())
         reader.send(entries)
-        from pipeline.assemble import choose_pages, write_snapshots
+        from pipeline.snapshots import choose_pages, write_snapshots
 
         write_snapshots(build, reader, choose_pages(roots, reader.collect()))
 
@@ -79,8 +79,11 @@ def rebuild_one_snapshot(source: Path, scratch: Path) -> None:
     """Spack Warehouse: build again, one page of one snapshot changed."""
     from pipeline.build import build as run
 
-    page = random.choice(list_pages(source))
-    with open(page, "rb+") as file:
+    page = source
+    while page.is_dir():
+        # Not from a list of all: making one takes longer than what is measured takes to look at them.
+        page = random.choice(list(page.iterdir()))
+    with page.open("rb+") as file:
         text = file.read()
         at = text.index(b'"size": "', text.index(MARK)) + len(b'"size": "')
         end = text.index(b'"', at)

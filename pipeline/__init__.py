@@ -13,7 +13,8 @@ The modules stand along the data's one-way path, and each imports only from its 
     -> state -> warehouse            what a build knew of its input -> DuckDB
     -> checks -> report              offenders -> exported files
     have, diff, gaps, gates          the questions that are asked by command
-    reader, assemble -> build -> cli the stages in order -> the command line
+    reader, snapshots, assemble      files -> the Parquet of each snapshot -> a published build
+    -> build -> cli                  the stages in order -> the command line
 """
 
 __version__ = "0.1.0"

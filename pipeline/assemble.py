@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import os
 import shutil
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 import duckdb
 
-from pipeline.checks import Check, check_file, merge_checks
-from pipeline.errors import DuplicatePageError, SourceError, WarehouseError
+from pipeline.checks import Check, check_attached, merge_checks
+from pipeline.errors import SourceError, WarehouseError
+from pipeline.interrupts import watch
 from pipeline.layout import BuildPaths, Layout
 from pipeline.plan import Plan, find_affected, find_changed
 from pipeline.reader import Reader
-from pipeline.source import Root
+from pipeline.snapshots import choose_pages, order_seen, reuse, write_snapshots
 from pipeline.state import (
     Seen,
     SnapshotRows,
@@ -35,7 +35,7 @@ from pipeline.warehouse import (
     load_rejects,
     load_snapshots,
 )
-from pipeline.write import write_file_rejects, write_snapshot
+from pipeline.write import write_file_rejects
 
 PART_ROWS = 1_500_000
 """So many rows are loaded and checked at once: DuckDB groups them within its memory limit."""
@@ -75,11 +75,14 @@ def assemble(
             for part in cut_parts(written, PART_ROWS):
                 load_snapshots(connection, build, part)
             load_rejects(connection, build)
-            create_views(connection)
-        snapshots = dict(sorted((reused | written).items()))
-        # What was taken over was checked when it was written; if something failed, all is again.
-        whole = last is None or bool(last.failed)
-        checks = run_build_checks(build, snapshots if whole else written, whole)
+            snapshots = dict(sorted((reused | written).items()))
+            # What was taken over was checked when it was written; if something failed, all is again.
+            whole = last is None or bool(last.failed)
+            # The tables are checked while their views are made, which keeps one processor busy only.
+            with ThreadPoolExecutor(1) as beside, watch(connection.cursor()) as reading:
+                checking = beside.submit(run_build_checks, reading, snapshots if whole else written, whole)
+                create_views(connection)
+                checks = checking.result()
         failed = [check.name for check in checks if check.failed]
         state = State(fingerprint(reader.choice), seen, looked, snapshots, digest_files(build), failed)
         save_state(build, state)
@@ -105,41 +108,6 @@ def read_changes(reader: Reader, plan: Plan) -> tuple[list[Seen], set[str], bool
     return kept, affected, changed
 
 
-def order_seen(seen: Iterable[Seen]) -> list[Seen]:
-    return sorted(seen, key=lambda one: (one.entry.root, one.entry.path))
-
-
-def choose_pages(roots: Sequence[Root], seen: Iterable[Seen]) -> dict[str, list[Seen]]:
-    """The indexes and pages of each snapshot, the pages in the order of their packages, one to a package.
-
-    Raises:
-        DuplicatePageError: two files that differ are the page of one package.
-    """
-    chosen: dict[tuple[str, str], Seen] = {}
-    for one in order_seen(seen):
-        first = chosen.setdefault(one.key, one)
-        if first.sha256 != one.sha256:
-            files = (roots[file.entry.root].locate(file.entry) for file in (first, one))
-            raise DuplicatePageError(*one.key, *files)
-    pages: dict[str, list[Seen]] = defaultdict(list)
-    for (snapshot, _), one in sorted(chosen.items()):
-        pages[snapshot].append(one)
-    return dict(pages)
-
-
-def write_snapshots(build: BuildPaths, reader: Reader, winners: dict[str, list[Seen]]) -> dict[str, SnapshotRows]:
-    """Write the Parquet files of each snapshot in ``winners``."""
-    reader.progress.stage("writing", len(winners), "snapshot")
-    rows = [reader.take_rows(pages) for pages in winners.values()]
-    constant = len(winners)
-    written = {}
-    results = reader.workers.run(write_snapshot, [build] * constant, [reader.scratch] * constant, list(winners), rows)
-    for snapshot, counts in zip(winners, results, strict=True):
-        written[snapshot] = counts
-        reader.progress.advance(1)
-    return written
-
-
 @contextlib.contextmanager
 def open_tables(
     layout: Layout, build: BuildPaths, affected: Iterable[str] | None
@@ -155,15 +123,17 @@ def open_tables(
         yield connection
 
 
-def run_build_checks(build: BuildPaths, snapshots: Mapping[str, SnapshotRows], whole: bool) -> list[Check]:
-    """Check some snapshots, or the ``whole`` file where it is small enough to be checked at once.
+def run_build_checks(
+    connection: duckdb.DuckDBPyConnection, snapshots: Mapping[str, SnapshotRows], whole: bool
+) -> list[Check]:
+    """Check some snapshots, or the ``whole`` warehouse where it is small enough to be checked at once.
 
     Part by part memory stays bounded; no check looks beyond one snapshot.
     """
     if whole and sum(counts.rows for counts in snapshots.values()) <= PART_ROWS:
-        return check_file(build.database)
+        return check_attached(connection)
     parts = list(cut_parts(snapshots, PART_ROWS)) or [[]]
-    return merge_checks([check_file(build.database, part) for part in parts])
+    return merge_checks([check_attached(connection, part) for part in parts])
 
 
 def cut_parts(snapshots: Mapping[str, SnapshotRows], rows: int) -> Iterator[list[str]]:
@@ -178,20 +148,3 @@ def cut_parts(snapshots: Mapping[str, SnapshotRows], rows: int) -> Iterator[list
             part, held = [], 0
     if part:
         yield part
-
-
-def reuse(layout: Layout, build: BuildPaths, last: State, affected: set[str]) -> dict[str, SnapshotRows]:
-    """Take the files of the snapshots that nothing affected from the published build."""
-    current = layout.current
-    assert current is not None
-    unaffected = {snapshot: counts for snapshot, counts in last.snapshots.items() if snapshot not in affected}
-    for snapshot in unaffected:
-        for find in (BuildPaths.spec_stacks, BuildPaths.pages, BuildPaths.dependencies, BuildPaths.rejects):
-            old, new = find(current, snapshot), find(build, snapshot)
-            if old.exists():
-                new.parent.mkdir(parents=True, exist_ok=True)
-                try:
-                    os.link(old, new)
-                except OSError:  # a file system without hard links
-                    shutil.copyfile(old, new)
-    return unaffected

@@ -10,8 +10,7 @@ import duckdb
 
 from pipeline import sqlfiles
 from pipeline.columns import DEPENDENCIES, PAGES_TABLE, REJECTS, SPEC_STACKS, SPECS_VIEW, TABLES
-from pipeline.interrupts import watch
-from pipeline.warehouse import define_views, limit_memory, quote_text, render, spill_beside
+from pipeline.warehouse import define_view, quote_text, render
 
 SHOWN = 5
 """Offenders that are shown of each check."""
@@ -47,25 +46,23 @@ def run_checks(connection: duckdb.DuckDBPyConnection) -> list[Check]:
     return [run_check(connection, file) for file in sqlfiles.check_files()]
 
 
-def check_file(path: Path, snapshots: Iterable[str] | None = None) -> list[Check]:
-    """Run every check on a warehouse file, or on some snapshots of it as if it held no others.
+def check_attached(connection: duckdb.DuckDBPyConnection, snapshots: Iterable[str] | None = None) -> list[Check]:
+    """Run every check on the attached database ``warehouse``, or on some snapshots of it as if it held no others.
 
-    The views are made anew over the file's tables, as far as the checks ask for them, and its specs are
+    The views are made anew over its tables, in memory and as far as the checks ask for them, and its specs are
     brought together once: most of the checks' time would go into doing that for each of them.
     """
-    with watch(duckdb.connect()) as connection:
-        limit_memory(connection)
-        spill_beside(connection, path)
-        # As in the file, rows have no order of their own.
-        connection.execute("set preserve_insertion_order = false")
-        connection.execute(f"attach {quote_text(str(path))} as warehouse (read_only)")
-        choose_rows(connection, snapshots)
-        views = sqlfiles.find_views(sqlfiles.check_files())
-        specs = [file for file in views if sqlfiles.view_name(file) == SPECS_VIEW.name]
-        define_views(connection, specs)
-        keep_rows(connection, SPECS_VIEW.name, CHECKED)
-        define_views(connection, [file for file in views if file not in specs])
-        return run_checks(connection)
+    connection.execute("attach ':memory:' as checked")
+    connection.execute("use checked")
+    choose_rows(connection, snapshots)
+    for file in sqlfiles.find_views(sqlfiles.check_files()):
+        define_view(connection, file)
+        if sqlfiles.view_name(file) == SPECS_VIEW.name:
+            keep_rows(connection, SPECS_VIEW.name, CHECKED)
+    checks = run_checks(connection)
+    connection.execute("use memory")
+    connection.execute("detach checked")
+    return checks
 
 
 def choose_rows(connection: duckdb.DuckDBPyConnection, snapshots: Iterable[str] | None) -> None:

@@ -130,10 +130,12 @@ def load_partitions(connection: duckdb.DuckDBPyConnection, table: Relation, file
 
 
 def load_rejects(connection: duckdb.DuckDBPyConnection, build: BuildPaths) -> None:
-    """Make the table of rejects that of the Parquet files."""
+    """Make the table of rejects that of the Parquet files, as one transaction."""
     connection.execute(f"delete from {REJECTS.name}")
     columns = ", ".join(map(quote_name, REJECTS.names))
     connection.execute(f"insert into {REJECTS.name} select {columns} from {read_files(build.all_rejects())}")
+    connection.commit()
+    connection.begin()
 
 
 def read_files(files: Iterable[Path]) -> str:
@@ -192,28 +194,58 @@ def replace_table(connection: duckdb.DuckDBPyConnection, table: Relation, rows: 
 
 
 def create_views(connection: duckdb.DuckDBPyConnection) -> None:
-    """Create the derived tables, every view and every macro of ``sql/``, in place of those that are there."""
+    """Create the derived tables, every view and every macro of ``sql/``, in place of those that are there.
+
+    Views that are there already, as the last build of this version left them, stay if the data asks for the same
+    columns of the matrices.
+    """
+    create_derived_tables(connection)
+    if has_views(connection):
+        return
     for macro in reversed(MACROS):
         connection.execute(f"drop macro table if exists {macro.name}")
     for view in reversed(VIEWS):
         connection.execute(f"drop view if exists {view.name}")
-    create_derived_tables(connection)
-    define_views(connection, sqlfiles.view_files())
+    for file in sqlfiles.view_files():
+        define_view(connection, file)
     for view in VIEWS:
         comment(connection, "view", view)
-        if view.wide:
-            for value, column in wide_columns(connection, view):
-                describe(connection, view.name, column, describe_wide(view.wide, value))
+        for column, description in describe_matrix(connection, view).items():
+            describe(connection, view.name, column, description)
     for macro in MACROS:
         connection.execute(render_macro(macro))
         # A macro's columns have no comments of their own in DuckDB.
         connection.execute(f"comment on macro table {macro.name} is {quote_text(macro.description)}")
 
 
-def define_views(connection: duckdb.DuckDBPyConnection, files: Iterable[Path]) -> None:
-    """Create the views of ``files``, without their comments, on the tables that are there."""
-    for file in files:
-        connection.execute(render(connection, file))
+def has_views(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether the database has every view and macro, its matrices with the columns that the data asks for."""
+    if find_missing(connection):
+        return False
+    query = """
+        select column_name, comment from duckdb_columns()
+        where database_name = current_database() and table_name = ?
+    """
+    for view in VIEWS:
+        if view.wide is not None:
+            held = dict(connection.execute(query, [view.name]).fetchall())
+            if {name: text for name, text in held.items() if name not in view.names} != describe_matrix(
+                connection, view
+            ):
+                return False
+    return True
+
+
+def describe_matrix(connection: duckdb.DuckDBPyConnection, view: Relation) -> dict[str, str]:
+    """The columns of a wide view that come from the data, with their descriptions; none of any other view."""
+    if view.wide is None:
+        return {}
+    return {column: describe_wide(view.wide, value) for value, column in wide_columns(connection, view)}
+
+
+def define_view(connection: duckdb.DuckDBPyConnection, file: Path) -> None:
+    """Create the view of a file, without its comments, on the tables that are there."""
+    connection.execute(render(connection, file))
 
 
 def render(connection: duckdb.DuckDBPyConnection, file: Path) -> str:
@@ -313,8 +345,10 @@ def open_database(layout: Layout) -> Iterator[duckdb.DuckDBPyConnection]:
 def find_missing(connection: duckdb.DuckDBPyConnection) -> list[str]:
     """The tables, views and macros that a warehouse of this version has and the open one has not."""
     held = connection.execute(
-        "select table_name from duckdb_tables() union select view_name from duckdb_views() "
-        "union select function_name from duckdb_functions() where function_type = 'table_macro'"
+        "select table_name from duckdb_tables() where database_name = current_database() "
+        "union select view_name from duckdb_views() where database_name = current_database() "
+        "union select function_name from duckdb_functions() "
+        "where database_name = current_database() and function_type = 'table_macro'"
     ).fetchall()
     return [name for name in (*RELATIONS, *(macro.name for macro in MACROS)) if (name,) not in held]
 

@@ -23,7 +23,7 @@ GROUP_SPECS = 50_000
 
 GROUP_ROWS = 122_880
 
-DISTINCT = ("hash",)
+DISTINCT = ("hash", "tarball_url")
 """Columns whose values are too many for a dictionary, which would be begun and given up."""
 
 SPEC_STACKS_SCHEMA = arrow_schema(SPEC_STACKS, without=("snapshot",))

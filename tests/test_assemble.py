@@ -20,7 +20,9 @@ def test_parts_find_what_the_whole_holds(tmp_path, monkeypatch, part_rows):
     monkeypatch.setattr(assemble, "PART_ROWS", part_rows)
     warehouse = build_pages(tmp_path, PAGES)
     current = Layout(warehouse).current
-    checks = assemble.run_build_checks(current, load_state(current)[0].snapshots, whole=True)
+    with duckdb.connect() as connection:
+        connection.execute(f"attach '{current.database}' as warehouse (read_only)")
+        checks = assemble.run_build_checks(connection, load_state(current)[0].snapshots, whole=True)
 
     assert {check.name: check.offenders for check in checks if check.offenders} == {"unknown_keys": 3}
     assert len(next(check for check in checks if check.name == "unknown_keys").rows) == 3

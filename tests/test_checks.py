@@ -4,7 +4,7 @@ import duckdb
 import pytest
 
 from pipeline import sqlfiles
-from pipeline.checks import SHOWN, check_file, run_check, run_checks
+from pipeline.checks import SHOWN, check_attached, run_check, run_checks
 from pipeline.columns import AXES, SPEC_STACKS
 from pipeline.layout import Layout
 from pipeline.warehouse import create_tables, create_views
@@ -167,12 +167,18 @@ def test_an_offence_is_found_and_shown(connection, name, steps, shown):
     assert any(shown.items() <= row.items() for row in shown_rows(check)), check.rows
 
 
+def check_database(path, snapshots=None):
+    with duckdb.connect() as made:
+        made.execute(f"attach '{path}' as warehouse (read_only)")
+        return check_attached(made, snapshots)
+
+
 def test_checks_can_be_kept_to_some_snapshots(tmp_path):
     pages = {("develop", "p"): [make_spec(1, new=1)], ("v1.0", "p"): [make_spec(1)]}
     database = Layout(build_pages(tmp_path, pages)).database.resolve()
 
     def found(*snapshots):
-        return [check.name for check in check_file(database, snapshots) if check.offenders]
+        return [check.name for check in check_database(database, snapshots) if check.offenders]
 
     assert found("develop") == found("develop", "v1.0") == ["unknown_keys"]
     assert found("v1.0") == found() == []
@@ -202,7 +208,7 @@ def test_a_file_is_checked_as_its_own_views_are(tmp_path, monkeypatch):
             connection.execute(damage)
     with duckdb.connect(str(database), read_only=True) as connection:
         own = {check.name: (check.offenders, sorted(map(str, check.rows))) for check in run_checks(connection)}
-    anew = {check.name: (check.offenders, sorted(map(str, check.rows))) for check in check_file(database)}
+    anew = {check.name: (check.offenders, sorted(map(str, check.rows))) for check in check_database(database)}
 
     assert anew == own
     assert {name for name, (offenders, _) in own.items() if offenders} == {

@@ -20,9 +20,10 @@ from pipeline.cli import cli
 from pipeline.columns import MACROS, RELATIONS, VIEWS
 from pipeline.errors import NoWarehouseError
 from pipeline.layout import Layout
-from pipeline.warehouse import find_database, open_database, quote_text, wide_columns
+from pipeline.warehouse import create_views, find_database, has_views, open_database, quote_text, wide_columns
 from tests.makers import ask, build_pages, make_spec
 from tests.test_sql_cases import call, load
+from tests.test_sql_cases import insert as add_rows
 
 PAGES = Path(__file__).parent / "data" / "pages"
 OLDEST = Path(sys.prefix) / "oldest-duckdb"
@@ -177,6 +178,50 @@ def test_each_value_has_a_column_and_none_that_is_named_like_another_value(stack
     assert [value for value, _ in columns] == sorted(stacks)
     assert len({name.lower() for name in [*matrix.names, *dict(columns).values()]}) == len(row) == 2 + len(stacks)
     assert all(name == value or name not in stacks for value, name in columns)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (["e4s"], ["e4s", "hep"]),
+        (["e4s", "hep"], ["e4s"]),
+        # The same names of columns for other values.
+        (["A", "a"], ["A", "a_2"]),
+    ],
+)
+def test_the_matrices_are_made_anew_when_the_data_asks_for_other_columns(before, after):
+    def insert(stacks):
+        connection.execute("delete from spec_stacks")
+        for stack in stacks:
+            add_rows(connection, {"spec_stacks": [{"stack": stack}]})
+
+    with duckdb.connect() as connection:
+        load(connection, {"spec_stacks": []})
+        insert(before)
+        create_views(connection)
+        assert has_views(connection)
+        made = connection.execute("select view_oid from duckdb_views() where view_name = 'specs'").fetchall()
+        insert([*before, "root"])
+        create_views(connection)
+        assert connection.execute("select view_oid from duckdb_views() where view_name = 'specs'").fetchall() == made
+
+        insert(after)
+        assert not has_views(connection)
+        create_views(connection)
+        assert has_views(connection)
+        columns = wide_columns(connection, RELATIONS["matrix_by_stack"])
+        row = connection.sql("from matrix_by_stack").fetchall()
+        assert [value for value, _ in columns] == after
+        assert row == [("develop", "hdf5", *[1] * len(after))]
+
+
+def test_a_view_that_is_not_there_is_made():
+    with duckdb.connect() as connection:
+        load(connection, {"spec_stacks": [{}]})
+        connection.execute("drop view survival")
+        assert not has_views(connection)
+        create_views(connection)
+        assert has_views(connection)
 
 
 def test_it_is_found_as_one_builds_own_path(warehouse):
