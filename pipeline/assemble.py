@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import gc
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import TypeVar
 
 import duckdb
 
@@ -36,6 +37,8 @@ from pipeline.warehouse import (
     load_snapshots,
 )
 from pipeline.write import write_file_rejects
+
+Result = TypeVar("Result")
 
 PART_ROWS = 1_500_000
 """So many rows are loaded and checked at once: DuckDB groups them within its memory limit."""
@@ -79,8 +82,7 @@ def assemble(
             # What was taken over was checked when it was written; if something failed, all is again.
             whole = last is None or bool(last.failed)
             # The tables are checked while their views are made, which keeps one processor busy only.
-            with ThreadPoolExecutor(1) as beside, watch(connection.cursor()) as reading:
-                checking = beside.submit(run_build_checks, reading, snapshots if whole else written, whole)
+            with run_beside(connection, run_build_checks, snapshots if whole else written, whole) as checking:
                 create_views(connection)
                 checks = checking.result()
         failed = [check.name for check in checks if check.failed]
@@ -121,6 +123,26 @@ def open_tables(
         else:
             delete_snapshots(connection, affected)
         yield connection
+
+
+@contextlib.contextmanager
+def run_beside(
+    connection: duckdb.DuckDBPyConnection, function: Callable[..., Result], *arguments: object
+) -> Iterator[Future[Result]]:
+    """Let a function run in a thread, with a second connection to the same databases as its first argument.
+
+    Where the block fails or is left by a signal, what the function asks is interrupted.
+    """
+    with watch(connection.cursor()) as second, ThreadPoolExecutor(1) as beside:
+        running = beside.submit(function, second, *arguments)
+        try:
+            yield running
+        except BaseException:
+            while not running.done():
+                # That ends the query that runs, if one does, and not the next.
+                second.interrupt()
+                wait([running], 0.05)
+            raise
 
 
 def run_build_checks(

@@ -220,20 +220,17 @@ def create_views(connection: duckdb.DuckDBPyConnection) -> None:
 
 def has_views(connection: duckdb.DuckDBPyConnection) -> bool:
     """Whether the database has every view and macro, its matrices with the columns that the data asks for."""
-    if find_missing(connection):
-        return False
     query = """
         select column_name, comment from duckdb_columns()
         where database_name = current_database() and table_name = ?
     """
     for view in VIEWS:
         if view.wide is not None:
-            held = dict(connection.execute(query, [view.name]).fetchall())
-            if {name: text for name, text in held.items() if name not in view.names} != describe_matrix(
-                connection, view
-            ):
+            asked = describe_matrix(connection, view)
+            held = connection.execute(query, [view.name]).fetchall()
+            if not held or asked != {name: text for name, text in held if name not in view.names}:
                 return False
-    return True
+    return not find_missing(connection)
 
 
 def describe_matrix(connection: duckdb.DuckDBPyConnection, view: Relation) -> dict[str, str]:

@@ -1,10 +1,13 @@
 """A build's checks see all that it wrote, in one part or in many."""
 
+import threading
+
 import duckdb
 import pytest
 
 from pipeline import assemble
 from pipeline.build import build
+from pipeline.errors import WarehouseError
 from pipeline.layout import Layout
 from pipeline.state import load_state
 from tests.makers import build_pages, make_spec
@@ -26,6 +29,25 @@ def test_parts_find_what_the_whole_holds(tmp_path, monkeypatch, part_rows):
 
     assert {check.name: check.offenders for check in checks if check.offenders} == {"unknown_keys": 3}
     assert len(next(check for check in checks if check.name == "unknown_keys").rows) == 3
+
+
+def test_why_no_view_can_be_made_is_told_and_not_waited_with(tmp_path, monkeypatch):
+    def fail(connection):
+        assert checking.wait(60)
+        raise duckdb.IOException("IO Error: No space left on device")
+
+    def check_for_ever(connection):
+        checking.set()
+        connection.execute(
+            "select count(*) from range(1000000) as a, range(1000000) as b where hash(a.range + b.range) = 1"
+        )
+
+    checking = threading.Event()
+    monkeypatch.setattr(assemble, "create_views", fail)
+    monkeypatch.setattr("pipeline.checks.run_checks", check_for_ever)
+    with pytest.raises(WarehouseError, match="No space left on device"):
+        build_pages(tmp_path, PAGES)
+    assert list(tmp_path.glob("warehouse/.builds/*")) == []
 
 
 def test_a_file_that_was_changed_is_not_taken_over(tmp_path):

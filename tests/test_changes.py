@@ -8,8 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.build import build
+from pipeline.layout import Layout
 from pipeline.lineage import STACK_LINEAGE
 from pipeline.variants import normalise_variants
+from pipeline.warehouse import open_database
 from tests.makers import ask, build_pages, make_hash, make_spec, write_page, write_pages
 from tests.test_views import Oracle, alike, compiler_of, family_of, runs
 from tests.test_views import newest as newest_of
@@ -160,8 +162,8 @@ class Changes:
         return rows
 
 
-def rows_of(warehouse, query):
-    rows = ask(warehouse, query)
+def rows_of(connection, query):
+    rows = connection.execute(query).fetchall()
     made = [tuple(tuple(cell) if isinstance(cell, list) else cell for cell in row) for row in rows]
     assert len(set(made)) == len(made), f"{query} repeats a row"
     return set(made)
@@ -181,20 +183,25 @@ def test_every_macro_is_what_brute_force_finds(tmp_path_factory, made):
     warehouse = build_pages(tmp_path_factory.mktemp("changes"), written, metas)
     between, back = f"('{FROM}', '{TO}')", f"('{TO}', '{FROM}')"
 
-    hashes = rows_of(warehouse, f"select change, package, hash, stacks from hash_diff{between}")
-    configurations = rows_of(warehouse, f"from configuration_diff{between}")
-    assert hashes == changes.hash_diff()
-    assert configurations == changes.configuration_diff()
-    assert rows_of(warehouse, f"from lost{between}") == changes.lost()
-    # What is lost one way is gained the other.
-    assert rows_of(warehouse, f"select change, package, hash, stacks from hash_diff{back}") == turn(hashes)
-    assert rows_of(warehouse, f"from configuration_diff{back}") == turn(configurations)
-    assert rows_of(warehouse, f"from hash_diff('{TO}', '{TO}')") == set()
-    assert rows_of(warehouse, f"from configuration_diff('{TO}', '{TO}')") == set()
-    for host in ("zen4", "zen3", "neoverse_v2", "m2", "graviton2"):
-        query = f"select snapshot, hash, target_match from usable_on('{host}')"
-        assert rows_of(warehouse, query) == changes.usable_on(host)
-    assert rows_of(warehouse, "select distinct libc from usable_on('zen4')") <= {("unknown",)}
+    with open_database(Layout(warehouse)) as connection:
+
+        def rows(query):
+            return rows_of(connection, query)
+
+        hashes = rows(f"select change, package, hash, stacks from hash_diff{between}")
+        configurations = rows(f"from configuration_diff{between}")
+        assert hashes == changes.hash_diff()
+        assert configurations == changes.configuration_diff()
+        assert rows(f"from lost{between}") == changes.lost()
+        # What is lost one way is gained the other.
+        assert rows(f"select change, package, hash, stacks from hash_diff{back}") == turn(hashes)
+        assert rows(f"from configuration_diff{back}") == turn(configurations)
+        assert rows(f"from hash_diff('{TO}', '{TO}')") == set()
+        assert rows(f"from configuration_diff('{TO}', '{TO}')") == set()
+        for host in ("zen4", "zen3", "neoverse_v2", "m2", "graviton2"):
+            found = rows(f"select snapshot, hash, target_match from usable_on('{host}')")
+            assert found == changes.usable_on(host)
+        assert rows("select distinct libc from usable_on('zen4')") <= {("unknown",)}
 
 
 def test_a_rebuild_changes_every_hash_and_one_configuration(tmp_path):

@@ -272,26 +272,56 @@ def test_it_says_its_version():
     assert run("--version").stdout == f"spack-warehouse, version {__version__}\n"
 
 
-@pytest.mark.parametrize(
+# DuckDB by itself would end this one for no signal.
+ENDLESS = "select count(*) from range(1000000) as a, range(1000000) as b where hash(a.range + b.range) = 1"
+SIGNALS = pytest.mark.parametrize(
     ("number", "status", "told"), [(signal.SIGTERM, 128 + signal.SIGTERM, ""), (signal.SIGINT, 1, "Aborted!")]
 )
-def test_a_signal_in_the_middle_of_a_query_is_no_traceback(warehouse, number, status, told):
-    # DuckDB by itself would end this one for no signal.
-    endless = "select count(*) from range(1000000) as a, range(1000000) as b where hash(a.range + b.range) = 1"
-    command = [sys.executable, "-m", "pipeline", "sql", endless, "--warehouse", str(warehouse)]
+
+
+def end(command, number, when):
+    """Exit status and stderr of a command that gets a signal once ``when`` is true."""
     # Where the tests run in the background of a shell, SIGINT is ignored, and so it is in what they start.
     process = subprocess.Popen(
         command, stderr=subprocess.PIPE, text=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
     )
     try:
-        time.sleep(2)
+        until = time.monotonic() + SECONDS
+        while not when() and time.monotonic() < until:
+            time.sleep(0.1)
+        time.sleep(1)
         process.send_signal(number)
         errors = process.communicate(timeout=SECONDS)[1]
     finally:
         process.kill()
         process.wait()
+    return process.returncode, errors.strip()
 
-    assert (process.returncode, errors.strip()) == (status, told)
+
+@SIGNALS
+def test_a_signal_in_the_middle_of_a_query_is_no_traceback(warehouse, number, status, told):
+    command = [sys.executable, "-m", "pipeline", "sql", ENDLESS, "--warehouse", str(warehouse)]
+
+    assert end(command, number, lambda: time.sleep(1) or True) == (status, told)
+
+
+@SIGNALS
+def test_a_signal_in_the_middle_of_a_builds_checks_is_no_failure(tmp_path, number, status, told):
+    begun = tmp_path / "begun"
+    script = f"""
+import pathlib, pipeline.checks, pipeline.cli
+
+def check_for_ever(connection):
+    pathlib.Path({str(begun)!r}).touch()
+    connection.execute({ENDLESS!r})
+
+pipeline.checks.run_checks = check_for_ever
+pipeline.cli.main()
+"""
+    command = [sys.executable, "-c", script, "build", str(PAGES), "--warehouse", str(tmp_path / "w")]
+
+    assert end(command, number, begun.exists) == (status, told)
+    assert list(tmp_path.glob("w/.builds/*")) == []
 
 
 def test_an_ended_build_leaves_nothing_behind(tmp_path):
