@@ -20,16 +20,16 @@ help: ## Show this list
 	@echo "  CONFIG=FILE     what make scheduled does (now: $(CONFIG))"
 
 warehouse: $(VENV)/runtime ## Build the warehouse from SOURCE
-	$(BIN)/spack-warehouse build $(SOURCE) --warehouse $(WAREHOUSE)
+	$(BIN)/spack-warehouse build "$(SOURCE)" --warehouse "$(WAREHOUSE)"
 
 report: $(VENV)/runtime ## Export the reports of the warehouse to WAREHOUSE/reports
-	$(BIN)/spack-warehouse report --warehouse $(WAREHOUSE)
+	$(BIN)/spack-warehouse report --warehouse "$(WAREHOUSE)"
 
 scheduled: $(VENV)/runtime ## Build, check, judge and report as CONFIG says
-	$(BIN)/spack-warehouse run --config $(CONFIG)
+	$(BIN)/spack-warehouse run --config "$(CONFIG)"
 
 shell: $(VENV)/runtime ## Open the DuckDB shell on the warehouse, read-only
-	$(BIN)/spack-warehouse shell --warehouse $(WAREHOUSE)
+	$(BIN)/spack-warehouse shell --warehouse "$(WAREHOUSE)"
 
 test: $(VENV)/dev $(VENV)/oldest ## Run all tests
 	$(BIN)/python -m pytest -n auto

@@ -248,7 +248,12 @@ class _Finder:
         entries: dict[str, Entry] = {}
         for snapshot, stack, url in listed:
             key = urlsplit(url).path.lstrip("/")
-            entry = self._make_index(posixpath.normpath(posixpath.join(folder, key)), snapshot, stack)
+            path = posixpath.normpath(posixpath.join(folder, key))
+            if os.path.lexists(self._locate(path)):
+                entry = self._make_index(path, snapshot, stack)
+            else:
+                role = Index(snapshot, stack, fault=f"is not there, though {listing} lists it")
+                entry = Entry(self.number, path, b"", role)
             if entry.path in entries:
                 # One index may be named for several stacks: what it gives goes by its path.
                 assert entry.index is not None

@@ -103,6 +103,12 @@ def say(line: str) -> None:
     click.echo(" ".join(line.split("\n")), err=True)
 
 
+def refuse_missing(config: Path, example: str) -> None:
+    """Say of a file of the user's that is not there what it would be."""
+    if not config.exists():
+        raise WarehouseError(f"{config}: no such file; name one with --config: {example} is one to begin with")
+
+
 warehouse_option = click.option(
     "--warehouse",
     "warehouse",
@@ -262,7 +268,7 @@ def show_rejects(warehouse: Path, summary: Summary) -> None:
     default="csv,parquet",
     show_default=True,
     metavar="F,F",
-    help="csv, parquet, json, xlsx, markdown, html.",
+    help="csv, parquet, json, xlsx, markdown, html; what a snapshot's folder has in others is gone after.",
 )
 @click.option("--snapshot", "snapshots", multiple=True, metavar="S", help="Only this snapshot; may be repeated.")
 def report(warehouse: Path, out: Path | None, formats: str, snapshots: tuple[str, ...]) -> None:
@@ -334,7 +340,7 @@ def show_check(check: Check, data: bool = False) -> None:
     help="What to write to stdout.",
 )
 def sql(query: str, warehouse: Path, format: str) -> None:
-    """Answer one read-only QUERY.
+    """Answer one QUERY, which cannot change the warehouse.
 
     \b
       spack-warehouse sql "from snapshots"
@@ -596,6 +602,7 @@ def gate(
     from pipeline.rows import print_rows
     from pipeline.warehouse import open_database
 
+    refuse_missing(config, "examples/gates.yaml")
     gates = override(read_gates(config), snapshot, baseline)
     if baseline is not None and gates.lost is None:
         raise click.BadParameter(f"{config} has no gate 'lost' that compares", param_hint="--baseline")
@@ -671,6 +678,7 @@ def run(
     from pipeline.run import run as run_steps
     from pipeline.steplog import ENDED, FAILED, StepLog
 
+    refuse_missing(config, "examples/coverage.yaml")
     try:
         read = read_config(config)
         if dry_run and read.missing:

@@ -37,6 +37,8 @@ INDEX_COLUMNS = ("compilers", "patches", "compiler_flags", "namespace", "externa
 """Columns of a spec that indexes alone tell of."""
 INDEX_COUNTS = ("stack", "records", "externals", "holes", "repeated")
 """Columns of a page's row that an index's alone has."""
+PAGE_SUFFIX = ".md"
+"""What a site's pages are named by: an empty file so named may have been one, any other is no page."""
 PAGE_SCHEMA = arrow_schema(PAGES_TABLE, without=("snapshot",))
 REJECT_SCHEMA = arrow_schema(REJECTS)
 
@@ -108,6 +110,8 @@ def read_page(root: Root, entry: Entry) -> _Page | Fault | None:
     """The page in a file, its specs not yet read; the fault of one that cannot be loaded; None where it is no page."""
     try:
         data, sha256 = read_page_bytes(root.locate(entry))
+        if not data and not entry.path.endswith(PAGE_SUFFIX):
+            return None
         front = parse_page(data) if data is not None else None
         if data is None or front is None:
             return None

@@ -365,7 +365,7 @@ def judge_lost(
             reason = f"cannot be judged: no such stack is in the baseline {baseline.name}"
             yield Shortfall("lost", snapshot.name, reason, gate.line, pattern)
     rejected, unread = _count_rejects(connection, snapshot.name)
-    pages, indexes = _list_sources(connection, snapshot.name)
+    told, indexes = _list_sources(connection, snapshot.name, baseline.name)
     kept_stacks, kept_packages = {stack for stack, _ in has}, {package for _, package in has}
     in_stacks = {package for stack, package in had if stack != ROOT}
     gone: set[str] = set()
@@ -392,7 +392,7 @@ def judge_lost(
             reason = "cannot be judged: specs of the package were rejected"
         elif unread:
             reason = f"lost, or in one of {unread:,} files that could not be read"
-        elif package in pages or stack in indexes:
+        elif package in told or stack in indexes:
             reason = "lost" if package in kept_packages else "lost, and in no other stack"
         else:
             reason = "no source of the snapshot tells of it: it is lost, or its source is missing"
@@ -410,10 +410,15 @@ def _list_places(connection: duckdb.DuckDBPyConnection, snapshot: str) -> set[tu
     return {(stack, package) for stack, package in connection.execute(query, [snapshot]).fetchall()}
 
 
-def _list_sources(connection: duckdb.DuckDBPyConnection, snapshot: str) -> tuple[set[str], set[str]]:
-    """The packages that a snapshot has a page of, and the stacks that it has an index of."""
+def _list_sources(connection: duckdb.DuckDBPyConnection, snapshot: str, baseline: str) -> tuple[set[str], set[str]]:
+    """The packages that the pages of a snapshot tell of, and the stacks that it has an index of.
+
+    They tell of a package by its page, or by having none although the baseline has one: see ``absences``.
+    """
     rows = connection.execute("select distinct package, stack from pages where snapshot = ?", [snapshot]).fetchall()
-    return {package for package, _ in rows if package}, {stack for _, stack in rows if stack}
+    query = "select package from absences where snapshot = ? and other = ?"
+    absent = {package for (package,) in connection.execute(query, [snapshot, baseline]).fetchall()}
+    return absent | {package for package, _ in rows if package}, {stack for _, stack in rows if stack}
 
 
 def _count_rejects(connection: duckdb.DuckDBPyConnection, snapshot: str) -> tuple[set[str], int]:

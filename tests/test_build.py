@@ -52,6 +52,19 @@ def test_a_page_that_cannot_be_read_is_a_reject_and_the_rest_is_loaded(tmp_path)
     ]
 
 
+def test_an_empty_file_that_is_not_named_as_a_page_is_none(tmp_path):
+    """As a site has them (``.nojekyll``), and the lock of a warehouse that another build wrote there."""
+    source = tmp_path / "source"
+    write_page(source, make_page([make_spec(1)]))
+    for name in (".nojekyll", "assets/.gitkeep", "other/.lock"):
+        write_page(source, "", name)
+    summary = build([source], tmp_path / "w", jobs=1)
+
+    assert (summary.pages, summary.rejects, summary.passed_over) == (1, 0, 3)
+    write_page(source, "", "hdf5/specs.md")
+    assert build([source], tmp_path / "w", jobs=1).rejects == 1
+
+
 def test_specs_that_cannot_be_loaded_are_rejects_with_their_page(tmp_path):
     specs = [make_spec(1), make_spec(2, hash="short"), make_spec(3, stacks=[]), make_spec(4)]
     summary, warehouse = build_text(tmp_path, make_page(specs, meta={}))

@@ -29,7 +29,7 @@ from pipeline.gates import (
 from pipeline.layout import Layout
 from pipeline.scope import Snapshot, list_snapshots
 from pipeline.warehouse import open_database
-from tests.makers import build_pages, make_page, make_spec, write_page
+from tests.makers import ask, build_pages, make_page, make_spec, write_page
 from tests.test_cli import assert_refused, run
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "gates.yaml"
@@ -126,8 +126,8 @@ def test_lost_packages_and_stacks_are_named(warehouse):
         ("e4s", "gmake", "lost"),
         ("hep", "hdf5", "lost"),
         ("old", None, "the stack has no spec there: it was removed, or its source is missing"),
-        # In no stack of the baseline either: it is gone from the mirror.
-        ("root", "cmake", GONE),
+        # In no stack of the baseline either: it is gone from the mirror, which has pages of the other packages.
+        ("root", "cmake", "lost, and in no other stack"),
     ]
     assert {one.line for one in verdict.shortfalls} == {3}
 
@@ -207,7 +207,7 @@ def test_a_rejected_page_is_no_loss_but_cannot_be_judged(tmp_path):
     ]
     hdf5, zlib, rejects, mismatches = verdict.shortfalls
     assert hdf5.reason == "cannot be judged: specs of the package were rejected"
-    assert zlib.reason == GONE
+    assert zlib.reason == "lost, and in no other stack"
     assert (rejects.asked, rejects.found) == ("0 at most", "1")
     assert rejects.reason.startswith("such as new/hdf5.md: spec_details[0].hash: ")
     assert mismatches.reason == "such as cmake: num_specs: said 9, found 2"
@@ -216,6 +216,17 @@ def test_a_rejected_page_is_no_loss_but_cannot_be_judged(tmp_path):
     reasons = {one.package: one.reason for one in hold(tmp_path / "w", text).shortfalls}
     assert reasons["zlib"] == "lost, or in one of 1 files that could not be read"
     assert hold(tmp_path / "w", f"snapshot: {NEW}\nrejects: {{maximum: 2}}").shortfalls == []
+
+
+@pytest.mark.parametrize(("pages", "reason"), [(2, "lost, and in no other stack"), (1, GONE)])
+def test_a_page_that_is_not_there_proves_a_loss_where_most_others_are(tmp_path, pages, reason):
+    held = {OLD: {name: ["e4s"] for name in "abcd"}, NEW: {name: ["e4s"] for name in "abcd"[:pages]}}
+    warehouse = build_pages(tmp_path, lay_out(held))
+    verdict = hold(warehouse, f"snapshot: {NEW}\nlost: {{baseline: {OLD}}}")
+
+    assert {one.package: one.reason for one in verdict.shortfalls}["d"] == reason
+    proved = {package for (package,) in ask(warehouse, f"select package from absences where snapshot = '{NEW}'")}
+    assert ("d" in proved) == (reason != GONE)
 
 
 def test_a_page_or_an_index_that_tells_of_nothing_proves_a_loss(tmp_path):

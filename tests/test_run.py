@@ -221,7 +221,8 @@ def test_a_missing_file_is_one_line(tmp_path):
     done = run("--config", tmp_path / "none.yaml")
 
     assert done.returncode == 1
-    assert done.stderr == f"spack-warehouse: {tmp_path}/none.yaml: No such file or directory\n"
+    told = f"{tmp_path}/none.yaml: no such file; name one with --config: examples/coverage.yaml is one to begin with"
+    assert done.stderr == f"spack-warehouse: {told}\n"
 
 
 def test_a_dry_run_prints_the_steps_and_writes_nothing(folder):
