@@ -2,7 +2,7 @@
 
 The modules stand along the data's one-way path, and each imports only from its left::
 
-    columns, errors, layout          words, failures and paths that every stage uses
+    columns, errors, layout, words   names, failures, paths and numbers of things that every stage uses
     versions, compilers, targets     Spack's rules of order, names and compatibility, as keys and rows
     variants -> specsyntax           a spec's variants -> what a spec asks for
     -> specmatch                     -> whether a spec in a cache is that

@@ -24,6 +24,7 @@ from pipeline.reader import Reader
 from pipeline.source import Entry, Root, in_order, scan
 from pipeline.sources import find_roots
 from pipeline.state import Seen, State, load_state, refresh_state
+from pipeline.words import number_of
 from pipeline.workers import Workers, count_cpus, open_workers
 
 if TYPE_CHECKING:
@@ -53,8 +54,8 @@ class Summary:
 
     def describe_changes(self) -> str:
         """How many snapshots this build wrote anew, and how many the sources hold no more."""
-        parts = [f"{self.rebuilt:,} snapshots built anew"] if self.rebuilt else []
-        parts += [f"{self.gone:,} snapshots gone"] if self.gone else []
+        parts = [f"{number_of(self.rebuilt, 'snapshot')} built anew"] if self.rebuilt else []
+        parts += [f"{number_of(self.gone, 'snapshot')} gone"] if self.gone else []
         return ", ".join(parts) or "no snapshot changed"
 
 

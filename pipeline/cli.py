@@ -25,6 +25,7 @@ from pipeline.errors import FileFaultsError, SpecSyntaxError, WarehouseError
 from pipeline.interrupts import interrupt_on_signals
 from pipeline.layout import Layout
 from pipeline.progress import Progress
+from pipeline.words import number_of
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -223,20 +224,20 @@ def build(
 
 
 def describe_summary(summary: Summary) -> str:
-    held = [(summary.pages, "pages"), (summary.indexes, "indexes")]
+    held = [(summary.pages, "page"), (summary.indexes, "index")]
     read = " and ".join(
-        f"{count:,} {name}" for count, name in held if count or (name == "pages" and not summary.indexes)
+        number_of(number, name) for number, name in held if number or (name == "page" and not summary.indexes)
     )
     parts = [
-        f"{read} in {summary.snapshots:,} snapshots",
-        f"{summary.specs:,} specs",
-        f"{summary.rows:,} rows",
-        f"{summary.rejects:,} rejects",
+        f"{read} in {number_of(summary.snapshots, 'snapshot')}",
+        number_of(summary.specs, "spec"),
+        number_of(summary.rows, "row"),
+        number_of(summary.rejects, "reject"),
     ]
     if summary.passed_over:
-        parts.append(f"{summary.passed_over:,} other files passed over")
+        parts.append(f"{number_of(summary.passed_over, 'other file')} passed over")
     if summary.repeated:
-        parts.append(f"{summary.repeated:,} pages twice the same")
+        parts.append(f"{number_of(summary.repeated, 'page')} twice the same")
     return f"{', '.join(parts)}; {summary.describe_changes()}; {summary.seconds:.1f} seconds"
 
 
@@ -291,7 +292,8 @@ def report(warehouse: Path, out: Path | None, formats: str, snapshots: tuple[str
         exports = export_reports(Layout(warehouse), out, list(dict.fromkeys(chosen)), snapshots, progress)
     folder = out or Layout(warehouse).reports
     say_some([line for export in exports for line in export.describe_cuts()])
-    click.echo(f"{len(exports):,} files of {len({export.snapshot for export in exports}):,} snapshots in {folder}")
+    told = number_of(len({export.snapshot for export in exports}), "snapshot")
+    click.echo(f"{number_of(len(exports), 'file')} of {told} in {folder}")
 
 
 @cli.command()
@@ -311,7 +313,7 @@ def check(warehouse: Path) -> None:
         show_check(one, data=True)
     failed = sum(one.failed for one in checks)
     warned = sum(one.offenders > 0 for one in checks) - failed
-    click.echo(f"{len(checks)} checks, {failed} failed, {warned} with warnings")
+    click.echo(f"{number_of(len(checks), 'check')}, {failed} failed, {warned} with warnings")
     if failed:
         sys.exit(FALLS_SHORT)
 
@@ -537,10 +539,10 @@ def diff(
     else:
         print_rows(SUMMARY_COLUMNS, cut_rows(summary.rows(), limit, format), format)
     if summary.unknown:
-        count = sum(int(str(row[-1])) for row in summary.unknown)
+        unknown = sum(int(str(row[-1])) for row in summary.unknown)
         say(
-            f"{count:,} specs of {before} are not known to be lost: {after} has no whole page of their package; "
-            "see: --by lost, cause source missing"
+            f"not known to be lost: {number_of(unknown, 'spec')} of {before}, for {after} has no whole page of the "
+            "package; see: --by lost, cause source missing"
         )
 
 

@@ -22,6 +22,7 @@ from pipeline.gaps import measure_coverage
 from pipeline.nodes import NodeReader, compose, line_of, read_text
 from pipeline.rows import Columns
 from pipeline.scope import Snapshot, choose_baseline, list_snapshots, list_stacks
+from pipeline.words import number_of
 
 NEWEST = "newest"
 
@@ -320,7 +321,7 @@ def judge_coverage(
             asked, got = f"{gate.minimum:g} at least", _show_share(share, gate.minimum)
             yield Shortfall("coverage", snapshot, reason, gate.line, stack, None, asked, got)
         if gate.packages is not None and packages[stack] < gate.packages:
-            asked, got = f"{gate.packages:,} packages at least", f"{packages[stack]:,}"
+            asked, got = f"{number_of(gate.packages, 'package')} at least", f"{packages[stack]:,}"
             yield Shortfall("coverage", snapshot, "too few packages", gate.line, stack, None, asked, got)
 
 
@@ -382,7 +383,7 @@ def judge_lost(
             gone.add(stack)
             if missing:
                 reason = f"the stack has no spec there: it was removed, or its source is missing{answers[missing[0]]}"
-                found = f"none of its {len(packages):,} packages"
+                found = f"none of its {number_of(len(packages), 'package')}"
                 yield Shortfall("lost", snapshot.name, reason, gate.line, stack, None, asked, found)
             continue
         more = explain(stack, package)
@@ -391,7 +392,7 @@ def judge_lost(
         if package in rejected:
             reason = "cannot be judged: specs of the package were rejected"
         elif unread:
-            reason = f"lost, or in one of {unread:,} files that could not be read"
+            reason = f"lost, or in what could not be read: {number_of(unread, 'file')}"
         elif package in told or stack in indexes:
             reason = "lost" if package in kept_packages else "lost, and in no other stack"
         else:
@@ -461,7 +462,7 @@ def judge_fresh(gate: LimitGate | None, snapshots: Sequence[Snapshot], today: dt
         return
     age = (today - dt.date.fromisoformat(newest.date)).days
     if age > gate.most:
-        asked, found = f"{gate.most:,} days old at most", f"{age:,} days"
+        asked, found = f"{number_of(gate.most, 'day')} old at most", number_of(age, "day")
         reason = f"the newest weekly snapshot is stale on {today}"
         yield Shortfall("fresh", newest.name, reason, gate.line, None, None, asked, found)
 

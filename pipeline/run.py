@@ -32,6 +32,7 @@ from pipeline.scope import list_snapshots
 from pipeline.source import Root
 from pipeline.steplog import DONE, FAILED, SHORT, SKIPPED, StepLog
 from pipeline.warehouse import open_database
+from pipeline.words import number_of
 
 STEPS = ("sources", "build", "checks", "gates", "reports", "retention")
 EXIT_OF = {DONE: 0, SKIPPED: 0, SHORT: 3, FAILED: 1}
@@ -223,9 +224,9 @@ def build_warehouse(config: Config, outcome: Outcome, log: StepLog) -> Ending:
         raise WarehouseError(config.show_paths(str(error))) from error
     for name in ("snapshots", "pages", "indexes", "specs", "rows", "rejects"):
         outcome.counts[name] = getattr(summary, name)
-    read = f"{summary.pages:,} pages, {summary.indexes:,} indexes in {summary.snapshots:,} snapshots"
-    held = f"{summary.specs:,} specs, {summary.rows:,} rows, {summary.rejects:,} rejects"
-    message = f"{read}, {held}; {summary.describe_changes()}"
+    read = f"{number_of(summary.pages, 'page')}, {number_of(summary.indexes, 'index')}"
+    held = ", ".join(number_of(getattr(summary, f"{noun}s"), noun) for noun in ("spec", "row", "reject"))
+    message = f"{read} in {number_of(summary.snapshots, 'snapshot')}, {held}; {summary.describe_changes()}"
     if not summary.rejects:
         return Ending(message)
     with open_database(Layout(config.warehouse)) as connection:
@@ -247,7 +248,7 @@ def check_warehouse(layout: Layout, outcome: Outcome) -> Ending:
         f"{'failed' if check.failed else 'warning'}: {check.name} ({check.offenders:,}): {check.rule}"
         for check in outcome.checks
     ]
-    message = f"{len(checks)} checks, {failed} failed, {len(notes) - failed} with warnings"
+    message = f"{number_of(len(checks), 'check')}, {failed} failed, {len(notes) - failed} with warnings"
     return Ending(message, SHORT if failed else DONE, notes)
 
 
@@ -284,7 +285,8 @@ def write_reports(config: Config, layout: Layout, progress: Progress) -> Ending:
     exports = export_reports(layout, reports.out, reports.formats, chosen, progress) if chosen else []
     cuts = [line for export in exports for line in export.describe_cuts()]
     size = sum(export.bytes for export in exports)
-    message = f"{len(exports):,} files of {len(chosen):,} snapshots, {size:,} bytes, in {reports.out}"
+    told = f"{number_of(len(exports), 'file')} of {number_of(len(chosen), 'snapshot')}"
+    message = f"{told}, {size:,} bytes, in {reports.out}"
     return Ending(message, DONE, cuts)
 
 
@@ -312,7 +314,8 @@ def retain_reports(config: Config, layout: Layout, progress: Progress) -> Ending
         held = [one.name for one in list_snapshots(connection)]
     kept = choose_kept(reports.out, held, (), reports.keep)
     removed = prune_reports(reports.out, kept, progress)
-    return Ending(f"{len(kept):,} snapshots' reports stay, {len(removed):,} removed: {', '.join(removed) or 'none'}")
+    stay = f"reports of {number_of(len(kept), 'snapshot')} stay"
+    return Ending(f"{stay}, {len(removed):,} removed: {', '.join(removed) or 'none'}")
 
 
 # Telling others
@@ -376,9 +379,10 @@ def describe_outcome(config: Config, outcome: Outcome, today: dt.date | None) ->
     rows = outcome.verdict.rows() if outcome.verdict else []
     names = [name for name, _ in SHORTFALL_COLUMNS]
     lines = [f"{step}: {reason}" for step, reason in outcome.failures]
-    lines += [f"check {check.name} failed: {check.offenders:,} offenders" for check in outcome.checks if check.failed]
+    failed = [check for check in outcome.checks if check.failed]
+    lines += [f"check {check.name} failed: {number_of(check.offenders, 'offender')}" for check in failed]
     if config.strict and outcome.counts.get("rejects"):
-        lines.append(f"{outcome.counts['rejects']:,} rejects")
+        lines.append(number_of(outcome.counts["rejects"], "reject"))
     if outcome.counts.get("snapshots") == 0:
         lines.append("no snapshot could be loaded")
     lines += [describe_shortfall(row) for row in rows]

@@ -19,6 +19,8 @@ import xlsxwriter
 from xlsxwriter.exceptions import FileCreateError
 from xlsxwriter.worksheet import Worksheet
 
+from pipeline.words import number_of
+
 MAX_ROWS, MAX_COLUMNS = 1_048_576, 16_384
 """Rows of a sheet, the header among them, and its columns."""
 MAX_TEXT, MAX_NAME = 32_767, 31
@@ -66,9 +68,9 @@ class Sheet:
     def describe_cuts(self) -> str:
         """What of the report Excel cannot hold; empty where it holds everything."""
         parts = [
-            f"{self.rows - self.written_rows:,} rows left out" if self.rows > self.written_rows else "",
-            f"{self.cut_columns:,} columns left out" if self.cut_columns else "",
-            f"{self.cut_texts:,} texts cut to {MAX_TEXT:,} characters" if self.cut_texts else "",
+            f"{number_of(self.rows - self.written_rows, 'row')} left out" if self.rows > self.written_rows else "",
+            f"{number_of(self.cut_columns, 'column')} left out" if self.cut_columns else "",
+            f"{number_of(self.cut_texts, 'text')} cut to {MAX_TEXT:,} characters" if self.cut_texts else "",
         ]
         return ", ".join(filter(None, parts))
 

@@ -169,7 +169,7 @@ def test_a_single_mirror_is_named_on_the_command_line(tmp_path):
     result = CliRunner().invoke(cli, command)
 
     assert result.exit_code == 0, result.output
-    assert "1 indexes in 1 snapshots, 1 specs, 1 rows, 0 rejects" in result.output
+    assert "1 index in 1 snapshot, 1 spec, 1 row, 0 rejects" in result.output
     assert stacks(tmp_path / "w") == {("mine", "site"): 1}
 
 

@@ -64,7 +64,7 @@ def test_rejects_are_told_a_line_each(tmp_path, options, status):
     done = run("build", tmp_path / "source", "--warehouse", tmp_path / "w", *options)
 
     assert done.returncode == status
-    assert "1 specs" in done.stdout
+    assert "1 spec," in done.stdout
     assert "2 rejects" in done.stdout
     assert [line[:40] for line in done.stderr.splitlines()] == [
         "rejected: a.md: spec_details[1].hash: 'x",
@@ -218,7 +218,7 @@ def test_report_says_what_it_wrote(warehouse, tmp_path):
         "report", "--warehouse", warehouse, "--out", tmp_path / "out", "--snapshot", "develop", "--format", "csv"
     )
 
-    assert (done.returncode, done.stdout) == (0, f"16 files of 1 snapshots in {tmp_path / 'out'}\n")
+    assert (done.returncode, done.stdout) == (0, f"16 files of 1 snapshot in {tmp_path / 'out'}\n")
 
 
 def test_report_refuses_an_unknown_snapshot(warehouse):

@@ -79,7 +79,7 @@ def test_a_table_sums_up(warehouse):
         assert part in done.stdout
     assert "source missing" not in done.stdout
     assert done.stderr == (
-        f"1 specs of {FROM} are not known to be lost: {TO} has no whole page of their package; "
+        f"not known to be lost: 1 spec of {FROM}, for {TO} has no whole page of the package; "
         "see: --by lost, cause source missing\n"
     )
 

@@ -214,7 +214,7 @@ def test_a_rejected_page_is_no_loss_but_cannot_be_judged(tmp_path):
     write_page(source, "", "broken.md")
     run("build", source, "--warehouse", tmp_path / "w")
     reasons = {one.package: one.reason for one in hold(tmp_path / "w", text).shortfalls}
-    assert reasons["zlib"] == "lost, or in one of 1 files that could not be read"
+    assert reasons["zlib"] == "lost, or in what could not be read: 1 file"
     assert hold(tmp_path / "w", f"snapshot: {NEW}\nrejects: {{maximum: 2}}").shortfalls == []
 
 

@@ -163,7 +163,7 @@ def test_rejects_fall_short_only_under_strict(folder):
     assert (loose.returncode, strict.returncode) == (0, 3)
     for done in (loose, strict):
         assert "note                  rejected: a.md: spec_details[1].hash: 'x" in done.stderr
-    assert "1 rejects" in json.loads((folder / "notification.json").read_text())["text"]
+    assert "1 reject" in json.loads((folder / "notification.json").read_text())["text"]
 
 
 def test_a_warehouse_that_only_rejects_are_left_of_falls_short(folder):

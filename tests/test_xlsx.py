@@ -116,7 +116,7 @@ def test_what_excel_cannot_hold_is_cut_and_told(tmp_path, monkeypatch):
         (1, 32767, "x"),
         (2, 32767, "…"),
     ]
-    assert list(book[ABOUT].values)[3][4] == "2 rows left out, 1 columns left out, 1 texts cut to 32,767 characters"
+    assert list(book[ABOUT].values)[3][4] == "2 rows left out, 1 column left out, 1 text cut to 32,767 characters"
     assert sheet.describe_cuts() == list(book[ABOUT].values)[3][4]
 
 
