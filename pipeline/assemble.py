@@ -6,14 +6,14 @@ import contextlib
 import gc
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TypeVar
 
 import duckdb
 
 from pipeline.checks import Check, check_attached, merge_checks
 from pipeline.errors import SourceError, WarehouseError
-from pipeline.interrupts import watch
+from pipeline.interrupts import run_handlers, watch
 from pipeline.layout import BuildPaths, Layout
 from pipeline.plan import Plan, find_affected, find_changed
 from pipeline.reader import Reader
@@ -82,9 +82,8 @@ def assemble(
             # What was taken over was checked when it was written; if something failed, all is again.
             whole = last is None or bool(last.failed)
             # The tables are checked while their views are made, which keeps one processor busy only.
-            with run_beside(connection, run_build_checks, snapshots if whole else written, whole) as checking:
-                create_views(connection)
-                checks = checking.result()
+            checked = snapshots if whole else written
+            checks = run_beside(connection, create_views, run_build_checks, checked, whole)
         failed = [check.name for check in checks if check.failed]
         state = State(fingerprint(reader.choice), seen, looked, snapshots, digest_files(build), failed)
         save_state(build, state)
@@ -125,23 +124,29 @@ def open_tables(
         yield connection
 
 
-@contextlib.contextmanager
 def run_beside(
-    connection: duckdb.DuckDBPyConnection, function: Callable[..., Result], *arguments: object
-) -> Iterator[Future[Result]]:
-    """Let a function run in a thread, with a second connection to the same databases as its first argument.
+    connection: duckdb.DuckDBPyConnection,
+    meanwhile: Callable[[duckdb.DuckDBPyConnection], None],
+    function: Callable[..., Result],
+    *arguments: object,
+) -> Result:
+    """What ``function`` gives, in a thread and by a second connection, while ``meanwhile`` runs on the first.
 
-    Where the block fails or is left by a signal, what the function asks is interrupted.
+    Where that fails, or a signal comes, what the function asks is interrupted.
     """
     with watch(connection.cursor()) as second, ThreadPoolExecutor(1) as beside:
         running = beside.submit(function, second, *arguments)
         try:
-            yield running
+            meanwhile(connection)
+            return running.result()
         except BaseException:
-            while not running.done():
-                # That ends the query that runs, if one does, and not the next.
-                second.interrupt()
-                wait([running], 0.05)
+            try:
+                run_handlers()
+            finally:
+                while not running.done():
+                    # That ends the query that runs, if one does, and not the next.
+                    second.interrupt()
+                    wait([running], 0.05)
             raise
 
 

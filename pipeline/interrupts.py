@@ -37,6 +37,14 @@ def interrupt_on_signals() -> None:
     threading.Thread(target=_await_signals, args=[signals], daemon=True).start()
 
 
+def run_handlers() -> None:
+    """Run the handlers of signals that came, as Python does where it enters any function.
+
+    To be called first where an error is cleaned up after: else the handler of the signal that interrupted a query
+    runs, and raises, somewhere in the midst of that.
+    """
+
+
 def _await_signals(signals: int) -> None:
     while os.read(signals, 1):
         _interrupt_all()

@@ -324,6 +324,30 @@ pipeline.cli.main()
     assert list(tmp_path.glob("w/.builds/*")) == []
 
 
+def test_a_signal_that_is_handled_late_is_no_failure_either(tmp_path):
+    """Its handler runs when Python enters a function: here not before an error has left the views' making."""
+    script = f"""
+import ctypes, threading, pipeline.assemble, pipeline.checks, pipeline.cli
+
+begun = threading.Event()
+
+def check_for_ever(connection):
+    begun.set()
+    connection.execute({ENDLESS!r})
+
+def fail(connection):
+    begun.wait()
+    dict(map(ctypes.CDLL(None)["raise"], [{signal.SIGTERM.value}]))
+
+pipeline.checks.run_checks, pipeline.assemble.create_views = check_for_ever, fail
+pipeline.cli.main()
+"""
+    command = [sys.executable, "-c", script, "build", str(PAGES), "--warehouse", str(tmp_path / "w")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+
+    assert (done.returncode, done.stderr) == (128 + signal.SIGTERM, "")
+
+
 def test_an_ended_build_leaves_nothing_behind(tmp_path):
     for number in range(300):
         write_page(tmp_path / "source", make_page([make_spec(number)], f"p{number}"), f"{number}.md")
