@@ -39,28 +39,15 @@ found as (
         described.package
 ),
 
-found_by_stack as (
+found_stacks as (
     select
         spec_stacks.snapshot,
         spec_stacks.package,
-        spec_stacks.stack,
-        count(*) as num_specs,
+        list_sort(array_agg(distinct spec_stacks.stack)) as stacks,
     from spec_stacks
     group by
         spec_stacks.snapshot,
-        spec_stacks.package,
-        spec_stacks.stack
-),
-
-found_stacks as (
-    select
-        found_by_stack.snapshot,
-        found_by_stack.package,
-        list_sort(array_agg(found_by_stack.stack)) as stacks,
-    from found_by_stack
-    group by
-        found_by_stack.snapshot,
-        found_by_stack.package
+        spec_stacks.package
 ),
 
 -- Each page's fields beside what was found; a page without specs has found nothing.
@@ -104,6 +91,20 @@ said_by_stack as (
     from counts
 ),
 
+found_by_stack as (
+    select
+        spec_stacks.snapshot,
+        spec_stacks.package,
+        spec_stacks.stack,
+        count(*) as num_specs,
+    from spec_stacks
+    group by
+        spec_stacks.snapshot,
+        spec_stacks.package,
+        spec_stacks.stack
+),
+
+-- A page without those counts says nothing of its stacks.
 expected_by_stack as (
     select
         found_by_stack.snapshot,
