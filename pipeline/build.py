@@ -52,6 +52,10 @@ class Summary:
     seconds: float = 0.0
     checks: list[Check] = field(default_factory=list)
 
+    def describe_held(self) -> str:
+        """How much the warehouse holds."""
+        return ", ".join(number_of(getattr(self, f"{noun}s"), noun) for noun in ("spec", "row", "reject"))
+
     def describe_changes(self) -> str:
         """How many snapshots this build wrote anew, and how many the sources hold no more."""
         parts = [f"{number_of(self.rebuilt, 'snapshot')} built anew"] if self.rebuilt else []

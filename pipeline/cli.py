@@ -228,12 +228,7 @@ def describe_summary(summary: Summary) -> str:
     read = " and ".join(
         number_of(number, name) for number, name in held if number or (name == "page" and not summary.indexes)
     )
-    parts = [
-        f"{read} in {number_of(summary.snapshots, 'snapshot')}",
-        number_of(summary.specs, "spec"),
-        number_of(summary.rows, "row"),
-        number_of(summary.rejects, "reject"),
-    ]
+    parts = [f"{read} in {number_of(summary.snapshots, 'snapshot')}", summary.describe_held()]
     if summary.passed_over:
         parts.append(f"{number_of(summary.passed_over, 'other file')} passed over")
     if summary.repeated:

@@ -110,10 +110,10 @@ def read_page(root: Root, entry: Entry) -> _Page | Fault | None:
     """The page in a file, its specs not yet read; the fault of one that cannot be loaded; None where it is no page."""
     try:
         data, sha256 = read_page_bytes(root.locate(entry))
-        if not data and not entry.path.endswith(PAGE_SUFFIX):
+        if data is None or (not data and not entry.path.endswith(PAGE_SUFFIX)):
             return None
-        front = parse_page(data) if data is not None else None
-        if data is None or front is None:
+        front = parse_page(data)
+        if front is None:
             return None
         if len(partition_name(front.snapshot)) > LONGEST_PARTITION:
             raise Fault("categories[1]", f"is too long for a snapshot's name: {front.snapshot[:80]!r}…")

@@ -85,7 +85,7 @@ def list_steps(config: Config, environment: Mapping[str, str]) -> list[tuple[str
     steps = [("sources", _show_root(root)) for root in config.sources]
     steps.append(("build", "; ".join(filter(None, [str(config.warehouse), *options]))))
     steps.append(("checks", "every check"))
-    counted = f"{gates.count} {'gate' if gates.count == 1 else 'gates'}" if gates else ""
+    counted = number_of(gates.count, "gate") if gates else ""
     steps.append(("gates", f"{gates.name}: {counted} on {gates.snapshot}" if gates else "none"))
     chosen = ", ".join(reports.snapshots) or "all"
     steps.append(("reports", f"{', '.join(reports.formats)} of snapshots: {chosen}; to {reports.out}"))
@@ -225,8 +225,8 @@ def build_warehouse(config: Config, outcome: Outcome, log: StepLog) -> Ending:
     for name in ("snapshots", "pages", "indexes", "specs", "rows", "rejects"):
         outcome.counts[name] = getattr(summary, name)
     read = f"{number_of(summary.pages, 'page')}, {number_of(summary.indexes, 'index')}"
-    held = ", ".join(number_of(getattr(summary, f"{noun}s"), noun) for noun in ("spec", "row", "reject"))
-    message = f"{read} in {number_of(summary.snapshots, 'snapshot')}, {held}; {summary.describe_changes()}"
+    held = f"{number_of(summary.snapshots, 'snapshot')}, {summary.describe_held()}"
+    message = f"{read} in {held}; {summary.describe_changes()}"
     if not summary.rejects:
         return Ending(message)
     with open_database(Layout(config.warehouse)) as connection:

@@ -19,7 +19,7 @@ from pipeline.state import Seen, SnapshotRows, State
 
 
 def order_seen(seen: Iterable[Seen]) -> list[Seen]:
-    return sorted(seen, key=lambda one: (one.entry.root, one.entry.path))
+    return sorted(seen, key=lambda one: one.entry_key)
 
 
 def choose_pages(roots: Sequence[Root], seen: Iterable[Seen]) -> dict[str, list[Seen]]:

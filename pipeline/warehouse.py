@@ -226,9 +226,9 @@ def has_views(connection: duckdb.DuckDBPyConnection) -> bool:
     """
     for view in VIEWS:
         if view.wide is not None:
-            asked = describe_matrix(connection, view)
             held = connection.execute(query, [view.name]).fetchall()
-            if not held or asked != {name: text for name, text in held if name not in view.names}:
+            wide = {name: text for name, text in held if name not in view.names}
+            if not held or wide != describe_matrix(connection, view):
                 return False
     return not find_missing(connection)
 

@@ -11,6 +11,7 @@ from pipeline.errors import WarehouseError
 from pipeline.layout import Layout
 from pipeline.state import load_state
 from tests.makers import build_pages, make_spec
+from tests.test_cli import ENDLESS
 
 PAGES = {
     (f"v{number}", "p"): [make_spec(number, **({"new": 1} if number % 2 else {})), make_spec(number + 100)]
@@ -38,9 +39,7 @@ def test_why_no_view_can_be_made_is_told_and_not_waited_with(tmp_path, monkeypat
 
     def check_for_ever(connection):
         checking.set()
-        connection.execute(
-            "select count(*) from range(1000000) as a, range(1000000) as b where hash(a.range + b.range) = 1"
-        )
+        connection.execute(ENDLESS)
 
     checking = threading.Event()
     monkeypatch.setattr(assemble, "create_views", fail)
