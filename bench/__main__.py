@@ -24,9 +24,9 @@ from pathlib import Path
 
 from bench import corpus
 from bench.contenders import CONTENDERS, SAMPLES
-from pipeline.columns import VIEWS
 from pipeline.layout import Layout
-from pipeline.warehouse import open_database
+from pipeline.schema import VIEWS
+from pipeline.store.database import open_database
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
 REFERENCE = "extract"

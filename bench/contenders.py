@@ -41,10 +41,10 @@ def extract(source: Path, scratch: Path) -> None:
     """Spack Warehouse: extract (validated, normalised, rejects, pages; final Parquet)."""
     from pipeline.layout import Layout
     from pipeline.progress import Progress
-    from pipeline.reader import Reader
-    from pipeline.source import in_order, scan
-    from pipeline.sources import find_roots
-    from pipeline.workers import count_cpus, open_workers
+    from pipeline.sources.files import in_order, scan
+    from pipeline.sources.named import find_roots
+    from pipeline.store.batches import Reader
+    from pipeline.store.workers import count_cpus, open_workers
 
     build = Layout(scratch / "extract").begin()
     spilled = build.folder / "scratch"
@@ -55,7 +55,7 @@ def extract(source: Path, scratch: Path) -> None:
         entries = in_order(scan(roots))
         reader = Reader(workers, roots, spilled, Progress())
         reader.send(entries)
-        from pipeline.snapshots import choose_pages, write_snapshots
+        from pipeline.store.snapshots import choose_pages, write_snapshots
 
         write_snapshots(build, reader, choose_pages(roots, reader.collect()))
 

@@ -9,6 +9,7 @@ table, view and macro, and for each file of the reports in every format. Two out
 from __future__ import annotations
 
 import hashlib
+import itertools
 import subprocess
 import sys
 import tempfile
@@ -54,12 +55,13 @@ def digest_relations(warehouse: Path) -> Iterator[str]:
         ).fetchall()
         for name, comment in names:
             columns = connection.execute(
-                "select column_name, data_type, comment from duckdb_columns() where table_name = ? order by column_index",
+                "select column_name, data_type, comment from duckdb_columns() "
+                "where table_name = ? order by column_index",
                 [name],
             ).fetchall()
             yield f"{name} rows {digest_rows(connection, name)} columns {digest(repr((comment, columns)).encode())}"
         snapshots = [row[0] for row in connection.execute("select snapshot from snapshots order by 1").fetchall()]
-        for before, after in zip(snapshots[:-1], snapshots[1:], strict=True):
+        for before, after in itertools.pairwise(snapshots):
             for macro in ("hash_diff", "configuration_diff", "lost"):
                 call = f"{macro}('{before}', '{after}')"
                 yield f"{call} rows {digest_rows(connection, call)}"

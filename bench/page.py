@@ -19,7 +19,7 @@ from playwright.sync_api import Page, sync_playwright
 from bench.corpus import generate
 from pipeline.build import build
 from pipeline.layout import Layout
-from pipeline.report import FILES, export_reports
+from pipeline.report.export import FILES, export_reports
 
 PAGE = FILES["html"][1]
 LOADS = 5

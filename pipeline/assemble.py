@@ -11,14 +11,23 @@ from typing import TypeVar
 
 import duckdb
 
-from pipeline.checks import Check, check_attached, merge_checks
 from pipeline.errors import SourceError, WarehouseError
 from pipeline.interrupts import run_handlers, watch
 from pipeline.layout import BuildPaths, Layout
-from pipeline.plan import Plan, find_affected, find_changed
-from pipeline.reader import Reader
-from pipeline.snapshots import choose_pages, order_seen, reuse, write_snapshots
-from pipeline.state import (
+from pipeline.store.batches import Reader
+from pipeline.store.checks import Check, check_attached, merge_checks
+from pipeline.store.database import (
+    attach_database,
+    create_tables,
+    create_views,
+    delete_snapshots,
+    load_rejects,
+    load_snapshots,
+)
+from pipeline.store.parquet import write_file_rejects
+from pipeline.store.plan import Plan, find_affected, find_changed
+from pipeline.store.snapshots import choose_pages, order_seen, reuse, write_snapshots
+from pipeline.store.state import (
     Seen,
     SnapshotRows,
     State,
@@ -28,15 +37,6 @@ from pipeline.state import (
     refresh_state,
     save_state,
 )
-from pipeline.warehouse import (
-    attach_database,
-    create_tables,
-    create_views,
-    delete_snapshots,
-    load_rejects,
-    load_snapshots,
-)
-from pipeline.write import write_file_rejects
 
 Result = TypeVar("Result")
 

@@ -14,21 +14,21 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.caches import ALL, Choice, find_indexes
+from pipeline.ask.words import number_of
 from pipeline.errors import WarehouseError
 from pipeline.layout import Layout, find_cache
 from pipeline.locks import hold_lock
-from pipeline.plan import Plan, make_plan
 from pipeline.progress import Progress
-from pipeline.reader import Reader
-from pipeline.source import Entry, Root, in_order, scan
-from pipeline.sources import find_roots
-from pipeline.state import Seen, State, load_state, refresh_state
-from pipeline.words import number_of
-from pipeline.workers import Workers, count_cpus, open_workers
+from pipeline.sources.buildcache import ALL, Choice, find_indexes
+from pipeline.sources.files import Entry, Root, in_order, scan
+from pipeline.sources.named import find_roots
+from pipeline.store.batches import Reader
+from pipeline.store.plan import Plan, make_plan
+from pipeline.store.state import Seen, State, load_state, refresh_state
+from pipeline.store.workers import Workers, count_cpus, open_workers
 
 if TYPE_CHECKING:
-    from pipeline.checks import Check
+    from pipeline.store.checks import Check
 
 MANY_FILES = 1000
 """From this many on, the time that other processes take to start is won back."""
@@ -104,8 +104,8 @@ def fetch(roots: Sequence[Root], choice: Choice, cache: Path, offline: bool, pro
     """The indexes of the remote sources among ``roots``."""
     if not any(root.is_remote for root in roots):
         return []
-    from pipeline.fetch import fetch_indexes
-    from pipeline.remote import RemoteFiles
+    from pipeline.sources.download import RemoteFiles
+    from pipeline.sources.remote import fetch_indexes
 
     with RemoteFiles(cache, offline) as files:
         return list(fetch_indexes(roots, choice, files, progress))

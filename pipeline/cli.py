@@ -21,17 +21,17 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import click
 
 from pipeline import __version__
+from pipeline.ask.words import number_of
 from pipeline.errors import FileFaultsError, SpecSyntaxError, WarehouseError
 from pipeline.interrupts import interrupt_on_signals
 from pipeline.layout import Layout
 from pipeline.progress import Progress
-from pipeline.words import number_of
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
     from pipeline.build import Summary
-    from pipeline.checks import Check
+    from pipeline.store.checks import Check
 
 FALLS_SHORT = 3
 T = TypeVar("T")
@@ -207,7 +207,7 @@ def build(
     have not changed are not read again. Readers see the old warehouse until the new one is whole.
     """
     from pipeline.build import build as run_build
-    from pipeline.caches import Choice
+    from pipeline.sources.buildcache import Choice
 
     with showing_progress() as progress:
         summary = run_build(sources, warehouse, jobs, progress, Choice(snapshots, stacks), cache, offline)
@@ -238,7 +238,7 @@ def describe_summary(summary: Summary) -> str:
 
 def show_rejects(warehouse: Path, summary: Summary) -> None:
     """The first rejects, a line each."""
-    from pipeline.warehouse import open_database
+    from pipeline.store.database import open_database
 
     with open_database(Layout(warehouse)) as connection:
         rows = connection.execute(
@@ -277,7 +277,7 @@ def report(warehouse: Path, out: Path | None, formats: str, snapshots: tuple[str
     or a step of a workflow; html one page, report.html, that holds all that it shows and links to the files
     that are written with it.
     """
-    from pipeline.report import FORMATS, export_reports
+    from pipeline.report.export import FORMATS, export_reports
 
     chosen = [name.strip() for name in formats.split(",") if name.strip()]
     for name in chosen or [formats]:
@@ -299,8 +299,8 @@ def check(warehouse: Path) -> None:
     Warnings tell of the input: rejects, a page whose own counts are wrong, unknown keys. A failed
     check means that the warehouse itself is wrong; then the exit status is 3.
     """
-    from pipeline.checks import run_checks
-    from pipeline.warehouse import open_database
+    from pipeline.store.checks import run_checks
+    from pipeline.store.database import open_database
 
     with open_database(Layout(warehouse)) as connection:
         checks = run_checks(connection)
@@ -345,7 +345,7 @@ def sql(query: str, warehouse: Path, format: str) -> None:
 
     The tables and views: describe them with "show tables", or see the data dictionary in the README.
     """
-    from pipeline.query import run_query
+    from pipeline.ask.query import run_query
 
     run_query(Layout(warehouse), query, format)
 
@@ -383,11 +383,11 @@ def have(
     (or macOS for Apple's) unless SPEC names a platform. What comes after %gcc is asked of gcc, as in
     Spack 1.0: variants of the package come before it.
     """
-    from pipeline.have import HIT_COLUMNS, explain_none, find_specs, guess_host
-    from pipeline.rows import print_rows
-    from pipeline.scope import choose_snapshots, choose_stacks
-    from pipeline.specsyntax import parse_spec
-    from pipeline.warehouse import open_database
+    from pipeline.ask.have import HIT_COLUMNS, explain_none, find_specs, guess_host
+    from pipeline.ask.rows import print_rows
+    from pipeline.ask.scope import choose_snapshots, choose_stacks
+    from pipeline.spack.syntax import parse_spec
+    from pipeline.store.database import open_database
 
     query = parse_spec(" ".join(spec))
     machine = guess_host(check_host(host), query.platform) if host else None
@@ -441,11 +441,11 @@ def gaps(
 
     Exit status 3: something expected is nowhere, or, with --stack, is missing in one of those.
     """
-    from pipeline.expected import read_expected
-    from pipeline.gaps import COVERAGE_COLUMNS, GAP_COLUMNS, ITEM_COLUMNS, measure_coverage, rank_gaps
-    from pipeline.rows import print_rows
-    from pipeline.scope import choose_snapshot, choose_stacks
-    from pipeline.warehouse import open_database
+    from pipeline.ask.coverage import COVERAGE_COLUMNS, GAP_COLUMNS, ITEM_COLUMNS, measure_coverage, rank_gaps
+    from pipeline.ask.expected import read_expected
+    from pipeline.ask.rows import print_rows
+    from pipeline.ask.scope import choose_snapshot, choose_stacks
+    from pipeline.store.database import open_database
 
     if items and expected is None:
         raise click.UsageError("--items needs --expected")
@@ -514,10 +514,17 @@ def diff(
     Of what a source in TO does not tell, as its page is missing or broken, nothing is known: that is
     neither lost nor gained, and its cause is "source missing". Exit status 0, whatever changed.
     """
-    from pipeline.diff import CAUSE_COLUMNS, DIFF_COLUMNS, SUMMARY_COLUMNS, Question, list_changes, summarise_changes
-    from pipeline.rows import print_rows
-    from pipeline.scope import choose_snapshot, choose_stacks
-    from pipeline.warehouse import open_database
+    from pipeline.ask.diff import (
+        CAUSE_COLUMNS,
+        DIFF_COLUMNS,
+        SUMMARY_COLUMNS,
+        Question,
+        list_changes,
+        summarise_changes,
+    )
+    from pipeline.ask.rows import print_rows
+    from pipeline.ask.scope import choose_snapshot, choose_stacks
+    from pipeline.store.database import open_database
 
     with open_database(Layout(warehouse)) as connection:
         chosen = [choose_snapshot(connection, name) for name in (before, after)]
@@ -595,9 +602,9 @@ def gate(
     Exit status 0: every gate holds. 3: something falls short. 1: the file of gates is wrong; each fault
     is a line with its place.
     """
-    from pipeline.gates import SHORTFALL_COLUMNS, annotate, judge, override, read_gates
-    from pipeline.rows import print_rows
-    from pipeline.warehouse import open_database
+    from pipeline.ask.gates import SHORTFALL_COLUMNS, annotate, judge, override, read_gates
+    from pipeline.ask.rows import print_rows
+    from pipeline.store.database import open_database
 
     refuse_missing(config, "examples/gates.yaml")
     gates = override(read_gates(config), snapshot, baseline)
@@ -671,8 +678,8 @@ def run(
     from dataclasses import replace
 
     from pipeline.config import read_config
-    from pipeline.run import list_paths, list_steps
-    from pipeline.run import run as run_steps
+    from pipeline.schedule import list_paths, list_steps
+    from pipeline.schedule import run as run_steps
     from pipeline.steplog import ENDED, FAILED, StepLog
 
     refuse_missing(config, "examples/coverage.yaml")
@@ -722,7 +729,7 @@ def check_host(target: str) -> str:
     """``target``, which archspec must know: of no other can be said what it runs."""
     from archspec.cpu import TARGETS
 
-    from pipeline.scope import suggest_names
+    from pipeline.ask.scope import suggest_names
 
     if target not in TARGETS:
         near = ", ".join(suggest_names(target, TARGETS))
@@ -751,7 +758,7 @@ def shell(warehouse: Path, arguments: tuple[str, ...]) -> None:
     A build in the meantime does not disturb the shell, which goes on with the warehouse that it
     has opened.
     """
-    from pipeline.warehouse import find_database
+    from pipeline.store.database import find_database
 
     database = find_database(Layout(warehouse))
     # The shell that is installed with the project comes before any other.

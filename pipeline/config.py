@@ -13,14 +13,14 @@ from pathlib import Path
 
 import yaml
 
-from pipeline.caches import ALL, Choice
+from pipeline.ask.gates import Gates, build_gates, read_gates
 from pipeline.errors import FileFaultsError
-from pipeline.gates import Gates, build_gates, read_gates
 from pipeline.layout import PUBLISHED, Layout
 from pipeline.nodes import NodeReader, compose, is_null, line_of, read_text, show_node
-from pipeline.report import DEFAULT_FORMATS, FORMATS
-from pipeline.source import Root
-from pipeline.sources import SourceReader
+from pipeline.report.export import DEFAULT_FORMATS, FORMATS
+from pipeline.sources.buildcache import ALL, Choice
+from pipeline.sources.files import Root
+from pipeline.sources.named import SourceReader
 
 KEYS = (
     "sources",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.columns import DERIVED_TABLES, MACROS, TABLES, VIEWS, Column, Relation, describe_wide
+from pipeline.schema import DERIVED_TABLES, MACROS, TABLES, VIEWS, Column, Relation, describe_wide
 
 
 def render_dictionary() -> str:

@@ -1,6 +1,6 @@
 """Spack's comparison of versions in plain Python: the oracle for the keys, written from Spack's rules.
 
-Nothing here comes from :mod:`pipeline.versions`: a version is the pair of a tuple of components and a
+Nothing here comes from :mod:`pipeline.spack.versions`: a version is the pair of a tuple of components and a
 tuple for the prerelease, as in ``lib/spack/spack/version/version_types.py``, and Python compares them.
 """
 

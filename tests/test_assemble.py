@@ -9,7 +9,7 @@ from pipeline import assemble
 from pipeline.build import build
 from pipeline.errors import WarehouseError
 from pipeline.layout import Layout
-from pipeline.state import load_state
+from pipeline.store.state import load_state
 from tests.makers import build_pages, make_spec
 from tests.test_cli import ENDLESS
 
@@ -43,7 +43,7 @@ def test_why_no_view_can_be_made_is_told_and_not_waited_with(tmp_path, monkeypat
 
     checking = threading.Event()
     monkeypatch.setattr(assemble, "create_views", fail)
-    monkeypatch.setattr("pipeline.checks.run_checks", check_for_ever)
+    monkeypatch.setattr("pipeline.store.checks.run_checks", check_for_ever)
     with pytest.raises(WarehouseError, match="No space left on device"):
         build_pages(tmp_path, PAGES)
     assert list(tmp_path.glob("warehouse/.builds/*")) == []

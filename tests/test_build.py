@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline import reader, write
 from pipeline.build import build
 from pipeline.errors import DuplicatePageError, SourceError
 from pipeline.layout import Layout
-from pipeline.parse import LARGEST_PAGE
+from pipeline.sources.files import LARGEST_PAGE
+from pipeline.store import batches as reader
+from pipeline.store import parquet as write
 from tests.makers import (
     ask,
     build_pages,
@@ -196,7 +197,7 @@ def test_parquet_does_not_depend_on_batches_or_processes(tmp_path, monkeypatch, 
 def test_rows_are_sorted_and_typed(tmp_path):
     import pyarrow.parquet as pq
 
-    from pipeline.columns import SPEC_STACKS
+    from pipeline.schema import SPEC_STACKS
 
     warehouse = build_pages(tmp_path, generate(2))
     for file in sorted((warehouse / "spec_stacks").glob("*/*.parquet")):
@@ -385,6 +386,6 @@ def test_damage_is_noticed_and_mended(tmp_path, damage):
 def test_a_state_of_another_version_is_not_trusted(tmp_path, monkeypatch):
     source = write_pages(tmp_path / "source", generate(6))
     build([source], tmp_path / "warehouse", jobs=1)
-    monkeypatch.setattr("pipeline.state.__version__", "0.0.0")
+    monkeypatch.setattr("pipeline.store.state.__version__", "0.0.0")
 
     assert build([source], tmp_path / "warehouse", jobs=1).rebuilt == 2

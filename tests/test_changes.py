@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from pipeline.build import build
 from pipeline.layout import Layout
-from pipeline.lineage import STACK_LINEAGE
-from pipeline.variants import normalise_variants
-from pipeline.warehouse import open_database
+from pipeline.spack.lineage import STACK_LINEAGE
+from pipeline.spack.variants import normalise_variants
+from pipeline.store.database import open_database
 from tests.makers import ask, build_pages, make_hash, make_spec, write_page, write_pages
 from tests.test_views import Oracle, alike, compiler_of, family_of, runs
 from tests.test_views import newest as newest_of

@@ -3,11 +3,11 @@
 import duckdb
 import pytest
 
-from pipeline import sqlfiles
-from pipeline.checks import SHOWN, check_attached, run_check, run_checks
-from pipeline.columns import AXES, SPEC_STACKS
 from pipeline.layout import Layout
-from pipeline.warehouse import create_tables, create_views
+from pipeline.schema import AXES, SPEC_STACKS
+from pipeline.store import sqlfiles
+from pipeline.store.checks import SHOWN, check_attached, run_check, run_checks
+from pipeline.store.database import create_tables, create_views
 from tests.makers import build_pages, make_spec
 from tests.test_sql_cases import insert, load
 
@@ -191,7 +191,7 @@ def test_checks_can_be_kept_to_some_snapshots(tmp_path):
 
 def test_a_file_is_checked_as_its_own_views_are(tmp_path, monkeypatch):
     """The views are made anew for it, as far as the checks need them, and specs are brought together once."""
-    monkeypatch.setattr("pipeline.checks.SHOWN", 100)
+    monkeypatch.setattr("pipeline.store.checks.SHOWN", 100)
     pages = {
         ("develop", "p"): [make_spec(number) for number in range(3)],
         ("develop", "q"): [make_spec(number, new=1) for number in range(3, 6)],

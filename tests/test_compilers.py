@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.compilers import compiler_family
+from pipeline.spack.compilers import compiler_family
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.caches import Choice
 from pipeline.config import KEYS, Notify, Reports, parse_config, read_config
 from pipeline.errors import FileFaultsError
-from pipeline.report import DEFAULT_FORMATS
+from pipeline.report.export import DEFAULT_FORMATS
+from pipeline.sources.buildcache import Choice
 
 ROOT = Path(__file__).parent.parent
 

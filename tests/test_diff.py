@@ -8,10 +8,10 @@ from collections import Counter
 import pytest
 from hypothesis import given, settings
 
+from pipeline.ask.diff import CAUSES, DIFF_COLUMNS, Question, list_changes, summarise_changes
 from pipeline.build import build
-from pipeline.diff import CAUSES, DIFF_COLUMNS, Question, list_changes, summarise_changes
 from pipeline.layout import Layout
-from pipeline.warehouse import open_database
+from pipeline.store.database import open_database
 from tests.makers import build_pages, make_spec, write_page, write_pages
 from tests.test_changes import BROKEN, FROM, TO, Changes, two_snapshots
 from tests.test_cli import assert_refused, run

@@ -10,17 +10,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.ask.coverage import measure_coverage, rank_gaps, weigh_packages
+from pipeline.ask.expected import entails, parse_environment, parse_list, parse_lock, part_nodes, read_expected
 from pipeline.errors import FileFaultsError
-from pipeline.expected import entails, parse_environment, parse_list, parse_lock, part_nodes, read_expected
-from pipeline.gaps import measure_coverage, rank_gaps, weigh_packages
 from pipeline.layout import Layout
-from pipeline.specmatch import find_misses
-from pipeline.specsyntax import parse_spec
-from pipeline.warehouse import open_database
+from pipeline.spack.matching import find_misses
+from pipeline.spack.syntax import parse_spec
+from pipeline.store.database import open_database
 from tests.makers import ask, build_pages, make_hash, make_spec
 from tests.test_cli import PAGES as SAMPLE
 from tests.test_cli import assert_refused, run
-from tests.test_specmatch import HDF5, candidates
+from tests.test_matching import HDF5, candidates
 
 PAGES = {
     ("develop", "hdf5"): [

@@ -13,8 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.errors import FileFaultsError
-from pipeline.gates import (
+from pipeline.ask.gates import (
     Allowance,
     Gates,
     LostGate,
@@ -26,9 +25,10 @@ from pipeline.gates import (
     parse_gates,
     read_gates,
 )
+from pipeline.ask.scope import Snapshot, list_snapshots
+from pipeline.errors import FileFaultsError
 from pipeline.layout import Layout
-from pipeline.scope import Snapshot, list_snapshots
-from pipeline.warehouse import open_database
+from pipeline.store.database import open_database
 from tests.makers import ask, build_pages, make_page, make_spec, write_page
 from tests.test_cli import assert_refused, run
 

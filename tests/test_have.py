@@ -9,15 +9,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pipeline.ask.have import find_nearest, find_specs, guess_host, load_specs, miss_host
+from pipeline.ask.rows import print_rows
+from pipeline.ask.scope import choose_snapshots, suggest_names
 from pipeline.build import build
-from pipeline.have import find_nearest, find_specs, guess_host, load_specs, miss_host
 from pipeline.layout import Layout
-from pipeline.rows import print_rows
-from pipeline.scope import choose_snapshots, suggest_names
-from pipeline.specmatch import Candidate, find_misses
-from pipeline.specsyntax import parse_spec
-from pipeline.targets import runs_on
-from pipeline.warehouse import open_database
+from pipeline.spack.hosts import runs_on
+from pipeline.spack.matching import Candidate, find_misses
+from pipeline.spack.syntax import parse_spec
+from pipeline.store.database import open_database
 from tests.makers import build_pages, make_hash, make_index, make_record, make_spec, write_pages, write_v2
 from tests.test_cli import assert_refused, run
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import Fault
-from pipeline.index import Index, IndexSpec, quote_value, spell_variant
-from pipeline.normalise import Reject
+from pipeline.specs.check import Reject
+from pipeline.specs.index import Index, IndexSpec, quote_value, spell_variant
 from tests.makers import make_hash, make_index, make_record, make_spec, unique_specs
 
 DATA = Path(__file__).parent / "data"

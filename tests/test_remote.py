@@ -1,23 +1,21 @@
-"""Files come by URL once, whole, and checked, from real servers on this machine."""
+"""Remote build caches give what the same files give here."""
 
-import hashlib
-import ssl
+import json
 
 import boto3
 import pytest
-import trustme
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from click.testing import CliRunner
 from moto.server import ThreadedMotoServer
 
-from pipeline.errors import MissingFileError, RemoteError
-from pipeline.remote import Limits, RemoteFiles
-from pipeline.urls import is_url, show_url
-from tests.servers import body, cut, serve, stall, status
+from pipeline.build import build
+from pipeline.cli import cli
+from pipeline.errors import RemoteError, SourceError
+from pipeline.sources.buildcache import Choice
+from tests.makers import ask, write_v2, write_v3
+from tests.servers import body, cut, serve, status
+from tests.test_buildcache import ALL, ONE, TWO, listing, stacks, tree
 
-FAST = Limits(connect=2, idle=0.4, total=5, attempts=3, pause=0.01)
-DATA = b"what an index says" * 100
-SHA256 = hashlib.sha256(DATA).hexdigest()
+INDEX = "/develop/e4s/build_cache/index.json"
 
 
 @pytest.fixture
@@ -27,236 +25,205 @@ def site():
 
 
 @pytest.fixture
-def files(tmp_path):
-    with RemoteFiles(tmp_path / "cache", limits=FAST) as made:
-        yield made
+def bucket(tmp_path, site):
+    """Two snapshots on a site, in both layouts, with their listing."""
+    folder = tree(tmp_path / "bucket")
+    listed = []
+    for snapshot, stack in ALL:
+        mirror = f"{snapshot}/{stack}" if stack != "root" else snapshot
+        name = "v3/manifests/index/index.manifest.json" if stack == "hep" else "build_cache/index.json"
+        listed.append((snapshot, stack, f"{site.url}/{mirror}/{name}"))
+    site.put_folder(listing(folder, *listed))
+    return f"{site.url}/cache_spack_io_index.json"
 
 
-def test_a_file_is_fetched_whole(site, files):
-    fetched = files.fetch(site.put("/x", body(DATA)))
-
-    assert fetched.path.read_bytes() == DATA
-    assert (fetched.size, fetched.sha256, fetched.was_cached) == (len(DATA), SHA256, False)
-
-
-def test_an_unchanged_file_is_not_fetched_again(site, files):
-    url = site.put("/x", body(DATA))
-    files.fetch(url)
-    again = files.fetch(url)
-
-    assert (again.was_cached, again.path.read_bytes()) == (True, DATA)
-    assert "If-None-Match" in site.asked[1][1]
+def build_from(tmp_path, *sources, **options):
+    warehouse = tmp_path / "warehouse"
+    options = {"choice": Choice(), "cache": tmp_path / "cache", "jobs": 1, **options}
+    return build(list(sources), warehouse, **options), warehouse
 
 
-def test_a_changed_file_is_fetched_again(site, files):
-    files.fetch(site.put("/x", body(DATA)))
-    again = files.fetch(site.put("/x", body(b"new")))
+def test_a_listing_gives_all_that_it_names(tmp_path, bucket):
+    summary, warehouse = build_from(tmp_path, bucket)
 
-    assert (again.was_cached, again.path.read_bytes()) == (False, b"new")
-
-
-def test_a_file_known_by_its_checksum_is_not_even_asked_after(site, files):
-    url = site.put("/x", body(DATA))
-    files.fetch(url)
-    assert files.fetch(url, SHA256).was_cached
-    assert site.count("/x") == 1
+    assert stacks(warehouse) == ALL
+    assert (summary.indexes, summary.rejects, summary.failed) == (6, 0, [])
+    sources = {source for (source,) in ask(warehouse, "select distinct source from spec_stacks")}
+    assert all(source.startswith("http://localhost:") for source in sources)
 
 
-@pytest.mark.parametrize("code", [404, 410])
-def test_a_file_that_is_gone(site, files, code):
-    with pytest.raises(MissingFileError, match=f"/x: is gone: {code}"):
-        files.fetch(site.put("/x", status(code)))
-    assert site.count("/x") == 1
+def test_it_is_what_the_same_files_give_here(tmp_path, bucket):
+    _, warehouse = build_from(tmp_path, bucket)
+    build([tmp_path / "bucket"], tmp_path / "local", jobs=1)
+    query = "select * exclude (source) from spec_stacks order by all"
+
+    assert ask(warehouse, query) == ask(tmp_path / "local", query)
 
 
-@pytest.mark.parametrize("code", [429, 500, 502, 503, 504])
-def test_a_failing_server_is_asked_again(site, files, code):
-    assert files.fetch(site.put("/x", status(code), body(DATA))).path.read_bytes() == DATA
-    assert site.count("/x") == 2
+def test_snapshots_and_stacks_are_chosen_before_they_are_fetched(tmp_path, site, bucket):
+    _, warehouse = build_from(tmp_path, bucket, choice=Choice(("v*",), ("e4s",)))
+
+    assert stacks(warehouse) == {("v1.0", "e4s"): 2}
+    # Index and checksum are asked for at once.
+    assert sorted(path for path, _ in site.asked) == [
+        "/cache_spack_io_index.json",
+        "/v1.0/e4s/build_cache/index.json",
+        "/v1.0/e4s/build_cache/index.json.hash",
+    ]
 
 
-def test_a_server_that_always_fails_is_given_up(site, files):
-    with pytest.raises(RemoteError, match="/x: answers 500 Internal Server Error, 3 times"):
-        files.fetch(site.put("/x", status(500)))
-    assert site.count("/x") == FAST.attempts
+def test_nothing_is_fetched_twice_and_an_unchanged_cache_is_no_work(tmp_path, site, bucket):
+    build_from(tmp_path, bucket)
+    before = len(site.asked)
+    summary, _ = build_from(tmp_path, bucket)
+
+    assert summary.rebuilt == 0
+    assert all("If-None-Match" in headers for _, headers in site.asked[before:])
 
 
-def test_it_waits_as_long_as_it_is_told_but_not_longer_than_its_bound(site, files):
-    assert files.fetch(site.put("/x", status(503, Retry_After="3600"), body(DATA))).size == len(DATA)
+def test_one_changed_stack_is_one_changed_snapshot(tmp_path, site, bucket):
+    build_from(tmp_path, bucket)
+    write_v2(tmp_path / "bucket" / "develop" / "e4s", ONE)
+    site.put_folder(tmp_path / "bucket")
+    summary, warehouse = build_from(tmp_path, bucket)
+
+    assert summary.rebuilt == 1
+    assert stacks(warehouse)["develop", "e4s"] == 1
 
 
-@pytest.mark.parametrize("code", [400, 401, 403, 418])
-def test_other_answers_are_errors_at_once(site, files, code):
-    with pytest.raises(RemoteError, match=f"answers {code}"):
-        files.fetch(site.put("/x", status(code)))
-    assert site.count("/x") == 1
+def test_a_stack_that_is_gone_is_a_reject_and_the_rest_is_loaded(tmp_path, site, bucket):
+    site.put(INDEX, status(404))
+    summary, warehouse = build_from(tmp_path, bucket)
+
+    assert summary.rejects == 1
+    assert set(ALL) - set(stacks(warehouse)) == {("develop", "e4s")}
+    assert ask(warehouse, "select path, place, reason, snapshot, stack from rejects") == [
+        (site.url + INDEX, "file", "is gone: 404 Not Found", "develop", "e4s")
+    ]
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.integers(0, len(DATA) - 1))
-def test_a_truncated_body_is_fetched_again_and_never_kept(tmp_path, length):
-    with serve() as site, RemoteFiles(tmp_path / str(length), limits=FAST) as files:
-        assert files.fetch(site.put("/x", cut(DATA, length), body(DATA))).path.read_bytes() == DATA
-        with pytest.raises(RemoteError, match="/y: "):
-            files.fetch(site.put("/y", cut(DATA, length)))
-        assert len(list((tmp_path / str(length)).rglob("body"))) == 1
-        assert not list((tmp_path / str(length)).rglob("tmp*"))
+def test_a_stack_whose_manifest_is_gone_is_a_reject(tmp_path, site, bucket):
+    site.put("/develop/hep/v3/manifests/index/index.manifest.json", status(404))
+    _, warehouse = build_from(tmp_path, bucket)
+
+    assert set(ALL) - set(stacks(warehouse)) == {("develop", "hep")}
 
 
-def test_a_wrong_checksum_is_an_error_and_nothing_is_kept(site, files, tmp_path):
-    with pytest.raises(RemoteError, match="is truncated or altered: its SHA-256 is"):
-        files.fetch(site.put("/x", body(b"altered")), SHA256)
-    assert not list((tmp_path / "cache").rglob("body"))
+def test_an_altered_index_is_a_reject(tmp_path, site, bucket):
+    site.put(INDEX, body(TWO.replace(b"hdf5", b"hdf6")))
+    summary, warehouse = build_from(tmp_path, bucket)
+
+    assert summary.rejects == 1
+    assert "is truncated or altered" in ask(warehouse, "select reason from rejects")[0][0]
+    assert ("develop", "e4s") not in stacks(warehouse)
 
 
-def test_redirects_are_followed(site, files):
-    site.put("/there", body(DATA))
-    url = site.put("/x", status(302, Location="/y"))
-    site.put("/y", status(307, Location=f"{site.url}/there"))
+@pytest.mark.parametrize("answer", [status(403), status(401), cut(TWO, 100)], ids=["403", "401", "cut"])
+def test_a_failure_of_any_other_kind_ends_the_build_and_the_last_warehouse_stays(tmp_path, site, bucket, answer):
+    _, warehouse = build_from(tmp_path, bucket)
+    write_v2(tmp_path / "bucket" / "v1.0" / "e4s", ONE)
+    site.put_folder(tmp_path / "bucket")
+    site.put(INDEX, answer)
 
-    assert files.fetch(url).path.read_bytes() == DATA
-
-
-@pytest.mark.parametrize("location", ["file:///etc/passwd", "ftp://localhost/x", "gopher://x", "s3://b/k"])
-def test_redirects_do_not_leave_the_web(site, files, location):
-    with pytest.raises(RemoteError, match=r"/x: is redirected to|no URL that can be fetched"):
-        files.fetch(site.put("/x", status(302, Location=location)))
+    with pytest.raises(RemoteError, match=INDEX):
+        build_from(tmp_path, bucket)
+    assert stacks(warehouse) == ALL
 
 
-def test_redirects_in_a_circle_end(site, files):
-    with pytest.raises(RemoteError, match="is redirected more than 5 times"):
-        files.fetch(site.put("/x", status(302, Location="/x")))
+def test_an_index_that_fails_once_is_fetched_again(tmp_path, site, bucket):
+    site.put(INDEX, status(500), cut(TWO, 10), body(TWO))
+
+    assert stacks(build_from(tmp_path, bucket)[1]) == ALL
 
 
-def test_a_server_that_stalls(site, files):
-    with pytest.raises(RemoteError, match="/x: does not answer in time, 3 times"):
-        files.fetch(site.put("/x", stall(2)))
+def test_offline_the_cache_is_enough(tmp_path, site, bucket):
+    build_from(tmp_path, bucket)
+    count = len(site.asked)
+    summary, warehouse = build_from(tmp_path, bucket, offline=True)
+
+    assert (summary.rebuilt, len(site.asked), stacks(warehouse)) == (0, count, ALL)
 
 
-def test_a_server_that_is_not_there(files):
-    with pytest.raises(RemoteError, match="cannot be reached"):
-        files.fetch("http://localhost:1/x")
-
-
-@pytest.mark.parametrize("declared", [True, False])
-def test_what_is_too_large_is_not_kept(site, tmp_path, declared):
-    limits = Limits(largest=100, attempts=1)
-    length = {} if declared else {"Content_Length": None}
-    with (
-        RemoteFiles(tmp_path / "cache", limits=limits) as files,
-        pytest.raises(RemoteError, match="is larger than 100 bytes"),
-    ):
-        files.fetch(site.put("/x", body(DATA, **length)))
-    assert not list((tmp_path / "cache").rglob("body"))
-
-
-def test_offline_the_cache_alone_answers(site, files, tmp_path):
-    url = site.put("/x", body(DATA))
-    files.fetch(url)
-    with RemoteFiles(tmp_path / "cache", offline=True) as offline:
-        assert offline.fetch(url).path.read_bytes() == DATA
-        with pytest.raises(RemoteError, match=r"/y: is not in the cache .*; build once without --offline"):
-            offline.fetch(site.url + "/y")
-    assert site.count("/x") == 1
-
-
-@pytest.mark.parametrize("damage", ["body", "entry.json"])
-def test_a_damaged_cache_is_fetched_anew(site, files, damage):
-    url = site.put("/x", body(DATA))
-    damaged = files.fetch(url).path.with_name(damage)
-    damaged.write_bytes(damaged.read_bytes()[:-1])
-    again = files.fetch(url)
-
-    assert (again.was_cached, again.path.read_bytes()) == (False, DATA)
-
-
-def test_many_are_fetched_at_once_and_each_failure_is_its_own(site, files):
-    urls = [site.put(f"/{number}", body(str(number).encode())) for number in range(20)]
-    counted = []
-    got = files.fetch_all([*urls, site.put("/gone", status(404)), urls[0]], counted.append)
-
-    assert [got[url].path.read_bytes() for url in urls] == [str(number).encode() for number in range(20)]
-    assert isinstance(got[site.url + "/gone"], MissingFileError)
-    assert sum(counted) == sum(len(str(number)) for number in range(20))
-
-
-def test_tls_is_verified(tmp_path):
-    authority = trustme.CA()
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("localhost").configure_cert(context)
-    trusting = ssl.create_default_context()
-    authority.configure_trust(trusting)
-    with serve(context) as site:
-        url = site.put("/x", body(DATA))
-        with RemoteFiles(tmp_path / "a", limits=FAST) as files, pytest.raises(RemoteError, match="TLS fails"):
-            files.fetch(url)
-        with RemoteFiles(tmp_path / "b", limits=FAST, verify=trusting) as files:
-            assert files.fetch(url).path.read_bytes() == DATA
-            insecure = site.put("/y", status(302, Location="http://localhost/x"))
-            with pytest.raises(RemoteError, match="is redirected to http"):
-                files.fetch(insecure)
-
-
-def test_secrets_of_a_url_are_not_shown(site, files, tmp_path):
-    url = site.put("/x?token=secret", status(403)).replace("localhost", "user:secret@localhost")
-    with pytest.raises(RemoteError) as caught:
-        files.fetch(url)
-
-    assert "secret" not in str(caught.value)
-    assert show_url("https://u:p@h:1/a?b#c") == "https://h:1/a"
+def test_offline_what_was_never_fetched_is_missing(tmp_path, bucket):
+    with pytest.raises(RemoteError, match="is not in the cache"):
+        build_from(tmp_path, bucket, offline=True)
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"),
-    [("https://h/x", True), ("s3://b/k", True), ("ftp://h/x", False), ("C:/x", False), ("/x", False), ("x", False)],
+    ("path", "expected"),
+    [
+        ("/develop/e4s", ("develop", "e4s")),
+        ("/develop/e4s/", ("develop", "e4s")),
+        ("/develop/hep", ("develop", "hep")),
+        (INDEX, ("develop", "e4s")),
+        ("/develop/hep/v3/manifests/index/index.manifest.json", ("develop", "hep")),
+        ("/v1.0", ("v1.0", "root")),
+    ],
 )
-def test_what_is_a_url(text, expected):
-    assert is_url(text) == expected
+def test_a_mirror_by_its_url(tmp_path, site, bucket, path, expected):
+    assert list(stacks(build_from(tmp_path, site.url + path)[1])) == [expected]
 
 
-@pytest.fixture(scope="module")
-def s3():
+def test_a_blob_by_its_url(tmp_path, site, bucket):
+    (blob,) = (path for path in site.answers if path.startswith("/develop/hep/blobs"))
+
+    assert stacks(build_from(tmp_path, site.url + blob)[1]) == {("develop", "hep"): 1}
+
+
+def test_what_is_no_mirror_is_told_in_one_line(tmp_path, site):
+    with pytest.raises(RemoteError, match="/nothing/here: is no mirror"):
+        build_from(tmp_path, f"{site.url}/nothing/here")
+
+
+def test_a_listing_that_is_none(tmp_path, site):
+    with pytest.raises(SourceError, match=r"cache_spack_io_index\.json: is no listing"):
+        build_from(tmp_path, site.put("/cache_spack_io_index.json", body(b"<html>")))
+
+
+def test_the_command_line(tmp_path, site):
+    site.put_folder(write_v3(tmp_path / "mirror", ONE))
+    command = ["build", site.url, "--warehouse", str(tmp_path / "w"), "--cache", str(tmp_path / "cache")]
+    named = [*command, "--snapshot", "mine", "--stack", "site"]
+
+    refused = CliRunner().invoke(cli, command)
+    assert (refused.exit_code, "--snapshot and --stack" in refused.output) == (1, True)
+    assert CliRunner().invoke(cli, named).exit_code == 0
+    assert stacks(tmp_path / "w") == {("mine", "site"): 1}
+    assert CliRunner().invoke(cli, [*named, "--offline"]).exit_code == 0
+
+
+def test_a_bucket(tmp_path, monkeypatch):
     server = ThreadedMotoServer(port=0)
     server.start()
-    _, port = server.get_host_and_port()
-    endpoint = f"http://localhost:{port}"
-    client = boto3.client(
-        "s3", endpoint_url=endpoint, region_name="us-east-1", aws_access_key_id="a", aws_secret_access_key="b"
-    )
-    client.create_bucket(Bucket="spack-binaries")
-    client.put_object(Bucket="spack-binaries", Key="develop/x", Body=DATA, ACL="public-read")
-    yield endpoint, client
-    server.stop()
+    try:
+        endpoint = f"http://localhost:{server.get_host_and_port()[1]}"
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+        client = boto3.client(
+            "s3", endpoint_url=endpoint, region_name="us-east-1", aws_access_key_id="a", aws_secret_access_key="b"
+        )
+        client.create_bucket(Bucket="spack-binaries")
+        folder = tree(tmp_path / "bucket")
+        listed = {
+            "develop": [
+                {"label": stack, "url": f"s3://spack-binaries/develop/{path}"}
+                for stack, path in {
+                    "e4s": "e4s/build_cache/index.json",
+                    "hep": "hep/v3/manifests/index/index.manifest.json",
+                    "gone": "gone/build_cache/index.json",
+                }.items()
+            ]
+        }
+        (folder / "cache_spack_io_index.json").write_text(json.dumps(listed))
+        for file in folder.rglob("*"):
+            if file.is_file():
+                key = file.relative_to(folder).as_posix()
+                client.put_object(Bucket="spack-binaries", Key=key, Body=file.read_bytes(), ACL="public-read")
+        summary, warehouse = build_from(tmp_path, "s3://spack-binaries/cache_spack_io_index.json")
+    finally:
+        server.stop()
 
-
-@pytest.fixture(params=["anonymous", "with keys"])
-def bucket(s3, request, monkeypatch):
-    endpoint, client = s3
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
-        monkeypatch.delenv(name, raising=False)
-    if request.param == "with keys":
-        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
-        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "b")
-    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
-    return client
-
-
-def test_a_file_from_s3_is_fetched_once(bucket, files):
-    first, again = files.fetch("s3://spack-binaries/develop/x"), files.fetch("s3://spack-binaries/develop/x")
-
-    assert (first.path.read_bytes(), first.was_cached, again.was_cached) == (DATA, False, True)
-    bucket.put_object(Bucket="spack-binaries", Key="develop/x", Body=b"new", ACL="public-read")
-    assert files.fetch("s3://spack-binaries/develop/x").path.read_bytes() == b"new"
-    bucket.put_object(Bucket="spack-binaries", Key="develop/x", Body=DATA, ACL="public-read")
-
-
-@pytest.mark.parametrize("url", ["s3://spack-binaries/nothing", "s3://no-bucket/x"])
-def test_a_file_that_is_gone_from_s3(bucket, files, url):
-    with pytest.raises(MissingFileError, match=f"{url}: is gone"):
-        files.fetch(url)
-
-
-def test_no_s3_server(files, monkeypatch):
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://localhost:1")
-    with pytest.raises(RemoteError, match=r"s3://b/k: .* 3 times"):
-        files.fetch("s3://b/k")
+    assert stacks(warehouse) == {("develop", "e4s"): 2, ("develop", "hep"): 1}
+    assert summary.rejects == 1
+    assert ask(warehouse, "select stack, reason from rejects") == [("gone", "is gone: no such bucket or key")]

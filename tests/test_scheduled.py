@@ -16,7 +16,7 @@ import yaml
 
 from pipeline.cli import cli
 from pipeline.config import read_config
-from pipeline.site import SITE
+from pipeline.publish.site import SITE
 from tests.makers import make_index, make_record, make_spec, write_v2
 from tests.servers import serve, status
 from tests.test_site import Page

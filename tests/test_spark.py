@@ -6,10 +6,10 @@ import sqlglot
 import yaml
 from sqlglot import exp
 
-from pipeline import sqlfiles
-from pipeline.checks import run_check
-from pipeline.columns import DERIVED_TABLES, TABLES
-from pipeline.warehouse import quote_text, render, render_query
+from pipeline.schema import DERIVED_TABLES, TABLES
+from pipeline.store import sqlfiles
+from pipeline.store.checks import run_check
+from pipeline.store.database import quote_text, render, render_query
 from tests.test_checks import GOOD, OFFENCES
 from tests.test_sql_cases import CALLABLE, CASES, call, load
 

@@ -10,10 +10,10 @@ import duckdb
 import pytest
 import yaml
 
-from pipeline.columns import MACROS, RELATIONS, VIEWS
-from pipeline.compilers import compiler_family
-from pipeline.versions import version_key
-from pipeline.warehouse import create_tables, create_views, quote_name, quote_text
+from pipeline.schema import MACROS, RELATIONS, VIEWS
+from pipeline.spack.compilers import compiler_family
+from pipeline.spack.versions import version_key
+from pipeline.store.database import create_tables, create_views, quote_name, quote_text
 
 CASES = sorted((Path(__file__).parent / "sql_cases").glob("*/*.yaml"))
 

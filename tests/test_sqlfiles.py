@@ -1,6 +1,6 @@
 """The SQL files, and which views a query stands on."""
 
-from pipeline import sqlfiles
+from pipeline.store import sqlfiles
 
 
 def write(folder, name, text):

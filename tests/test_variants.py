@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.variants import Variant, meets, normalise_variants, parse_variant, read_variants, unquote
+from pipeline.spack.variants import Variant, meets, normalise_variants, parse_variant, read_variants, unquote
 
 SHA = "1ea4349f8c1f2a0d" * 4
 

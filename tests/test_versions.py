@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from pipeline.versions import INFINITIES, parse_versions, satisfies, split_ref, version_key
+from pipeline.spack.versions import INFINITIES, parse_versions, satisfies, split_ref, version_key
 from tests import spack_versions as spack
 
 GOLDEN = (

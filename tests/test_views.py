@@ -13,13 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.build import build
-from pipeline.checks import run_checks
-from pipeline.columns import AXES, META_LISTS, RELATIONS, VIEWS, describe_wide
 from pipeline.layout import Layout
-from pipeline.targets import WELL_KNOWN_HOSTS
-from pipeline.variants import normalise_variants
-from pipeline.versions import version_key
-from pipeline.warehouse import open_database
+from pipeline.schema import AXES, META_LISTS, RELATIONS, VIEWS, describe_wide
+from pipeline.spack.hosts import WELL_KNOWN_HOSTS
+from pipeline.spack.variants import normalise_variants
+from pipeline.spack.versions import version_key
+from pipeline.store.checks import run_checks
+from pipeline.store.database import open_database
 from tests import makers
 from tests.makers import ask, build_pages, count_meta, make_hash, make_spec
 

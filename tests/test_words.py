@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.words import number_of
+from pipeline.ask.words import number_of
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,218 @@
+"""What changed between two snapshots: counted, or every hash, configuration or loss.
+
+The answers are those of the table macros ``hash_diff``, ``configuration_diff`` and ``lost``.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import duckdb
+
+from pipeline.ask.rows import Columns
+from pipeline.schema import MACROS
+
+SOURCE_MISSING = "source missing"
+CAUSES = (
+    "stack removed",
+    "package gone from the stack",
+    "version replaced",
+    "compiler replaced",
+    "target replaced",
+    "os replaced",
+    "variant replaced",
+    "only the hash changed",
+    SOURCE_MISSING,
+)
+"""In the order in which they are told: the gravest loss first, and last what is not known to be one."""
+
+ORDERS = {
+    "hash": "change desc, package, version_key, hash",
+    "configuration": "change desc, package, version, compiler_family, os, platform, target, variants",
+    "lost": f"list_position({list(CAUSES)!r}, cause), package, stack, version, compiler, target, replaced_by",
+}
+_MACRO_OF = {"hash": "hash_diff", "configuration": "configuration_diff", "lost": "lost"}
+DIFF_COLUMNS: dict[str, Columns] = {
+    by: tuple((column.name, column.type) for macro in MACROS if macro.name == name for column in macro.columns)
+    for by, name in _MACRO_OF.items()
+}
+"""The columns of :func:`list_changes` by what is compared."""
+
+SUMMARY_COLUMNS: Columns = (
+    ("what", "VARCHAR"),
+    ("change", "VARCHAR"),
+    ("cause", "VARCHAR"),
+    ("stack", "VARCHAR"),
+    ("packages", "BIGINT"),
+    ("count", "BIGINT"),
+)
+
+
+CAUSE_COLUMNS: Columns = (("cause", "VARCHAR"), ("packages", "BIGINT"), ("specs", "BIGINT"), ("stacks", "VARCHAR"))
+NAMED_STACKS = 3
+"""So many stacks of a cause are named in a table, those that lost the most specs."""
+
+
+class Summary(NamedTuple):
+    """Rows of :data:`SUMMARY_COLUMNS`, and ``causes`` of :data:`CAUSE_COLUMNS`.
+
+    ``totals`` counts hashes and configurations lost, gained and kept; ``losses`` the specs that each
+    stack lost by cause, and ``causes`` those of all stacks; ``unknown`` the specs that each stack may
+    have lost or not; ``gains`` the configurations that each stack, or none but root, gained.
+    """
+
+    totals: list[tuple[object, ...]]
+    causes: list[tuple[object, ...]]
+    losses: list[tuple[object, ...]]
+    unknown: list[tuple[object, ...]]
+    gains: list[tuple[object, ...]]
+
+    def rows(self) -> list[tuple[object, ...]]:
+        """All of them as one table."""
+        return [*self.totals, *self.losses, *self.unknown, *self.gains]
+
+
+class Question(NamedTuple):
+    """From which snapshot to which; the packages and stacks that count, all where none is named."""
+
+    before: str
+    after: str
+    packages: Sequence[str] = ()
+    stacks: Sequence[str] = ()
+
+
+def list_changes(connection: duckdb.DuckDBPyConnection, asked: Question, by: str) -> list[tuple[object, ...]]:
+    """Every ``hash`` or ``configuration`` lost or gained, or every loss (``lost``) with its cause."""
+    within = _filter(asked, "list_contains($stacks, stack)" if by == "lost" else "list_has_any(stacks, $stacks)")
+    query = f"select * from {_MACRO_OF[by]}($before, $after) where {within} order by {ORDERS[by]}"
+    return connection.execute(query, _parameters(asked, query)).fetchall()
+
+
+def list_turnover(connection: duckdb.DuckDBPyConnection, asked: Question) -> list[tuple[str, str, bool]]:
+    """The packages that one snapshot alone holds: lost or gained, the package, and whether that is proven.
+
+    It is not where the other side's sources did not load whole: ``hash_diff`` is silent of it. Of all packages
+    and stacks, whatever ``asked`` names.
+    """
+    return connection.execute(
+        """
+        with held as (select distinct snapshot, package from specs where snapshot in ($before, $after)),
+        once as (select package, any_value(snapshot) as snapshot from held group by package having count(*) = 1),
+        proven as (select distinct change, package from hash_diff($before, $after))
+        select
+            case when once.snapshot = $before then 'lost' else 'gained' end as change,
+            once.package,
+            proven.package is not null as proven
+        from once
+        left join proven
+            on once.package = proven.package
+            and proven.change = case when once.snapshot = $before then 'lost' else 'gained' end
+        order by change desc, once.package
+        """,
+        {"before": asked.before, "after": asked.after},
+    ).fetchall()
+
+
+def summarise_changes(connection: duckdb.DuckDBPyConnection, asked: Question) -> Summary:
+    """What changed, counted."""
+    totals: list[tuple[object, ...]] = []
+    among = _filter(asked, "list_has_any(stacks, $stacks)")
+    for what, by in (("hashes", "hash"), ("configurations", "configuration")):
+        query = f"""
+            select change, count(distinct package), count(*) from {_MACRO_OF[by]}($before, $after)
+            where {among} group by change
+        """
+        rows = connection.execute(query, _parameters(asked, query)).fetchall()
+        found: dict[str, tuple[int, int]] = {change: (packages, count) for change, packages, count in rows}
+        found["kept"] = _count_kept(connection, asked, by)
+        totals += [(what, change, None, None, *found.get(change, (0, 0))) for change in ("lost", "gained", "kept")]
+    lost = list_changes(connection, asked, "lost")
+    causes, losses = _sum_up(lost)
+    gains = _count_gains(connection, asked)
+    unknown = [row for row in losses if row[2] == SOURCE_MISSING]
+    return Summary(
+        totals,
+        [row for row in causes if row[0] != SOURCE_MISSING],
+        [row for row in losses if row[2] != SOURCE_MISSING],
+        [("specs", "unknown", *row[2:]) for row in unknown],
+        gains,
+    )
+
+
+def _sum_up(lost: Sequence[tuple[object, ...]]) -> tuple[list[tuple[object, ...]], list[tuple[object, ...]]]:
+    """Losses by cause, and by cause and stack, in the order of the causes; the stacks that lost most first."""
+    names = [name for name, _ in DIFF_COLUMNS["lost"]]
+    specs: Counter[tuple[str, str]] = Counter()
+    packages: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for row in lost:
+        one = dict(zip(names, map(str, row), strict=True))
+        specs[one["cause"], one["stack"]] += int(one["specs"])
+        packages[one["cause"]][one["stack"]].add(one["package"])
+    causes: list[tuple[object, ...]] = []
+    losses: list[tuple[object, ...]] = []
+    for cause in sorted(packages, key=CAUSES.index):
+        stacks = sorted(packages[cause], key=lambda stack: (-specs[cause, stack], stack))
+        more = f", … {len(stacks) - NAMED_STACKS:,} more" if len(stacks) > NAMED_STACKS else ""
+        total = sum(specs[cause, stack] for stack in stacks)
+        named = ", ".join(stacks[:NAMED_STACKS]) + more
+        causes.append((cause, len(set().union(*packages[cause].values())), total, named))
+        losses += [
+            ("specs", "lost", cause, stack, len(packages[cause][stack]), specs[cause, stack]) for stack in stacks
+        ]
+    return causes, losses
+
+
+def _count_gains(connection: duckdb.DuckDBPyConnection, asked: Question) -> list[tuple[object, ...]]:
+    """The configurations that each stack gained, those that gained most first; NULL for root alone."""
+    among = _filter(asked, "list_has_any(stacks, $stacks)")
+    query = f"""
+        select 'configurations', 'gained', null, stack, count(distinct package), count(*) from (
+            select package, unnest(case when stacks = [] then [null] else stacks end) as stack
+            from configuration_diff($before, $after) where change = 'gained' and {among}
+        )
+        where {"list_contains($stacks, stack)" if asked.stacks else "true"} group by stack order by 6 desc, stack
+    """
+    return connection.execute(query, _parameters(asked, query)).fetchall()
+
+
+def _count_kept(connection: duckdb.DuckDBPyConnection, asked: Question, by: str) -> tuple[int, int]:
+    """Packages and number of the hashes or configurations that both snapshots have."""
+    among = _filter(asked, "list_has_any(stacks, $stacks)")
+    if by == "hash":
+        held, key = "specs", "hash"
+        same = "others.hash = held.hash"
+    else:
+        held, key = "configurations", "package, version, os, platform, target, variants, compiler_family"
+        # As in configuration_diff: what differs by having no compiler is the same.
+        same = " and ".join(f"others.{name} = held.{name}" for name in key.split(", ")[:-1])
+        same += """ and (
+            others.compiler_family = held.compiler_family
+            or others.compiler_family = 'none' or held.compiler_family = 'none'
+        )"""
+    query = f"""
+        select count(distinct package), count(*) from {held} as held
+        where snapshot = $before and {among}
+        and exists (select 1 from {held} as others where others.snapshot = $after and {same})
+    """
+    row = connection.execute(query, _parameters(asked, query)).fetchone()
+    assert row is not None
+    return row[0], row[1]
+
+
+def _filter(asked: Question, stacks: str) -> str:
+    parts = ["list_contains($packages, package)"] if asked.packages else []
+    parts += [stacks] if asked.stacks else []
+    return " and ".join(parts) or "true"
+
+
+def _parameters(asked: Question, query: str) -> dict[str, object]:
+    """Those of the parameters that a query has."""
+    given = {
+        "before": asked.before,
+        "after": asked.after,
+        "packages": list(asked.packages),
+        "stacks": list(asked.stacks),
+    }
+    return {name: value for name, value in given.items() if f"${name}" in query}

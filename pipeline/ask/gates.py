@@ -1,0 +1,493 @@
+"""Gates for CI: rules that a snapshot must keep, read from a file, and what falls short of them.
+
+What cannot be judged, because a snapshot, a stack or a source is not there, falls short with that as
+its reason: a gate that nothing passes through is not open.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import duckdb
+import yaml
+
+from pipeline.ask.coverage import measure_coverage
+from pipeline.ask.expected import ExpectedList, read_expected
+from pipeline.ask.rows import Columns
+from pipeline.ask.scope import Snapshot, choose_baseline, list_snapshots, list_stacks
+from pipeline.ask.words import number_of
+from pipeline.errors import FileFaultsError
+from pipeline.nodes import NodeReader, compose, line_of, read_text
+from pipeline.schema import ROOT
+
+NEWEST = "newest"
+
+SHORTFALL_COLUMNS: Columns = (
+    ("gate", "VARCHAR"),
+    ("snapshot", "VARCHAR"),
+    ("stack", "VARCHAR"),
+    ("package", "VARCHAR"),
+    ("asked", "VARCHAR"),
+    ("found", "VARCHAR"),
+    ("reason", "VARCHAR"),
+    ("place", "VARCHAR"),
+)
+
+
+@dataclass(frozen=True)
+class CoverageGate:
+    """That each stack of a glob has a share of the snapshot's packages (or of what a file expects), or a number."""
+
+    stack: str
+    line: int
+    minimum: float | None = None
+    packages: int | None = None
+    expected: Path | None = None
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """Packages of stacks, both globs, that may be lost until the end of a day."""
+
+    reason: str
+    expires: dt.date
+    line: int
+    package: str = "*"
+    stack: str = "*"
+
+    def covers(self, stack: str, package: str) -> bool:
+        return fnmatchcase(stack, self.stack) and fnmatchcase(package, self.package)
+
+
+@dataclass(frozen=True)
+class LostGate:
+    """That no stack of the globs lost a package that it had in the baseline, but for the allowances."""
+
+    baseline: str
+    line: int
+    stacks: tuple[str, ...] = ("*",)
+    allow: tuple[Allowance, ...] = ()
+
+
+@dataclass(frozen=True)
+class LimitGate:
+    """That no more than so many rows, or days, are there."""
+
+    most: int
+    line: int
+
+
+@dataclass(frozen=True)
+class Gates:
+    """A file of gates; ``name`` is its path."""
+
+    name: str
+    snapshot: str = NEWEST
+    coverage: tuple[CoverageGate, ...] = ()
+    lost: LostGate | None = None
+    rejects: LimitGate | None = None
+    meta_mismatches: LimitGate | None = None
+    fresh: LimitGate | None = None
+
+    @property
+    def count(self) -> int:
+        others = (self.lost, self.rejects, self.meta_mismatches, self.fresh)
+        return len(self.coverage) + sum(gate is not None for gate in others)
+
+
+@dataclass(frozen=True)
+class Shortfall:
+    """One thing that falls short of a gate: what was asked, what was found, and why it is so."""
+
+    gate: str
+    snapshot: str
+    reason: str
+    line: int
+    stack: str | None = None
+    package: str | None = None
+    asked: str | None = None
+    found: str | None = None
+
+
+@dataclass
+class Verdict:
+    """What the gates of a file let pass: everything, where there are no ``shortfalls``.
+
+    ``notes`` are (line, text) of allowances that count no more, or for nothing.
+    """
+
+    gates: Gates
+    shortfalls: list[Shortfall] = field(default_factory=list)
+    notes: list[tuple[int, str]] = field(default_factory=list)
+
+    def rows(self) -> list[tuple[object, ...]]:
+        """The cells of :data:`SHORTFALL_COLUMNS`."""
+        return [
+            (one.gate, one.snapshot, one.stack, one.package, one.asked, one.found, one.reason, self._place(one.line))
+            for one in self.shortfalls
+        ]
+
+    def note_lines(self) -> list[str]:
+        return [f"{self._place(line)}: {text}" for line, text in self.notes]
+
+    def summary(self) -> str:
+        """In one line how many gates hold."""
+        failed = len({(one.gate, one.line) for one in self.shortfalls})
+        if any(one.gate == "snapshot" for one in self.shortfalls):
+            failed = self.gates.count
+        return f"{self.gates.name}: {self.gates.count - failed} of {self.gates.count} gates hold"
+
+    def _place(self, line: int) -> str:
+        return f"{self.gates.name}:{line}"
+
+
+# The file
+
+
+def read_gates(path: Path) -> Gates:
+    """The gates of a file.
+
+    Raises:
+        FileFaultsError: it is not as it must be; each fault names the line.
+        OSError: it cannot be read.
+    """
+    return parse_gates(read_text(path), str(path), path.parent)
+
+
+def parse_gates(text: str, name: str, folder: Path = Path()) -> Gates:
+    """The gates that a text of YAML spells; files that it names are in ``folder``.
+
+    Raises:
+        FileFaultsError: it is not as it must be; each fault names the line.
+    """
+    root = compose(text, name)
+    if root is None:
+        raise FileFaultsError([f"{name}: is empty: no gate is in it"])
+    return build_gates(root, name, folder)
+
+
+def build_gates(root: yaml.Node, name: str, folder: Path) -> Gates:
+    """The gates that a node of a file spells; ``name`` is that file.
+
+    Raises:
+        FileFaultsError: it is not as it must be; each fault names the line.
+    """
+    reader = _Reader(name, folder)
+    gates = reader.read_gates(root)
+    if gates is not None and not gates.count and not reader.faults:
+        reader.refuse(root, "no gate is in it")
+    if reader.faults or gates is None:
+        raise FileFaultsError([fault for _, fault in sorted(reader.faults)])
+    return gates
+
+
+def override(gates: Gates, snapshot: str | None, baseline: str | None) -> Gates:
+    """``gates`` of another snapshot, or against another baseline, where these are named."""
+    if snapshot is not None:
+        gates = replace(gates, snapshot=snapshot)
+    if baseline is not None and gates.lost is not None:
+        gates = replace(gates, lost=replace(gates.lost, baseline=baseline))
+    return gates
+
+
+class _Reader(NodeReader):
+    """Checks the nodes of a file of gates one by one, and goes on after a fault."""
+
+    def read_gates(self, root: yaml.Node) -> Gates | None:
+        keys = ("snapshot", "coverage", "lost", "rejects", "meta_mismatches", "fresh")
+        found = self.mapping(root, "gates", keys)
+        coverage = [self.read_coverage(*item) for item in self.items(found.get("coverage"), "coverage")]
+        return Gates(
+            name=self.name,
+            snapshot=self.text(found.get("snapshot"), "snapshot", NEWEST),
+            coverage=tuple(coverage),
+            lost=self.read_lost(found["lost"]) if "lost" in found else None,
+            rejects=self.read_limit(found.get("rejects"), "rejects", "maximum"),
+            meta_mismatches=self.read_limit(found.get("meta_mismatches"), "meta_mismatches", "maximum"),
+            fresh=self.read_limit(found.get("fresh"), "fresh", "days"),
+        )
+
+    def read_coverage(self, node: yaml.Node, place: str) -> CoverageGate:
+        found = self.mapping(node, place, ("stack", "minimum", "packages", "expected"), ["stack"])
+        if found and not found.keys() & {"minimum", "packages"}:
+            self.refuse(node, f"{place}: 'minimum' or 'packages' is missing")
+        if "expected" in found and "minimum" not in found:
+            self.refuse(node, f"{place}: 'expected' needs a 'minimum'")
+        expected = self.text(found.get("expected"), f"{place}.expected")
+        return CoverageGate(
+            stack=self.text(found.get("stack"), f"{place}.stack"),
+            line=line_of(node),
+            minimum=self.share(found.get("minimum"), f"{place}.minimum"),
+            packages=self.number(found.get("packages"), f"{place}.packages"),
+            expected=self.folder / expected if expected else None,
+        )
+
+    def read_lost(self, node: yaml.Node) -> LostGate:
+        found = self.mapping(node, "lost", ("baseline", "stacks", "allow"), ["baseline"])
+        stacks = [self.text(*item) for item in self.items(found.get("stacks"), "lost.stacks")]
+        return LostGate(
+            baseline=self.text(found.get("baseline"), "lost.baseline"),
+            line=line_of(node),
+            stacks=tuple(stacks) if "stacks" in found else ("*",),
+            allow=tuple(self.read_allowance(*item) for item in self.items(found.get("allow"), "lost.allow")),
+        )
+
+    def read_allowance(self, node: yaml.Node, place: str) -> Allowance:
+        found = self.mapping(node, place, ("package", "stack", "reason", "expires"), ["reason", "expires"])
+        if found and not found.keys() & {"package", "stack"}:
+            self.refuse(node, f"{place}: 'package' or 'stack' is missing")
+        return Allowance(
+            reason=self.text(found.get("reason"), f"{place}.reason"),
+            expires=self.date(found.get("expires"), f"{place}.expires"),
+            line=line_of(node),
+            package=self.text(found.get("package"), f"{place}.package", "*"),
+            stack=self.text(found.get("stack"), f"{place}.stack", "*"),
+        )
+
+    def read_limit(self, node: yaml.Node | None, place: str, key: str) -> LimitGate | None:
+        if node is None:
+            return None
+        found = self.mapping(node, place, (key,), [key])
+        most = self.number(found.get(key), f"{place}.{key}")
+        return None if most is None else LimitGate(most, line_of(node))
+
+
+# The judgement
+
+
+def judge(connection: duckdb.DuckDBPyConnection, gates: Gates, today: dt.date) -> Verdict:
+    """Hold the snapshot of ``gates`` to each of them, in the order of :class:`Gates`.
+
+    Raises:
+        FileFaultsError: a file of what is expected is wrong.
+    """
+    verdict = Verdict(gates)
+    snapshots = list_snapshots(connection)
+    snapshot = next((one for one in snapshots if gates.snapshot in (NEWEST, one.name)), None)
+    if snapshot is None:
+        reason = "cannot be judged: the snapshot is not in the warehouse"
+        verdict.shortfalls.append(Shortfall("snapshot", gates.snapshot, reason, 1))
+        return verdict
+    found = verdict.shortfalls
+    stacks = list_stacks(connection, [snapshot.name])
+    lists: dict[Path, ExpectedList] = {}
+    for gate in gates.coverage:
+        if gate.expected is not None and gate.expected not in lists:
+            lists[gate.expected] = read_expected(gate.expected)
+        wanted = lists[gate.expected] if gate.expected is not None else None
+        found += judge_coverage(connection, gate, snapshot.name, stacks, wanted)
+    if gates.lost is not None:
+        found += judge_lost(connection, gates.lost, snapshot, snapshots, today, verdict.notes)
+    found += judge_rows(connection, gates.rejects, "rejects", snapshot.name)
+    found += judge_rows(connection, gates.meta_mismatches, "meta_mismatches", snapshot.name)
+    found += judge_fresh(gates.fresh, snapshots, today)
+    return verdict
+
+
+def judge_coverage(
+    connection: duckdb.DuckDBPyConnection,
+    gate: CoverageGate,
+    snapshot: str,
+    stacks: Sequence[str],
+    wanted: ExpectedList | None,
+) -> Iterable[Shortfall]:
+    """The stacks of a gate's glob that hold too little, the glob itself where it names none."""
+    chosen = [stack for stack in stacks if fnmatchcase(stack, gate.stack)]
+    if not chosen:
+        reason = "cannot be judged: no such stack is in the snapshot; its source may be missing"
+        yield Shortfall("coverage", snapshot, reason, gate.line, gate.stack)
+        return
+    shares: dict[str, tuple[float, str]] = {}
+    if wanted is not None:
+        for coverage in measure_coverage(connection, wanted.items, snapshot, chosen):
+            count, missing = len(coverage.findings), coverage.missing
+            listed = ", ".join(one.item.text for one in missing[:5]) + (", …" if len(missing) > 5 else "")
+            reason = f"{count - len(missing)} of {count} expected are present; missing: {listed}"
+            shares[coverage.stack] = ((count - len(missing)) / count, reason)
+    rows = connection.execute(
+        "select stack, packages, packages_total, coverage from summary_by_stack where snapshot = ?", [snapshot]
+    ).fetchall()
+    packages = {}
+    for stack, count, total, share in rows:
+        packages[stack] = count
+        shares.setdefault(stack, (share, f"{count:,} of the snapshot's {total:,} packages are present"))
+    for stack in chosen:
+        share, reason = shares[stack]
+        if gate.minimum is not None and share < gate.minimum:
+            asked, got = f"{gate.minimum:g} at least", _show_share(share, gate.minimum)
+            yield Shortfall("coverage", snapshot, reason, gate.line, stack, None, asked, got)
+        if gate.packages is not None and packages[stack] < gate.packages:
+            asked, got = f"{number_of(gate.packages, 'package')} at least", f"{packages[stack]:,}"
+            yield Shortfall("coverage", snapshot, "too few packages", gate.line, stack, None, asked, got)
+
+
+def _show_share(share: float, minimum: float) -> str:
+    """A share rounded, but never up to the minimum that it falls short of."""
+    return next((text for digits in (4, 8) if float(text := f"{share:.{digits}g}") < minimum), repr(share))
+
+
+def judge_lost(
+    connection: duckdb.DuckDBPyConnection,
+    gate: LostGate,
+    snapshot: Snapshot,
+    snapshots: Sequence[Snapshot],
+    today: dt.date,
+    notes: list[tuple[int, str]],
+) -> Iterable[Shortfall]:
+    """The packages that stacks had in the baseline and have no more, and whole stacks that are gone.
+
+    A package that stood in root alone is lost from there once it is nowhere.
+    """
+    baseline = choose_baseline(gate.baseline, snapshot, snapshots)
+    if baseline is None or baseline == snapshot:
+        why = "is not in the warehouse" if baseline is None else "is the snapshot itself"
+        reason = f"cannot be judged: the baseline {gate.baseline} {why}"
+        yield Shortfall("lost", snapshot.name, reason, gate.line)
+        return
+    expired = [one for one in gate.allow if one.expires < today]
+    notes += [(one.line, f"expired on {one.expires}, counts no more: {one.reason}") for one in expired]
+    used: set[Allowance] = set()
+
+    def explain(stack: str, package: str) -> str | None:
+        """What is to be added to the reason of a loss; None: it is allowed."""
+        covering = [one for one in gate.allow if one.covers(stack, package)]
+        used.update(covering)
+        if any(one not in expired for one in covering):
+            return None
+        return "".join(f"; was allowed until {one.expires}: {one.reason}" for one in covering)
+
+    had, has = _list_places(connection, baseline.name), _list_places(connection, snapshot.name)
+    for pattern in gate.stacks:
+        if not any(fnmatchcase(stack, pattern) for stack, _ in had):
+            reason = f"cannot be judged: no such stack is in the baseline {baseline.name}"
+            yield Shortfall("lost", snapshot.name, reason, gate.line, pattern)
+    rejected, unread = _count_rejects(connection, snapshot.name)
+    told, indexes = _list_sources(connection, snapshot.name, baseline.name)
+    kept_stacks, kept_packages = {stack for stack, _ in has}, {package for _, package in has}
+    in_stacks = {package for stack, package in had if stack != ROOT}
+    gone: set[str] = set()
+    for stack, package in sorted(had - has):
+        if not any(fnmatchcase(stack, pattern) for pattern in gate.stacks) or stack in gone:
+            continue
+        if stack == ROOT and (package in in_stacks or package in kept_packages):
+            continue
+        asked = f"as in {baseline.name}"
+        if stack != ROOT and stack not in kept_stacks:
+            packages = sorted(package for held, package in had if held == stack)
+            answers = {package: explain(stack, package) for package in packages}
+            missing = [package for package, more in answers.items() if more is not None]
+            gone.add(stack)
+            if missing:
+                reason = f"the stack has no spec there: it was removed, or its source is missing{answers[missing[0]]}"
+                found = f"none of its {number_of(len(packages), 'package')}"
+                yield Shortfall("lost", snapshot.name, reason, gate.line, stack, None, asked, found)
+            continue
+        more = explain(stack, package)
+        if more is None:
+            continue
+        if package in rejected:
+            reason = "cannot be judged: specs of the package were rejected"
+        elif unread:
+            reason = f"lost, or in what could not be read: {number_of(unread, 'file')}"
+        elif package in told or stack in indexes:
+            reason = "lost" if package in kept_packages else "lost, and in no other stack"
+        else:
+            reason = "no source of the snapshot tells of it: it is lost, or its source is missing"
+        yield Shortfall("lost", snapshot.name, reason + more, gate.line, stack, package, asked, "none")
+    notes += [
+        (one.line, f"allows nothing that was lost: {one.reason}")
+        for one in gate.allow
+        if one not in used and one not in expired
+    ]
+
+
+def _list_places(connection: duckdb.DuckDBPyConnection, snapshot: str) -> set[tuple[str, str]]:
+    """Every (stack, package) of a snapshot, root included."""
+    query = "select distinct stack, package from spec_stacks where snapshot = ?"
+    return {(stack, package) for stack, package in connection.execute(query, [snapshot]).fetchall()}
+
+
+def _list_sources(connection: duckdb.DuckDBPyConnection, snapshot: str, baseline: str) -> tuple[set[str], set[str]]:
+    """The packages that the pages of a snapshot tell of, and the stacks that it has an index of.
+
+    They tell of a package by its page, or by having none although the baseline has one: see ``absences``.
+    """
+    rows = connection.execute("select distinct package, stack from pages where snapshot = ?", [snapshot]).fetchall()
+    query = "select package from absences where snapshot = ? and other = ?"
+    absent = {package for (package,) in connection.execute(query, [snapshot, baseline]).fetchall()}
+    return absent | {package for package, _ in rows if package}, {stack for _, stack in rows if stack}
+
+
+def _count_rejects(connection: duckdb.DuckDBPyConnection, snapshot: str) -> tuple[set[str], int]:
+    """The packages of a snapshot that have rejects, and how many files are of no known snapshot or package."""
+    rows = connection.execute(
+        "select distinct package, path from rejects where snapshot = ? or snapshot is null", [snapshot]
+    ).fetchall()
+    return {package for package, _ in rows if package}, len({path for package, path in rows if not package})
+
+
+def judge_rows(
+    connection: duckdb.DuckDBPyConnection, gate: LimitGate | None, relation: str, snapshot: str
+) -> Iterable[Shortfall]:
+    """That ``rejects`` or ``meta_mismatches`` of a snapshot (and of files of none) are too many."""
+    if gate is None:
+        return
+    where = "snapshot = ? or snapshot is null"
+    (count,) = connection.execute(f"select count(*) from {relation} where {where}", [snapshot]).fetchone() or (0,)
+    if count > gate.most:
+        query = f"select * from {relation} where {where} order by all limit 1"
+        cursor = connection.execute(query, [snapshot])
+        names = [column[0] for column in cursor.description or []]
+        first = dict(zip(names, cursor.fetchone() or (), strict=True))
+        if relation == "rejects":
+            reason = f"such as {first['path']}: {first['place']}: {first['reason']}"
+        else:
+            reason = f"such as {first['package']}: {first['field']}: said {first['said']}, found {first['found']}"
+        asked, found = f"{gate.most:,} at most", f"{count:,}"
+        yield Shortfall(relation, snapshot, " ".join(reason.split()), gate.line, None, None, asked, found)
+
+
+def judge_fresh(gate: LimitGate | None, snapshots: Sequence[Snapshot], today: dt.date) -> Iterable[Shortfall]:
+    """That the newest weekly snapshot is too old, or there is none."""
+    if gate is None:
+        return
+    newest = next((one for one in snapshots if one.kind == "weekly" and one.date), None)
+    if newest is None or newest.date is None:
+        reason = "cannot be judged: no weekly snapshot is in the warehouse"
+        yield Shortfall("fresh", "", reason, gate.line)
+        return
+    age = (today - dt.date.fromisoformat(newest.date)).days
+    if age > gate.most:
+        asked, found = f"{number_of(gate.most, 'day')} old at most", number_of(age, "day")
+        reason = f"the newest weekly snapshot is stale on {today}"
+        yield Shortfall("fresh", newest.name, reason, gate.line, None, None, asked, found)
+
+
+# Annotations
+
+
+def annotate(verdict: Verdict) -> list[str]:
+    """GitHub's workflow commands for what falls short, and warnings for the notes, each a line."""
+    lines = []
+    for one in verdict.shortfalls:
+        title = ", ".join(filter(None, (one.gate, one.stack, one.package)))
+        parts = [f"asked {one.asked}, found {one.found}" if one.asked else "", one.reason]
+        message = f"{one.snapshot}: {': '.join(filter(None, parts))}" if one.snapshot else one.reason
+        lines.append(_command("error", verdict.gates.name, one.line, title, message))
+    lines += [_command("warning", verdict.gates.name, line, "allowance", text) for line, text in verdict.notes]
+    return lines
+
+
+def _command(level: str, file: str, line: int, title: str, message: str) -> str:
+    properties = {"file": file, "line": str(line), "title": title}
+    listed = ",".join(f"{name}={_escape(value, ':,')}" for name, value in properties.items())
+    return f"::{level} {listed}::{_escape(message)}"
+
+
+def _escape(text: str, more: str = "") -> str:
+    """As ``escapeData`` and ``escapeProperty`` of GitHub's toolkit (``packages/core/src/command.ts``)."""
+    return "".join(f"%{ord(one):02X}" if one in f"%\r\n{more}" else one for one in text)

@@ -1,0 +1,311 @@
+"""Answer whether a warehouse has a spec: the matches, or the nearest misses and what they fail on.
+
+The meaning of a spec is :mod:`pipeline.spack.matching`'s alone. SQL only leaves out what cannot match: by snapshot,
+package and hash, and, where no package is named, by the values that each column is found to have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import duckdb
+
+from pipeline.ask.rows import Columns
+from pipeline.ask.scope import suggest_names
+from pipeline.schema import ROOT
+from pipeline.spack.hosts import is_known, measure_ancestors, runs_on
+from pipeline.spack.matching import Candidate, Miss, find_misses
+from pipeline.spack.syntax import Query
+from pipeline.spack.versions import version_key
+
+NEAREST = 5
+"""Nearest misses that are told."""
+
+HIT_COLUMNS: Columns = (
+    ("hash", "VARCHAR"),
+    ("package", "VARCHAR"),
+    ("version", "VARCHAR"),
+    ("compiler", "VARCHAR"),
+    ("platform", "VARCHAR"),
+    ("os", "VARCHAR"),
+    ("target", "VARCHAR"),
+    ("snapshot", "VARCHAR"),
+    ("stacks", "VARCHAR[]"),
+    ("in_root", "BOOLEAN"),
+    ("variants", "VARCHAR[]"),
+)
+
+
+class Host(NamedTuple):
+    """A machine that is to run a spec: its microarchitecture, and Spack's name of its platform."""
+
+    target: str
+    platform: str
+
+
+@dataclass(frozen=True)
+class Held:
+    """A spec of a snapshot, and where it stands there; ``stacks`` are without root."""
+
+    snapshot: str
+    spec: Candidate
+    stacks: tuple[str, ...]
+    in_root: bool
+
+    def row(self) -> tuple[object, ...]:
+        """The cells of :data:`HIT_COLUMNS`."""
+        spec = self.spec
+        place = (spec.platform, spec.os, spec.target, self.snapshot, list(self.stacks), self.in_root)
+        return (spec.hash, spec.package, spec.version, spec.compiler, *place, list(spec.variants))
+
+
+@dataclass(frozen=True)
+class NearMiss:
+    """Specs that fall short of a query in the same way: what they miss, how many hashes, the first of them."""
+
+    misses: tuple[Miss, ...]
+    specs: int
+    example: Held
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What there is of a query: the hits, or, without any, the nearest of the ``considered`` specs."""
+
+    hits: list[Held]
+    considered: int
+    nearest: list[NearMiss]
+
+
+def guess_host(target: str, platform: str | None) -> Host:
+    """The host of a target: of the platform that was asked for, else darwin for Apple's, else linux."""
+    return Host(target, platform or ("darwin" if "m1" in measure_ancestors(target) else "linux"))
+
+
+def find_specs(
+    connection: duckdb.DuckDBPyConnection,
+    query: Query,
+    snapshots: Sequence[str],
+    stacks: Sequence[str] = (),
+    host: Host | None = None,
+) -> Answer:
+    """What ``snapshots``, the newest first, hold of a query, in any of ``stacks`` (or anywhere, root included).
+
+    Hits come by snapshot, then the nearest to the host, then the newest version.
+    """
+    held = load_specs(connection, snapshots, stacks, query, host, narrow=query.package is None)
+    rank = {snapshot: place for place, snapshot in enumerate(snapshots)}
+    hits = [one for one in held if not miss_host(query, one.spec, host)]
+    if hits:
+        distances = measure_ancestors(host.target) if host else {}
+        # Sorted by what counts least first: a version's key is a text and has no negative.
+        hits.sort(key=lambda one: (one.spec.compiler, one.spec.hash))
+        hits.sort(key=lambda one: version_key(one.spec.version), reverse=True)
+        hits.sort(key=lambda one: (rank[one.snapshot], distances.get(one.spec.target, 0)))
+        return Answer(hits, len(held), [])
+    if query.package is None:
+        # Of all packages the newest snapshot's specs must do: the others hardly differ.
+        held = [] if query.hash else load_specs(connection, snapshots[:1], stacks, None, None)
+    return Answer([], len({one.spec.hash for one in held}), find_nearest(query, held, rank, host))
+
+
+def miss_host(query: Query, spec: Candidate, host: Host | None) -> list[Miss]:
+    """Where ``spec`` falls short of ``query``, or of what ``host`` can run."""
+    misses = find_misses(query, spec)
+    if host is not None:
+        if query.platform is None and spec.platform != host.platform:
+            misses.append(Miss("platform", host.platform, spec.platform))
+        if not runs_on(spec.target, host.target):
+            known = "" if is_known(spec.target) else ", unresolved: archspec does not know it"
+            misses.append(Miss("host", host.target, spec.target + known))
+    return misses
+
+
+def find_nearest(
+    query: Query, held: Iterable[Held], rank: Mapping[str, int], host: Host | None = None, count: int = NEAREST
+) -> list[NearMiss]:
+    """The nearest misses: the fewest things missed first, then of the newest snapshot, then the most specs."""
+    groups: dict[tuple[Miss, ...], list[Held]] = {}
+    for one in held:
+        groups.setdefault(tuple(miss_host(query, one.spec, host)), []).append(one)
+    nearest = []
+    for misses, members in groups.items():
+        members.sort(key=lambda one: (rank[one.snapshot], one.spec.hash))
+        nearest.append(NearMiss(misses, len({one.spec.hash for one in members}), members[0]))
+    nearest.sort(key=lambda near: (len(near.misses), rank[near.example.snapshot], -near.specs, str(near.misses)))
+    return nearest[:count]
+
+
+def load_specs(
+    connection: duckdb.DuckDBPyConnection,
+    snapshots: Sequence[str],
+    stacks: Sequence[str] = (),
+    query: Query | None = None,
+    host: Host | None = None,
+    narrow: bool = False,
+    packages: Sequence[str] | None = None,
+) -> list[Held]:
+    """The specs of ``snapshots`` that stand in any of ``stacks`` (or anywhere) and may match a query.
+
+    They are of the query's package and hash. With ``narrow`` its other parts leave out what they can,
+    too: for a query of all packages. ``packages`` are those to load where there is no query.
+    """
+    where = ["list_contains($snapshots, snapshot)"]
+    given: dict[str, object] = {"snapshots": list(snapshots)}
+    if query is not None and query.package is not None:
+        where.append("package = $package")
+        given["package"] = query.package
+    if query is not None and query.hash is not None:
+        where.append("starts_with(hash, $hash)")
+        given["hash"] = query.hash
+    if packages is not None:
+        where.append("list_contains($packages, package)")
+        given["packages"] = list(packages)
+    having = "having list_has_any(array_agg(stack), $stacks)" if stacks else ""
+    if stacks:
+        given["stacks"] = list(stacks)
+    if query is not None and narrow:
+        _narrow(connection, query, host, where, given)
+    rows = connection.execute(
+        f"""
+        select
+            snapshot,
+            any_value(package), hash, any_value(version), any_value(compiler),
+            any_value(os), any_value(platform), any_value(target), any_value(variants), any_value(compilers),
+            any_value(namespace),
+            list_sort(array_agg(stack))
+        from spec_stacks
+        where {" and ".join(where)}
+        group by snapshot, hash
+        {having}
+        """,
+        given,
+    ).fetchall()
+    return [_read_row(row) for row in rows]
+
+
+def _read_row(row: tuple[Any, ...]) -> Held:
+    snapshot, package, hash, version, compiler, os, platform, target = row[:8]
+    variants, compilers, namespace, held = row[8:]
+    spec = Candidate(package, hash, version, compiler, os, platform, target, tuple(variants), compilers, namespace)
+    return Held(snapshot, spec, tuple(stack for stack in held if stack != ROOT), ROOT in held)
+
+
+def _narrow(
+    connection: duckdb.DuckDBPyConnection,
+    query: Query,
+    host: Host | None,
+    where: list[str],
+    given: dict[str, object],
+) -> None:
+    """Add to ``where`` what each column must be for a spec to match, by trying every value it has."""
+
+    def keep(name: str, column: str, fits: Callable[[Any], bool]) -> None:
+        held = connection.execute(f"select distinct {column} from spec_stacks").fetchall()
+        where.append(f"list_contains(${name}, {column})")
+        given[name] = [value for (value,) in held if fits(value)]
+
+    def try_part(part: Query, **column: Any) -> bool:
+        return not find_misses(part, Candidate(**{**_BLANK, **column}))
+
+    if query.os is not None:
+        keep("os", "os", lambda value: value == query.os)
+    if query.versions is not None:
+        keep("version", "version", lambda value: try_part(Query("", versions=query.versions), version=value))
+    if query.compilers:
+        key = "coalesce(cast(compilers as varchar), compiler)"
+        found = connection.execute(
+            f"select {key}, any_value(compiler), any_value(compilers) from spec_stacks group by all"
+        ).fetchall()
+        part = Query("", compilers=query.compilers)
+        where.append(f"list_contains($compiler, {key})")
+        given["compiler"] = [text for text, one, each in found if try_part(part, compiler=one, compilers=each)]
+    if query.target is not None:
+        keep("target", "target", lambda value: try_part(Query("", target=query.target), target=value))
+    if host is not None:
+        keep("host", "target", lambda value: runs_on(value, host.target))
+    platform = query.platform or (host.platform if host else None)
+    if platform is not None:
+        keep("platform", "platform", lambda value: value == platform)
+    asked = [variant for variant in query.variants if not variant.propagated]
+    if asked:
+        spellings = connection.execute("select distinct unnest(variants) from spec_stacks").fetchall()
+        for number, variant in enumerate(asked):
+            part = Query("", variants=(variant,))
+            where.append(f"list_has_any(variants, $variant{number})")
+            given[f"variant{number}"] = [text for (text,) in spellings if try_part(part, variants=(text,))]
+
+
+_BLANK: Mapping[str, Any] = {
+    "package": "",
+    "hash": "",
+    "version": "",
+    "compiler": "",
+    "os": "",
+    "platform": "",
+    "target": "",
+    "variants": (),
+}
+
+
+def explain_none(
+    connection: duckdb.DuckDBPyConnection,
+    query: Query,
+    answer: Answer,
+    snapshots: Sequence[str],
+    stacks: Sequence[str],
+) -> list[str]:
+    """Why there is no hit, a line for each thing to know: the nearest misses, or packages of like names."""
+    scope = _describe_scope(connection, snapshots, stacks)
+    if answer.nearest:
+        if query.package is None:
+            first = f"no spec in {scope} is {query.text}; nearest in {snapshots[0]}:"
+        else:
+            first = f"none of the {answer.considered:,} specs of {query.package} in {scope} is {query.text}; nearest:"
+        return [first, *map(_describe_near, answer.nearest)]
+    if query.package is None:
+        return [f"no spec in {scope} is {query.text}"]
+    listed = connection.execute("select distinct package from spec_stacks").fetchall()
+    packages = [package for (package,) in listed]
+    if query.package not in packages:
+        near = suggest_names(query.package, packages)
+        return [f"no package {query.package!r} in the warehouse" + (f"; near: {', '.join(near)}" if near else "")]
+    if query.hash is not None:
+        return [f"no spec of {query.package} in {scope} has a hash that begins with {query.hash}"]
+    places = connection.execute(
+        """
+        select distinct snapshot, stack from spec_stacks where package = ? order by snapshot, stack
+        """,
+        [query.package],
+    ).fetchall()
+    other = [snapshot for snapshot, _ in places]
+    where = f"stacks {_list_some([stack for _, stack in places if stack != ROOT])} of " if stacks else ""
+    return [f"no spec of {query.package} in {scope}; there are some in {where}{_list_some(other)}"]
+
+
+def _describe_scope(connection: duckdb.DuckDBPyConnection, snapshots: Sequence[str], stacks: Sequence[str]) -> str:
+    (total,) = connection.execute("select count(*) from snapshots").fetchone() or (0,)
+    where = f"any of {total:,} snapshots" if total == len(snapshots) > 1 else _list_some(snapshots)
+    return f"{_list_some(stacks)} of {where}" if stacks else where
+
+
+def _list_some(names: Iterable[str], count: int = 3) -> str:
+    distinct = list(dict.fromkeys(names))
+    more = len(distinct) - count
+    return ", ".join(distinct[:count]) + (f" and {more} more" if more > 0 else "")
+
+
+def describe_misses(misses: Iterable[Miss]) -> str:
+    """What was asked and what is there, axis by axis, in one line."""
+    return "; ".join(f"{axis}: asked {asked}, has {found or 'no such'}" for axis, asked, found in misses)
+
+
+def _describe_near(near: NearMiss) -> str:
+    where = ", ".join(near.example.stacks) or ROOT
+    return (
+        f"  {near.specs:,} spec{'s' if near.specs > 1 else ''}: {describe_misses(near.misses)} "
+        f"(such as {near.example.spec.package}@{near.example.spec.version} /{near.example.spec.hash[:7]} "
+        f"of {near.example.snapshot} in {where})"
+    )

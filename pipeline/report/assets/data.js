@@ -1,0 +1,253 @@
+"use strict";
+// The data of the page: decoding, and the questions that the views ask of it. No DOM but the data's own element.
+
+/** One column of a table, as pipeline/report/page.py encodes it: `at(row)` is its value there. */
+class Column {
+  constructor(encoded, rows) {
+    this.rows = rows;
+    this.codes = new Int32Array(0);
+    if ("c" in encoded) {
+      const value = encoded.c;
+      if (typeof value === "string") { this.dictionary = [value]; this.codes = new Int32Array(rows); }
+      else if (Array.isArray(value)) { this.dictionary = value; this.lists = [value.map((_, index) => index)]; this.codes = new Int32Array(rows); }
+      this.at = () => value;
+    } else if ("w" in encoded) {
+      this.at = (row) => encoded.t.slice(row * encoded.w, (row + 1) * encoded.w);
+    } else if ("v" in encoded) {
+      this.at = (row) => encoded.v[row];
+    } else {
+      this.dictionary = encoded.d;
+      this.codes = Int32Array.from(encoded.i);
+      if (encoded.l) {
+        this.lists = encoded.l;
+        const spelt = encoded.l.map((list) => list.map((code) => encoded.d[code]));
+        this.at = (row) => (this.codes[row] < 0 ? null : spelt[this.codes[row]]);
+      } else {
+        this.at = (row) => (this.codes[row] < 0 ? null : encoded.d[this.codes[row]]);
+      }
+    }
+  }
+
+  /** The texts of the column in order; of a column without a dictionary none. */
+  get values() { return this.dictionary ?? []; }
+
+  /** A test of rows by their text, asked once a text. */
+  test(predicate) {
+    const passes = this.values.map((text) => predicate(text));
+    if (!this.lists) return (row) => this.codes[row] >= 0 && passes[this.codes[row]];
+    const some = this.lists.map((list) => list.some((code) => passes[code]));
+    return (row) => this.codes[row] >= 0 && some[this.codes[row]];
+  }
+
+  /** The same for a column of lists, by the whole list. */
+  testLists(predicate) {
+    const passes = (this.lists ?? []).map((list) => predicate(list.map((code) => this.dictionary[code])));
+    return (row) => this.codes[row] >= 0 && passes[this.codes[row]];
+  }
+}
+
+class Table {
+  constructor(encoded) {
+    this.rows = encoded.rows;
+    this.columns = Object.fromEntries(
+      Object.entries(encoded.columns).map(([name, column]) => [name, new Column(column, encoded.rows)]),
+    );
+  }
+
+  row(index) {
+    return Object.fromEntries(Object.entries(this.columns).map(([name, column]) => [name, column.at(index)]));
+  }
+
+  *[Symbol.iterator]() { for (let index = 0; index < this.rows; index++) yield this.row(index); }
+}
+
+/** Read the page's data: base64, deflated JSON. */
+async function readData(text) {
+  const bytes = Uint8Array.from(atob(text), (sign) => sign.charCodeAt(0));
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+  const payload = await new Response(stream).json();
+  payload.tables = Object.fromEntries(Object.entries(payload.tables).map(([name, table]) => [name, new Table(table)]));
+  return payload;
+}
+
+const compareTexts = (one, other) => (one < other ? -1 : one > other ? 1 : 0);
+
+/** The questions asked of a page's data. */
+class Warehouse {
+  constructor(payload) {
+    Object.assign(this, payload);
+    this.specs = payload.tables.specs;
+    const columns = this.specs.columns;
+    this.all = Uint32Array.from({ length: this.specs.rows }, (_, row) => row);
+    this.packages = columns.package.values;
+    this.rowOfHash = new Map();
+    this.versionRank = new Map((columns.version.values).map((version, rank) => [version, rank]));
+    // What a host runs: its own target and that target's ancestors, with the steps to each.
+    this.runs = new Map();
+    this.vendors = new Map();
+    for (const { target, ancestor, distance, vendor } of this.tables.targets) {
+      if (!this.runs.has(target)) this.runs.set(target, new Map());
+      this.runs.get(target).set(ancestor, distance);
+      this.vendors.set(target, vendor);
+    }
+  }
+
+  /** Whether a text is a constraint of versions, or names one of the page's. */
+  knowsVersion(asked) { return parseVersions(asked) !== null || this.versionRank.has(asked.replace(/^=/, "")); }
+
+  findHash(hash) {
+    if (!this.rowOfHash.size) {
+      for (const row of this.all) this.rowOfHash.set(this.specs.columns.hash.at(row), row);
+    }
+    return this.rowOfHash.get(hash);
+  }
+
+  /** The platform that machines of a target run: Apple's darwin, all others linux. */
+  platformOf(target) { return this.vendors.get(target) === "Apple" ? "darwin" : "linux"; }
+
+  /** The tests of rows that filters ask for, by the filter's name; a filter without a value asks for none. */
+  makeTests(filters) {
+    const columns = this.specs.columns;
+    const tests = {};
+    if (filters.package) tests.package = columns.package.test(matchPackage(filters.package, this.packages));
+    if (filters.stack === "root") tests.stack = emptyLists(columns.stacks);
+    else if (filters.stack) tests.stack = columns.stacks.test((stack) => stack === filters.stack);
+    if (filters.compiler) {
+      const exact = columns.compiler.test((compiler) => compiler === filters.compiler);
+      const family = columns.compiler_family.test((one) => one === filters.compiler);
+      tests.compiler = (row) => exact(row) || family(row);
+    }
+    for (const name of ["target", "platform", "os"]) {
+      if (filters[name]) tests[name] = columns[name].test((value) => value === filters[name]);
+    }
+    if (filters.version) tests.version = columns.version.test(matchVersion(filters.version));
+    if (filters.variant) tests.variant = columns.variants.testLists(matchVariants(filters.variant));
+    if (filters.host) tests.host = this.testHost(filters.host, filters.platform);
+    return tests;
+  }
+
+  /** Whether a host of a target can use a row, as far as its microarchitecture tells. */
+  testHost(host, platform) {
+    const runs = this.runs.get(host) ?? new Map();
+    const wanted = platform || this.platformOf(host);
+    const target = this.specs.columns.target.test((one) => runs.has(one));
+    const fits = this.specs.columns.platform.test((one) => one === wanted);
+    return (row) => target(row) && fits(row);
+  }
+
+  select(filters) {
+    const tests = Object.values(this.makeTests(filters));
+    return this.all.filter((row) => tests.every((test) => test(row)));
+  }
+
+  /** How many specs each value of a column has under all filters but the column's own. */
+  count(filters, name, column) {
+    const tests = this.makeTests(filters);
+    delete tests[name];
+    const left = Object.values(tests);
+    const { codes, lists, dictionary } = this.specs.columns[column];
+    const counts = new Map((dictionary ?? []).map((value) => [value, 0]));
+    const found = new Int32Array((dictionary ?? []).length);
+    for (let row = 0; row < this.specs.rows; row++) {
+      if (!left.every((test) => test(row)) || codes[row] < 0) continue;
+      if (lists) for (const code of lists[codes[row]]) found[code]++;
+      else found[codes[row]]++;
+    }
+    dictionary?.forEach((value, code) => counts.set(value, found[code]));
+    return counts;
+  }
+
+  /** Package × axis: a row per package with counts of specs, columns by coverage, and the cells' versions. */
+  matrix(axis) {
+    const column = this.specs.columns[axis === "stack" ? "stacks" : axis];
+    const packages = this.specs.columns.package;
+    const rows = packages.values.map((name) => ({ package: name, specs: 0, cells: new Map() }));
+    for (let row = 0; row < this.specs.rows; row++) {
+      const one = rows[packages.codes[row]];
+      one.specs++;
+      const codes = column.lists ? column.lists[column.codes[row]] : [column.codes[row]];
+      for (const code of codes) {
+        if (!one.cells.has(code)) one.cells.set(code, { specs: 0, versions: new Set() });
+        const cell = one.cells.get(code);
+        cell.specs++;
+        cell.versions.add(this.specs.columns.version.codes[row]);
+      }
+    }
+    const totals = column.values.map((value, code) => ({ value, code, packages: 0, specs: 0 }));
+    for (const { cells } of rows) for (const [code, cell] of cells) { totals[code].packages++; totals[code].specs += cell.specs; }
+    const columns = totals.filter(({ packages: held }) => held > 0)
+      .sort((one, other) => other.packages - one.packages || other.specs - one.specs || compareTexts(one.value, other.value));
+    rows.sort((one, other) => other.cells.size - one.cells.size || other.specs - one.specs || compareTexts(one.package, other.package));
+    // A compiler is measured on the packages that have compiled code.
+    const compiled = axis === "compiler"
+      ? rows.filter(({ cells }) => [...cells.keys()].some((code) => column.values[code] !== "none")).length
+      : rows.length;
+    return { columns, rows, totalFor: (value) => (axis === "compiler" && value !== "none" ? compiled : rows.length) };
+  }
+
+  versionsOf(codes) { return [...codes].sort((one, other) => one - other).map((code) => this.specs.columns.version.values[code]); }
+}
+
+function emptyLists(column) {
+  const empty = (column.lists ?? []).map((list) => list.length === 0);
+  return (row) => column.codes[row] >= 0 && empty[column.codes[row]];
+}
+
+/** A pattern with *: its pieces one after the other, each at the first place that is left, so that no try is taken back. */
+function matchGlob(pattern) {
+  const [first, ...pieces] = pattern.split("*");
+  const last = pieces.pop();
+  return (text) => {
+    const end = text.length - last.length;
+    if (end < first.length || !text.startsWith(first) || !text.endsWith(last)) return false;
+    let at = first.length;
+    return pieces.every((piece) => {
+      const found = text.indexOf(piece, at);
+      at = found + piece.length;
+      return found >= 0 && at <= end;
+    });
+  };
+}
+
+/** A package's exact name alone, else a pattern with *, else a part of the name. */
+function matchPackage(asked, packages) {
+  const wanted = asked.trim().toLowerCase();
+  if (packages.includes(asked.trim())) return (name) => name === asked.trim();
+  if (wanted.includes("*")) {
+    const fits = matchGlob(wanted);
+    return (name) => fits(name.toLowerCase());
+  }
+  return (name) => name.toLowerCase().includes(wanted);
+}
+
+/** Split a variant as spelt: +mpi, ~mpi, name=a,b, name:=a,b. */
+function splitVariant(text) {
+  const pair = /^([^=:]*)(:?==?)(.*)$/s.exec(text);
+  // +mpi is short for mpi=true.
+  if (pair && /^(true|false)$/i.test(pair[3])) return { name: pair[1], values: new Set([pair[3].toLowerCase()]), exact: true, flag: true };
+  if (pair) return { name: pair[1], values: new Set(pair[3].split(",")), exact: pair[2].startsWith(":") };
+  const flag = /^(\+|~|-)(.*)$/s.exec(text);
+  if (flag) return { name: flag[2], values: new Set([flag[1] === "+" ? "true" : "false"]), exact: true, flag: true };
+  return { name: text, values: null };
+}
+
+/** All the words asked for: +mpi, ~mpi, name=value (among others), name:=values (these alone), or a name. */
+function matchVariants(asked) {
+  const wanted = asked.trim().split(/\s+/).filter(Boolean).map(splitVariant);
+  const holds = (word, variant) => {
+    if (word.name !== variant.name) return false;
+    if (word.values === null) return true;
+    if (Boolean(word.flag) !== Boolean(variant.flag)) return false;
+    return [...word.values].every((value) => variant.values.has(value)) && (!word.exact || word.values.size === variant.values.size);
+  };
+  return (variants) => {
+    const held = variants.map(splitVariant);
+    return wanted.every((word) => held.some((variant) => holds(word, variant)));
+  };
+}
+
+/** The line that installs a spec from the cache; a name or hash that is none of Spack's never reaches a shell. */
+function installLine(name, hash) {
+  if (!/^[a-z2-7]{32}$/.test(hash)) return null;
+  return `spack install --cache-only ${/^[A-Za-z0-9_][A-Za-z0-9_.-]*$/.test(name) ? name : ""}/${hash}`;
+}

@@ -1,0 +1,266 @@
+"""Export the reports of a warehouse: one folder per snapshot, an index of them all, and a landing page.
+
+Tables are CSV, Parquet or JSON, a file per report; a workbook and a summary are a file per snapshot.
+:mod:`pipeline.ask.cells` tells how CSV is written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import duckdb
+
+from pipeline.ask.cells import guard, guard_text
+from pipeline.errors import WarehouseError
+from pipeline.layout import Layout
+from pipeline.progress import Progress
+from pipeline.report.folder import INDEX, ReportFolder, encode
+from pipeline.report.summary import write_summary
+from pipeline.report.workbook import Sheet, write_workbook
+from pipeline.schema import AXES
+from pipeline.store.database import find_database, open_database, quote_name, quote_text
+
+TABLE_FORMATS = ("csv", "parquet", "json")
+"""Formats with a file for each report."""
+FILES = {"xlsx": ("workbook", "reports.xlsx"), "markdown": ("summary", "summary.md"), "html": ("page", "report.html")}
+"""Formats with one file for a snapshot: what it is, and its name."""
+FORMATS = (*TABLE_FORMATS, *FILES)
+DEFAULT_FORMATS = ("csv", "parquet")
+
+REPORTS = {
+    **{f"coverage_by_{axis}": ("snapshot", "package", axis) for axis in AXES},
+    **{f"matrix_by_{axis}": ("snapshot", "package") for axis in AXES},
+    **{f"summary_by_{axis}": ("snapshot", axis) for axis in AXES},
+    "coverage_by_host": ("snapshot", "package", "host_target"),
+    "gaps": ("snapshot", "stack", "held_by", "package"),
+    "version_lag": ("snapshot", "package", "stack"),
+    "reuse": ("snapshot", "package"),
+    "redundancy": ("snapshot", "package"),
+    "rejects": ("path", "place", "reason"),
+    "meta_mismatches": ("snapshot", "package", "field", "said"),
+}
+"""The relations that are exported, each with the columns that order it."""
+
+
+@dataclass(frozen=True)
+class Export:
+    """One written file: its report, path in the snapshot's folder, and what is in it.
+
+    ``rows`` and ``columns`` are None where the file is no table; ``sheets`` are those of a workbook.
+    """
+
+    report: str
+    format: str
+    path: str
+    snapshot: str
+    rows: int | None
+    columns: list[str] | None
+    bytes: int
+    sha256: str
+    sheets: list[Sheet] | None = None
+
+    def describe_cuts(self) -> list[str]:
+        """What of the reports this file cannot hold, a line for each."""
+        return [
+            f"{self.snapshot}: {self.path}: {sheet.name}: {sheet.describe_cuts()}"
+            for sheet in self.sheets or ()
+            if sheet.describe_cuts()
+        ]
+
+
+def export_reports(
+    layout: Layout,
+    out: Path | None = None,
+    formats: Sequence[str] = DEFAULT_FORMATS,
+    snapshots: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> list[Export]:
+    """Write the reports of ``snapshots`` (all, where none is named) below ``out``.
+
+    Each snapshot's folder is replaced as a whole, and left alone where nothing in it would change;
+    ``index.json`` in it names its files, and ``index.json`` and ``index.html`` beside the folders those of
+    all of them. Another export to the same folder waits.
+
+    Raises:
+        NoWarehouseError: there is no warehouse.
+        WarehouseError: a snapshot is not in it, or its folder holds what is no report.
+        OSError: a file cannot be written.
+    """
+    reports = ReportFolder(out or layout.reports)
+    progress = progress or Progress()
+    exports: list[Export] = []
+    find_database(layout)
+    # Opened when it is this export's turn: what was built while it waited counts.
+    with reports.hold(partial(progress.wait, reports.root, "export")), open_database(layout) as connection:
+        held = [
+            row[0] for row in connection.execute("select snapshot from snapshots order by sort_position").fetchall()
+        ]
+        for snapshot in snapshots:
+            if snapshot not in held:
+                raise WarehouseError(f"{layout.root}: no snapshot {snapshot!r}; there are: {', '.join(held)}")
+        chosen = [snapshot for snapshot in held if not snapshots or snapshot in snapshots]
+        reports.refuse_foreign(chosen)
+        progress.stage("reporting", len(chosen), "snapshot")
+        for snapshot in chosen:
+            exports += export_snapshot(connection, reports, snapshot, formats)
+            progress.advance(1)
+        write_index(reports)
+    return exports
+
+
+def export_snapshot(
+    connection: duckdb.DuckDBPyConnection, reports: ReportFolder, snapshot: str, formats: Sequence[str]
+) -> list[Export]:
+    """Write one snapshot's reports and their index, and only then put them in the old ones' place."""
+    exports: list[Export] = []
+    with reports.replace(snapshot) as new:
+        # The page comes last: it links to the files beside it.
+        for format in sorted(formats, key=lambda name: name == "html"):
+            if format in TABLE_FORMATS:
+                exports += [export_report(connection, new, report, snapshot, format) for report in REPORTS]
+            else:
+                exports.append(export_whole(connection, new, snapshot, format, exports))
+        told = read_figures(connection, snapshot)
+        index = {**told, "reports": [describe_export(export) for export in exports]}
+        (new / INDEX).write_bytes(encode(index))
+    return exports
+
+
+def read_figures(connection: duckdb.DuckDBPyConnection, snapshot: str) -> dict[str, object]:
+    """What ``index.json`` tells of a snapshot itself."""
+    answer = connection.execute(
+        "select snapshot, kind, cast(date as varchar) as date, packages, specs from snapshots where snapshot = ?",
+        [snapshot],
+    )
+    (row,) = answer.fetchall()
+    return {name: value for (name, *_), value in zip(answer.description or (), row, strict=True)}
+
+
+def describe_export(export: Export) -> dict[str, object]:
+    """An export as an entry of ``index.json``."""
+    told = {key: value for key, value in vars(export).items() if key not in ("snapshot", "sheets")}
+    if export.sheets is not None:
+        told["sheets"] = [
+            {"report": one.report, "sheet": one.name, "rows": one.written_rows, "columns": one.columns, "cut": cut}
+            for one in export.sheets
+            for cut in [one.describe_cuts()]
+        ]
+    return told
+
+
+def write_index(reports: ReportFolder) -> None:
+    """Write ``index.json`` and the landing page of a folder of reports; its folders tell what they hold."""
+    # The page is made by Jinja, which nothing else here needs.
+    from pipeline.publish.site import write_site
+
+    snapshots = [{**index, "folder": folder.name} for folder, index in reports.read_indexes()]
+    for index in snapshots:
+        index["reports"] = [{**one, "path": f"{index['folder']}/{one['path']}"} for one in index["reports"]]
+    reports.write_index({"snapshots": snapshots})
+    write_site(reports.root, snapshots)
+
+
+def select_report(report: str, snapshot: str) -> str:
+    """The clauses that take a snapshot's rows out of a report, in its order."""
+    # A file that could not be read has no snapshot: every snapshot's report names it.
+    where = f"snapshot = {quote_text(snapshot)}" + (" or snapshot is null" if report == "rejects" else "")
+    return f"from {report} where {where} order by {', '.join(map(quote_name, REPORTS[report]))}"
+
+
+def export_report(
+    connection: duckdb.DuckDBPyConnection, folder: Path, report: str, snapshot: str, format: str
+) -> Export:
+    """Write one report of one snapshot as one file."""
+    path = folder / f"{report}.{format}"
+    columns = connection.execute(f"describe {report}").fetchall()
+    names = [column[0] for column in columns]
+    chosen = select_report(report, snapshot)
+    if format == "csv":
+        cells = ", ".join(guard(name, type) for name, type, *_ in columns)
+        header = ", ".join(quote_name(guard_text(name)) for name in names)
+        query = f"select * from (select {cells} {chosen}) as cells({header})"
+        options = "format csv, header, delimiter ','"
+    elif format == "json":
+        query, options = f"select * {chosen}", "format json, array true"
+    else:
+        query, options = f"select * {chosen}", "format parquet, compression zstd"
+    count = connection.execute(f"copy ({query}) to {quote_text(str(path))} ({options})").fetchone()
+    return _describe_file(path, report, snapshot, format, int(count[0]) if count else 0, names)
+
+
+def export_whole(
+    connection: duckdb.DuckDBPyConnection, folder: Path, snapshot: str, format: str, beside: Sequence[Export]
+) -> Export:
+    """Write a snapshot's reports as one file; ``beside`` are those written before it."""
+    what, name = FILES[format]
+    path = folder / name
+    if format == "xlsx":
+        queries = [(report, f"select * {select_report(report, snapshot)}") for report in REPORTS]
+        sheets = write_workbook(connection, path, snapshot, queries)
+        rows = sum(sheet.written_rows for sheet in sheets)
+        return _describe_file(path, what, snapshot, format, rows, None, sheets)
+    if format == "html":
+        # The page asks commands that stand right of here, and print rows as the reports do.
+        from pipeline.report.page import render_page
+
+        page = render_page(connection, snapshot, beside)
+        path.write_bytes(page.html)
+        return _describe_file(path, what, snapshot, format, page.rows, page.columns)
+    path.write_text(write_summary(connection, snapshot), "utf-8")
+    return _describe_file(path, what, snapshot, format)
+
+
+def _describe_file(
+    path: Path,
+    report: str,
+    snapshot: str,
+    format: str,
+    rows: int | None = None,
+    columns: list[str] | None = None,
+    sheets: list[Sheet] | None = None,
+) -> Export:
+    data = path.read_bytes()
+    return Export(
+        report=report,
+        format=format,
+        path=path.name,
+        snapshot=snapshot,
+        rows=rows,
+        columns=columns,
+        bytes=len(data),
+        sha256=hashlib.sha256(data).hexdigest(),
+        sheets=sheets,
+    )
+
+
+def choose_kept(out: Path, held: Sequence[str], chosen: Sequence[str], keep: int) -> list[str]:
+    """The ``keep`` newest of the snapshots that are ``chosen`` or have reports below ``out``, newest first.
+
+    ``held`` are the warehouse's snapshots, the newest first; one that it holds no more is older than
+    those, and of several the last by name is the newest.
+    """
+    written = {index["snapshot"] for _, index in ReportFolder(out).read_indexes()}
+    gone = sorted(written - set(held), reverse=True)
+    return [*(name for name in held if name in written or name in chosen), *gone][:keep]
+
+
+def prune_reports(out: Path, kept: Sequence[str], progress: Progress | None = None) -> list[str]:
+    """Remove the reports of every snapshot below ``out`` but those ``kept``; returns the snapshots removed.
+
+    A file that is no report stays.
+    """
+    reports = ReportFolder(out)
+    if all(index["snapshot"] in kept for _, index in reports.read_indexes()):
+        return []
+    removed = []
+    with reports.hold(partial((progress or Progress()).wait, out, "export")):
+        for folder, index in reports.read_indexes():
+            if index["snapshot"] not in kept:
+                reports.remove(folder)
+                removed.append(index["snapshot"])
+        write_index(reports)
+    return removed

@@ -1,0 +1,211 @@
+"""A snapshot in short, as Markdown: for the summary of a workflow's step and for a mail.
+
+Of every part only the first rows are told, and how many there are, so that a summary of any snapshot
+stays far below what GitHub takes for a step (1,024 KiB). Cells from the data show as they are: nothing
+in them is markup, a link or a line's end.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import duckdb
+
+from pipeline.ask.coverage import rank_gaps
+from pipeline.ask.diff import Question, Summary, list_changes, list_turnover, summarise_changes
+from pipeline.ask.scope import PREVIOUS, Snapshot, choose_baseline, list_snapshots
+
+MAX_BYTES = 1024 * 1024
+"""What GitHub takes as a summary of one step."""
+SHOWN_GAPS, SHOWN_CHANGES, SHOWN_LOST = 10, 20, 100
+LONGEST = 120
+"""Characters of a cell."""
+
+_MARKUP = re.compile(r"""[\\`*\[\]|~#!$@:"'(){}]|(?<![0-9A-Za-z])_|_(?![0-9A-Za-z])|(?<=www)\.""", re.IGNORECASE)
+Row = Sequence[object]
+
+
+class Head(NamedTuple):
+    """A snapshot's figures; ``date`` is ISO's, of weekly ones."""
+
+    date: str | None
+    packages: int
+    specs: int
+    stacks: int
+    rejects: int
+    meta_mismatches: int
+
+
+def write_summary(connection: duckdb.DuckDBPyConnection, snapshot: str) -> str:
+    """The summary of a snapshot: head figures, lost and gained since the one before, and the largest gaps.
+
+    The one before is that of its series; for ``develop`` it is the newest weekly one.
+    """
+    snapshots = list_snapshots(connection)
+    this = next(one for one in snapshots if one.name == snapshot)
+    before = choose_baseline(PREVIOUS, this, snapshots)
+    lines = [f"# Coverage of {escape(snapshot)}", "", *_tell_head(connection, this, before)]
+    if before is None:
+        lines += ["No earlier snapshot of its series is in the warehouse to compare it with.", ""]
+    else:
+        asked = Question(before.name, snapshot)
+        summary = summarise_changes(connection, asked)
+        lines += _tell_lost(connection, asked, summary)
+        lines += _tell_gained(connection, asked, summary)
+    gaps = rank_gaps(connection, snapshot)
+    lines += ["## Largest gaps", ""]
+    if gaps:
+        lines += ["Packages that a stack lacks and the most other stacks of its platform have.", ""]
+        rows = [(package, stack, platform, held_by) for _, stack, package, platform, held_by, _ in gaps[:SHOWN_GAPS]]
+        lines += [*make_table(("package", "missing in", "platform", "stacks that have it"), rows), ""]
+        lines += _tell_more(len(gaps), len(rows), "gaps")
+    else:
+        lines += ["No stack lacks what another of its platform has.", ""]
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def escape(value: object) -> str:
+    """``value`` as text that Markdown shows as it is, in one line of at most :data:`LONGEST` characters."""
+    text = f"{value:,}" if isinstance(value, int) else str(value)
+    text = " ".join("".join(character if character.isprintable() else " " for character in text).split())
+    if len(text) > LONGEST:
+        text = text[: LONGEST - 1] + "…"
+    text = _MARKUP.sub(lambda found: "\\" + found[0], text)
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def make_table(header: Sequence[str], rows: Iterable[Row]) -> list[str]:
+    """The lines of a table of GitHub's Markdown; columns of numbers are on the right."""
+    held = [["" if value is None else value for value in row] for row in rows]
+    right = [bool(held) and all(isinstance(row[at], int) for row in held) for at in range(len(header))]
+    return [
+        "| " + " | ".join(header) + " |",
+        "| " + " | ".join("---:" if one else "---" for one in right) + " |",
+        *("| " + " | ".join(map(escape, row)) + " |" for row in held),
+    ]
+
+
+def _read_head(connection: duckdb.DuckDBPyConnection, snapshot: Snapshot) -> Head:
+    row = connection.execute(
+        """
+        select
+            packages,
+            specs,
+            (select count(distinct stack) from spec_stacks where snapshot = $snapshot and stack <> 'root'),
+            (select count(*) from rejects where snapshot = $snapshot or snapshot is null),
+            (select count(*) from meta_mismatches where snapshot = $snapshot),
+        from snapshots where snapshot = $snapshot
+        """,
+        {"snapshot": snapshot.name},
+    ).fetchone()
+    assert row is not None
+    return Head(snapshot.date, *row)
+
+
+def _tell_head(connection: duckdb.DuckDBPyConnection, this: Snapshot, before: Snapshot | None) -> list[str]:
+    now = _read_head(connection, this)
+    names = [name.replace("_", " ") for name in Head._fields]
+    if before is None:
+        rows = [(name, value) for name, value in zip(names, now, strict=True) if value is not None]
+        return [*make_table(("", escape(this.name)), rows), ""]
+    then = _read_head(connection, before)
+    compared = [
+        (name, new, old, _tell_change(new - old) if isinstance(new, int) and isinstance(old, int) else "")
+        for name, new, old in zip(names, now, then, strict=True)
+        if new is not None or old is not None
+    ]
+    return [*make_table(("", escape(this.name), escape(before.name), "change"), compared), ""]
+
+
+def _tell_change(by: int) -> str:
+    return f"{by:+,}" if by else "0"
+
+
+def _tell_lost(connection: duckdb.DuckDBPyConnection, asked: Question, summary: Summary) -> list[str]:
+    """The packages that left the snapshot, then every cause, then what else is gone from stacks."""
+    lines = [f"## Lost since {escape(asked.before)}", ""]
+    gone = _list_gone(connection, asked)
+    if gone:
+        lines += ["Packages that no stack of the snapshot has any more, nor its root:", ""]
+        lines += [*make_table(("package", "stacks that had it", "specs"), gone[:SHOWN_LOST]), ""]
+        lines += _tell_more(len(gone), SHOWN_LOST, "packages")
+    unknown = sum(int(str(row[-1])) for row in summary.unknown)
+    if not summary.causes:
+        lines += ["No stack is known to have lost anything." if unknown else "No stack lost anything.", ""]
+    else:
+        lines += [*make_table(("cause", "packages", "specs", "stacks"), summary.causes), ""]
+        losses = _join_stacks(connection, asked, [package for package, *_ in gone])
+        if losses:
+            others = "Other packages" if gone else "Packages"
+            lines += [f"{others} that are gone from stacks, those that are gone from the most first:", ""]
+            lines += [*make_table(("package", "stacks that lost it", "specs"), losses[:SHOWN_CHANGES]), ""]
+            lines += _tell_more(len(losses), SHOWN_CHANGES, "packages")
+    if unknown:
+        lines += [
+            f"Of {unknown:,} specs, counted in each stack, it is not known whether they are lost: "
+            "no source tells of them.",
+            "",
+        ]
+    return lines
+
+
+def _list_gone(connection: duckdb.DuckDBPyConnection, asked: Question) -> list[tuple[object, ...]]:
+    """The packages that left the snapshot: a row for each, with the stacks it had and its specs."""
+    names = [package for change, package, proven in list_turnover(connection, asked) if change == "lost" and proven]
+    return connection.execute(
+        """
+        select
+            package,
+            array_to_string(list_sort(list_distinct(flatten(array_agg(stacks)))), ', ') as names,
+            count(*) as specs,
+        from specs
+        where snapshot = $before and list_contains($names, package)
+        group by package
+        order by len(list_distinct(flatten(array_agg(stacks)))) desc, count(*) desc, package
+        """,
+        {"before": asked.before, "names": names},
+    ).fetchall()
+
+
+def _join_stacks(
+    connection: duckdb.DuckDBPyConnection, asked: Question, without: Sequence[object]
+) -> list[tuple[object, ...]]:
+    """The packages that stacks hold no more, ``without`` some: a row for each, with its stacks and specs."""
+    return connection.execute(
+        """
+        select
+            package,
+            array_to_string(list_sort(array_agg(distinct stack)), ', ') as stacks,
+            cast(sum(specs) as bigint) as specs,
+        from lost($before, $after)
+        where cause in ('stack removed', 'package gone from the stack') and not list_contains($without, package)
+        group by package
+        order by count(distinct stack) desc, sum(specs) desc, package
+        """,
+        {"before": asked.before, "after": asked.after, "without": list(without)},
+    ).fetchall()
+
+
+def _tell_gained(connection: duckdb.DuckDBPyConnection, asked: Question, summary: Summary) -> list[str]:
+    lines = [f"## Gained since {escape(asked.before)}", ""]
+    gained: dict[str, tuple[int, set[str]]] = {}
+    for change, package, version, *_ in list_changes(connection, asked, "configuration"):
+        if change == "gained":
+            count, versions = gained.setdefault(str(package), (0, set()))
+            gained[str(package)] = (count + 1, versions | {str(version)})
+    if not gained:
+        return [*lines, "No configuration is new.", ""]
+    counts = [(stack or "root alone", packages, count) for _, _, _, stack, packages, count in summary.gains]
+    lines += [*make_table(("stack", "packages", "new configurations"), counts[:SHOWN_CHANGES]), ""]
+    lines += _tell_more(len(counts), SHOWN_CHANGES, "stacks")
+    ranked = sorted(gained.items(), key=lambda item: (-item[1][0], item[0]))
+    rows = [(package, count, ", ".join(sorted(versions))) for package, (count, versions) in ranked[:SHOWN_CHANGES]]
+    lines += ["Packages with the most new configurations:", ""]
+    lines += [*make_table(("package", "new configurations", "versions"), rows), ""]
+    return lines + _tell_more(len(ranked), SHOWN_CHANGES, "packages")
+
+
+def _tell_more(count: int, shown: int, what: str) -> list[str]:
+    return [f"The first {shown:,} of {count:,} {what}.", ""] if count > shown else []

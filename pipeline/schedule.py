@@ -1,0 +1,409 @@
+"""A scheduled run: sources, build, checks, gates, reports and retention, as a configuration says.
+
+Each step does its work whatever the one before found; only without a build there is nothing to go on
+with. A run that finds everything as the run before changes nothing.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from functools import partial
+from pathlib import Path
+
+import duckdb
+
+from pipeline.ask.gates import NEWEST, SHORTFALL_COLUMNS, Verdict, judge
+from pipeline.ask.scope import list_snapshots
+from pipeline.ask.words import number_of
+from pipeline.build import build
+from pipeline.config import Config
+from pipeline.errors import FileFaultsError, NotInWarehouseError, WarehouseError
+from pipeline.layout import Layout, find_cache, renew_file
+from pipeline.locks import hold_lock
+from pipeline.notify import VERSION, encode_notification, may_replace, post_notification
+from pipeline.progress import Progress
+from pipeline.report.export import choose_kept, export_reports, prune_reports
+from pipeline.report.runsummary import Found, summarise_run
+from pipeline.sources.files import Root
+from pipeline.steplog import DONE, FAILED, SHORT, SKIPPED, StepLog
+from pipeline.store.checks import Check, run_checks
+from pipeline.store.database import open_database
+
+STEPS = ("sources", "build", "checks", "gates", "reports", "retention")
+EXIT_OF = {DONE: 0, SKIPPED: 0, SHORT: 3, FAILED: 1}
+"""Exit statuses, the better first: a step that could not be done is worse than one that found something."""
+_BADNESS = (DONE, SKIPPED, SHORT, FAILED)
+TOLD = 100
+"""So many rows of what falls short are in a notification; their number always is."""
+
+
+@dataclass
+class Outcome:
+    """What the steps of a run found; ``statuses`` and ``messages`` are in the order of the steps."""
+
+    statuses: dict[str, str] = field(default_factory=dict)
+    messages: dict[str, str] = field(default_factory=dict)
+    failures: list[tuple[str, str]] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
+    snapshot: str | None = None
+    checks: list[Check] = field(default_factory=list)
+    verdict: Verdict | None = None
+
+    @property
+    def status(self) -> str:
+        """The worst of the steps' statuses."""
+        worst = max((_BADNESS.index(status) for status in self.statuses.values()), default=0)
+        return DONE if _BADNESS[worst] == SKIPPED else _BADNESS[worst]
+
+    @property
+    def exit_status(self) -> int:
+        return EXIT_OF[self.status]
+
+
+@dataclass
+class Ending:
+    """How one step ended: its status, a line that says so, and details, a line each."""
+
+    message: str
+    status: str = DONE
+    notes: list[str] = field(default_factory=list)
+
+
+def list_steps(config: Config, environment: Mapping[str, str]) -> list[tuple[str, str]]:
+    """What a run of ``config`` would do: (step, what) in their order."""
+    reports, notify, gates = config.reports, config.notify, config.gates
+    options = [
+        config.choice.describe(),
+        "offline" if config.offline else "",
+        "rejects fall short" if config.strict else "",
+    ]
+    steps = [("sources", _show_root(root)) for root in config.sources]
+    steps.append(("build", "; ".join(filter(None, [str(config.warehouse), *options]))))
+    steps.append(("checks", "every check"))
+    counted = number_of(gates.count, "gate") if gates else ""
+    steps.append(("gates", f"{gates.name}: {counted} on {gates.snapshot}" if gates else "none"))
+    chosen = ", ".join(reports.snapshots) or "all"
+    steps.append(("reports", f"{', '.join(reports.formats)} of snapshots: {chosen}; to {reports.out}"))
+    steps.append(("retention", f"the {reports.keep:,} newest snapshots' stay" if reports.keep else "all reports stay"))
+    if notify.file:
+        steps.append(("notify", str(notify.file)))
+    if notify.webhook:
+        known = "set" if environment.get(notify.webhook) else "not set"
+        steps.append(("notify", f"webhook of the environment variable {notify.webhook}, which is {known}"))
+    return steps
+
+
+def list_paths(config: Config) -> dict[str, Path]:
+    """Where a run of ``config`` keeps what it makes, by name; what is fetched from URLs is ``downloads``."""
+    paths = {"warehouse": config.warehouse, "downloads": config.cache or find_cache(), "reports": config.reports.out}
+    if config.notify.file is not None:
+        paths["notification"] = config.notify.file
+    return paths
+
+
+def _show_root(root: Root) -> str:
+    named = ", ".join(name for name in (root.snapshot, root.stack) if name)
+    return f"{root.place} as {named}" if named else root.place
+
+
+def run(
+    config: Config,
+    log: StepLog,
+    today: dt.date | None = None,
+    environment: Mapping[str, str] | None = None,
+    summary: Path | None = None,
+) -> Outcome:
+    """Do the steps of ``config`` in their order, and tell of what falls short.
+
+    ``today`` is the day that gates judge on, by default this day (UTC); a notification tells it only where
+    it is given. ``environment`` holds a webhook's URL, by default the process's. ``summary`` is a file for
+    what was found, as Markdown.
+    """
+    began = time.monotonic()
+    outcome = Outcome()
+    layout = Layout(config.warehouse)
+    run_step(outcome, log, "sources", lambda: find_sources(config))
+    if run_step(outcome, log, "build", lambda: prepare(layout)):
+        with hold_lock(layout.run_lock, partial(Waiting(log, "run").wait, layout.root, "run")):
+            do_steps(config, layout, outcome, log, today)
+    else:
+        skip_steps(outcome, log, STEPS[2:])
+    notify(config, outcome, log, today, os.environ if environment is None else environment)
+    if summary is not None:
+        write_run_summary(summary, outcome, layout, log)
+    message = f"exit status {outcome.exit_status}"
+    log.tell("run", outcome.status, message, time.monotonic() - began)
+    return outcome
+
+
+def do_steps(config: Config, layout: Layout, outcome: Outcome, log: StepLog, today: dt.date | None) -> None:
+    """The steps from the build on."""
+    if not run_step(outcome, log, "build", lambda: build_warehouse(config, outcome, log)):
+        skip_steps(outcome, log, STEPS[2:])
+        return
+    day = today or dt.datetime.now(dt.UTC).date()
+    run_step(outcome, log, "checks", lambda: check_warehouse(layout, outcome))
+    run_step(outcome, log, "gates", lambda: judge_gates(config, layout, outcome, day))
+    if run_step(outcome, log, "reports", lambda: write_reports(config, layout, Waiting(log, "reports"))):
+        run_step(outcome, log, "retention", lambda: retain_reports(config, layout, Waiting(log, "retention")))
+    else:
+        skip_steps(outcome, log, ("retention",))
+
+
+def run_step(outcome: Outcome, log: StepLog, step: str, work: Callable[[], Ending | None]) -> bool:
+    """Do one step and tell how it ended; returns whether it could be done. None: nothing to tell yet."""
+    began = time.monotonic()
+    try:
+        ending = work()
+    except FileFaultsError as error:
+        ending = Ending(error.faults[0], FAILED, error.faults[1:])
+    except WarehouseError as error:
+        ending = Ending(str(error), FAILED)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        ending = Ending(f"{where}{error.strerror or error}", FAILED)
+    except duckdb.Error as error:
+        ending = Ending(f"DuckDB: {str(error).splitlines()[0]}", FAILED)
+    if ending is None:
+        return True
+    outcome.statuses[step], outcome.messages[step] = ending.status, ending.message
+    if ending.status == FAILED:
+        outcome.failures += [(step, line) for line in [ending.message, *ending.notes]]
+    log.tell(step, ending.status, ending.message, time.monotonic() - began)
+    log.note(step, ending.notes)
+    return ending.status != FAILED
+
+
+def skip_steps(outcome: Outcome, log: StepLog, steps: tuple[str, ...]) -> None:
+    for step in steps:
+        outcome.statuses[step], outcome.messages[step] = SKIPPED, "what it needs is not there"
+        log.tell(step, SKIPPED, outcome.messages[step])
+
+
+# The steps
+
+
+def find_sources(config: Config) -> Ending:
+    remote = sum(root.is_remote for root in config.sources)
+    missing = f", {len(config.missing):,} missing" if config.missing else ""
+    return Ending(f"{len(config.sources) - remote:,} here, {remote:,} by URL{missing}")
+
+
+def prepare(layout: Layout) -> None:
+    """Make the warehouse's folder, in which the run's lock is."""
+    layout.root.mkdir(parents=True, exist_ok=True)
+    with layout.run_lock.open("a"):
+        pass
+
+
+class Waiting(Progress):
+    """Tells only that a step has to wait."""
+
+    def __init__(self, log: StepLog, step: str) -> None:
+        self._log, self._step = log, step
+
+    def wait(self, folder: Path, what: str) -> None:
+        self._log.tell(self._step, "waiting", f"{folder}: another {what} is running; waiting for it to end")
+
+
+def build_warehouse(config: Config, outcome: Outcome, log: StepLog) -> Ending:
+    if config.missing:
+        # Of the others alone, a warehouse would lack what it had.
+        raise FileFaultsError(config.missing)
+    waiting = Waiting(log, "build")
+    try:
+        summary = build(
+            config.sources, config.warehouse, config.jobs, waiting, config.choice, config.cache, config.offline
+        )
+    except WarehouseError as error:
+        raise WarehouseError(config.show_paths(str(error))) from error
+    for name in ("snapshots", "pages", "indexes", "specs", "rows", "rejects"):
+        outcome.counts[name] = getattr(summary, name)
+    read = f"{number_of(summary.pages, 'page')}, {number_of(summary.indexes, 'index')}"
+    held = f"{number_of(summary.snapshots, 'snapshot')}, {summary.describe_held()}"
+    message = f"{read} in {held}; {summary.describe_changes()}"
+    if not summary.rejects:
+        return Ending(message)
+    with open_database(Layout(config.warehouse)) as connection:
+        rows = connection.execute("select path, place, reason from rejects order by all").fetchall()
+    notes = [f"rejected: {path}: {place}: {reason}" for path, place, reason in rows]
+    # Rejects alone: what the warehouse held before is gone by no one's wish.
+    short = config.strict or not summary.snapshots
+    return Ending(message, SHORT if short else DONE, notes)
+
+
+def check_warehouse(layout: Layout, outcome: Outcome) -> Ending:
+    with open_database(layout) as connection:
+        outcome.snapshot = next((one.name for one in list_snapshots(connection)), None)
+        checks = run_checks(connection)
+    outcome.checks = [check for check in checks if check.offenders]
+    failed = sum(check.failed for check in checks)
+    outcome.counts["failed_checks"] = failed
+    notes = [
+        f"{'failed' if check.failed else 'warning'}: {check.name} ({check.offenders:,}): {check.rule}"
+        for check in outcome.checks
+    ]
+    message = f"{number_of(len(checks), 'check')}, {failed} failed, {len(notes) - failed} with warnings"
+    return Ending(message, SHORT if failed else DONE, notes)
+
+
+def judge_gates(config: Config, layout: Layout, outcome: Outcome, day: dt.date) -> Ending:
+    if config.gates is None:
+        return Ending("none", SKIPPED)
+    with open_database(layout) as connection:
+        verdict = judge(connection, config.gates, day)
+    outcome.verdict = verdict
+    outcome.counts["shortfalls"] = len(verdict.shortfalls)
+    if config.gates.snapshot != NEWEST:
+        outcome.snapshot = config.gates.snapshot
+    notes = [describe_shortfall(row) for row in verdict.rows()] + verdict.note_lines()
+    return Ending(verdict.summary(), SHORT if verdict.shortfalls else DONE, notes)
+
+
+def describe_shortfall(row: tuple[object, ...]) -> str:
+    """A row of :data:`SHORTFALL_COLUMNS` as a line."""
+    gate, snapshot, stack, package, asked, found, reason, place = row
+    what = ", ".join(str(one) for one in (gate, snapshot, stack, package) if one)
+    compared = f"asked {asked}, found {found}: " if asked else ""
+    return f"{place}: {what}: {compared}{reason}"
+
+
+def write_reports(config: Config, layout: Layout, progress: Progress) -> Ending:
+    """Write the reports of the chosen snapshots that are to be kept."""
+    reports = config.reports
+    with open_database(layout) as connection:
+        held = [one.name for one in list_snapshots(connection)]
+    chosen = choose_names(held, reports.snapshots)
+    if reports.keep is not None:
+        kept = choose_kept(reports.out, held, chosen, reports.keep)
+        chosen = [name for name in chosen if name in kept]
+    exports = export_reports(layout, reports.out, reports.formats, chosen, progress) if chosen else []
+    cuts = [line for export in exports for line in export.describe_cuts()]
+    size = sum(export.bytes for export in exports)
+    told = f"{number_of(len(exports), 'file')} of {number_of(len(chosen), 'snapshot')}"
+    message = f"{told}, {size:,} bytes, in {reports.out}"
+    return Ending(message, DONE, cuts)
+
+
+def choose_names(held: list[str], patterns: tuple[str, ...]) -> list[str]:
+    """The snapshots of ``held``, the newest first, that ``patterns`` name; all where there are none.
+
+    Raises:
+        NotInWarehouseError: a pattern names none.
+    """
+    chosen: set[str] = set(held) if not patterns else set()
+    for pattern in patterns:
+        found = held[:1] if pattern == NEWEST else [name for name in held if fnmatchcase(name, pattern)]
+        if not found:
+            raise NotInWarehouseError("snapshot", pattern, held)
+        chosen.update(found)
+    return [name for name in held if name in chosen]
+
+
+def retain_reports(config: Config, layout: Layout, progress: Progress) -> Ending:
+    """Remove the reports of all but the newest snapshots."""
+    reports = config.reports
+    if reports.keep is None:
+        return Ending("all reports stay", SKIPPED)
+    with open_database(layout) as connection:
+        held = [one.name for one in list_snapshots(connection)]
+    kept = choose_kept(reports.out, held, (), reports.keep)
+    removed = prune_reports(reports.out, kept, progress)
+    stay = f"reports of {number_of(len(kept), 'snapshot')} stay"
+    return Ending(f"{stay}, {len(removed):,} removed: {', '.join(removed) or 'none'}")
+
+
+# Telling others
+
+
+def notify(
+    config: Config, outcome: Outcome, log: StepLog, today: dt.date | None, environment: Mapping[str, str]
+) -> None:
+    """Write and post what falls short; where nothing does, no notification is left behind.
+
+    That nobody can be told is a message, and no other exit status.
+    """
+    file, variable = config.notify.file, config.notify.webhook
+    well = outcome.exit_status == 0
+    data = b"" if well else encode_notification(describe_outcome(config, outcome, today))
+    if file is not None:
+        try:
+            renew_notification(file, data, log)
+        except OSError as error:
+            log.tell("notify", FAILED, f"{file}: {error.strerror or error}")
+    if well or variable is None:
+        return
+    url = environment.get(variable)
+    if not url:
+        log.tell("notify", SKIPPED, f"webhook: the environment variable {variable} is not set")
+        return
+    began = time.monotonic()
+    reason = post_notification(url, data, config.notify.timeout)
+    message = f"webhook of {variable}: {reason or 'posted'}"
+    log.tell("notify", FAILED if reason else DONE, message, time.monotonic() - began)
+
+
+def renew_notification(file: Path, data: bytes, log: StepLog) -> None:
+    """Put a notification in its file; with no ``data`` remove it. What somebody else has there stays."""
+    if not may_replace(file):
+        log.tell("notify", FAILED, f"{file}: is there, and is no notification: it stays as it is")
+    elif data:
+        renew_file(file, data)
+        log.tell("notify", DONE, str(file))
+    else:
+        file.unlink(missing_ok=True)
+
+
+def write_run_summary(path: Path, outcome: Outcome, layout: Layout, log: StepLog) -> None:
+    """Write what was found as Markdown; that it cannot be written is a message, and no other exit status."""
+    steps = {step: (status, outcome.messages[step]) for step, status in outcome.statuses.items()}
+    shortfalls = outcome.verdict.rows() if outcome.verdict else []
+    found = Found(outcome.status, steps, outcome.failures, shortfalls, outcome.snapshot)
+    try:
+        # In place, not by a rename: the file may be a pipe, or one that somebody else has made and reads.
+        path.write_text(summarise_run(found, layout), "utf-8")
+        log.tell("summary", DONE, str(path))
+    except OSError as error:
+        log.tell("summary", FAILED, f"{path}: {error.strerror or error}")
+    except duckdb.Error as error:
+        log.tell("summary", FAILED, f"DuckDB: {str(error).splitlines()[0]}")
+
+
+def describe_outcome(config: Config, outcome: Outcome, today: dt.date | None) -> dict[str, object]:
+    """What falls short, as a notification; the machine's paths are not in it but as the user wrote them."""
+    rows = outcome.verdict.rows() if outcome.verdict else []
+    names = [name for name, _ in SHORTFALL_COLUMNS]
+    lines = [f"{step}: {reason}" for step, reason in outcome.failures]
+    failed = [check for check in outcome.checks if check.failed]
+    lines += [f"check {check.name} failed: {number_of(check.offenders, 'offender')}" for check in failed]
+    if config.strict and outcome.counts.get("rejects"):
+        lines.append(number_of(outcome.counts["rejects"], "reject"))
+    if outcome.counts.get("snapshots") == 0:
+        lines.append("no snapshot could be loaded")
+    lines += [describe_shortfall(row) for row in rows]
+    head = f"Spack Warehouse: {outcome.snapshot or 'no snapshot'}: {outcome.status}"
+    more = [f"… and {len(lines) - 10:,} more"] if len(lines) > 10 else []
+    notification: dict[str, object] = {
+        "version": VERSION,
+        "text": "\n".join([head, *lines[:10], *more]),
+        "status": outcome.status,
+        "exit_status": outcome.exit_status,
+        "config": Path(config.name).name,
+        "snapshot": outcome.snapshot,
+        "steps": outcome.statuses,
+        "counts": outcome.counts,
+        "failures": [{"step": step, "reason": reason} for step, reason in outcome.failures],
+        "checks": [
+            {"name": one.name, "rule": one.rule, "failed": one.failed, "offenders": one.offenders}
+            for one in outcome.checks
+        ],
+        "shortfalls": [dict(zip(names, row, strict=True)) for row in rows[:TOLD]],
+    }
+    if today is not None:
+        notification["date"] = today.isoformat()
+    return notification

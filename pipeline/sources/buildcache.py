@@ -1,0 +1,345 @@
+"""Build caches among the files of the sources: which file is the index of which stack in which snapshot.
+
+A mirror is a folder that holds a build cache, in either of the layouts that Spack has published
+(https://spack.readthedocs.io/en/latest/binary_caches.html)::
+
+    MIRROR/build_cache/index.json                        layout v2, up to Spack 0.23
+    MIRROR/v3/manifests/index/index.manifest.json        layout v3, from Spack 1.0: names the index by its
+    MIRROR/blobs/sha256/68/6867c5…                       checksum; beside it manifests of views may lie
+
+Mirrors stand as Spack's own do, ``SNAPSHOT/STACK`` with the root mirror in ``SNAPSHOT`` itself, or as a
+listing says, ``cache_spack_io_index.json``: ``{SNAPSHOT: [{"label": STACK, "url": URL}, …]}``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fnmatch
+import os
+import posixpath
+import re
+from collections import defaultdict
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import msgspec
+
+from pipeline.errors import SourceError
+from pipeline.schema import ROOT
+from pipeline.sources.files import Entry, Index, Root, look
+
+LISTING = "cache_spack_io_index.json"
+V2_INDEX = "build_cache/index.json"
+V2_CHECKSUM = ".hash"
+V3_INDEXES = "v3/manifests/index/"
+MANIFEST = "index.manifest.json"
+_OF_A_CACHE = re.compile(r"(?:^|/)(?:build_cache|v3|blobs)(?=/)")
+_MEDIA_TYPE = re.compile(r"application/vnd\.spack\.db\.v(\d+)\+json")
+_BLOB = re.compile(r"(?:^|.*/)blobs/sha256/[0-9a-f]{2}/([0-9a-f]{64})")
+_SNAPSHOT = re.compile(r"develop(-\d{4}-\d{2}-\d{2})?|v\d+(\.\d+)*")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_GLOB = re.compile(r"[*?\[]")
+
+NEWEST_DATABASE = 9
+LARGEST_SMALL_FILE = 16 * 2**20
+
+
+class _Blob(msgspec.Struct):
+    """What a manifest says of one blob."""
+
+    checksum: str
+    mediaType: str  # noqa: N815 - the manifest's own key
+    checksumAlgorithm: str = "sha256"  # noqa: N815
+
+
+class _Manifest(msgspec.Struct):
+    data: list[_Blob]
+
+
+class _Listed(msgspec.Struct):
+    label: str
+    url: str
+
+
+_MANIFEST = msgspec.json.Decoder(_Manifest)
+_LISTING = msgspec.json.Decoder(dict[str, list[_Listed]])
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Snapshots and stacks to take, as names or shell patterns; none given is all.
+
+    A page is taken or not by its snapshot alone, and with all its stacks; the index of a build cache by
+    both. For a source that is one mirror, a snapshot and a stack without a pattern's characters are not a
+    choice but its names.
+    """
+
+    snapshots: tuple[str, ...] = ()
+    stacks: tuple[str, ...] = ()
+
+    def takes(self, snapshot: str, stack: str) -> bool:
+        return self.takes_snapshot(snapshot) and (
+            not self.stacks or any(fnmatch.fnmatchcase(stack, pattern) for pattern in self.stacks)
+        )
+
+    def takes_snapshot(self, snapshot: str) -> bool:
+        return not self.snapshots or any(fnmatch.fnmatchcase(snapshot, pattern) for pattern in self.snapshots)
+
+    def describe(self) -> str:
+        """What is taken, as text; empty where all is."""
+        snapshots = f"only the snapshots {', '.join(self.snapshots)}" if self.snapshots else ""
+        stacks = f"of build caches only the stacks {', '.join(self.stacks)}" if self.stacks else ""
+        return "; ".join(filter(None, (snapshots, stacks)))
+
+    @property
+    def names(self) -> tuple[str | None, str | None]:
+        """The one snapshot and the one stack that are named, None where none or a pattern is."""
+        snapshot, stack = (
+            given[0] if len(given) == 1 and not _GLOB.search(given[0]) else None
+            for given in (self.snapshots, self.stacks)
+        )
+        return snapshot, stack
+
+
+ALL = Choice()
+
+
+def find_indexes(roots: Sequence[Root], entries: Iterable[Entry], choice: Choice) -> list[Entry]:
+    """``entries`` with the indexes among them marked as such, and without the other files of build caches.
+
+    An index that a manifest or a listing names and that is not there becomes an entry that cannot be
+    read: the reject that comes of it tells that the stack is missing, and not empty.
+
+    Raises:
+        SourceError: a listing is none, or nothing tells the snapshot and stack of an index.
+    """
+    by_root: dict[int, list[Entry]] = defaultdict(list)
+    found: list[Entry] = []
+    for entry in entries:
+        if entry.index is not None:
+            found.append(entry)
+        else:
+            by_root[entry.root].append(entry)
+    for number, held in by_root.items():
+        found += _Finder(roots[number], number, held).find(choice)
+    return found
+
+
+class _Finder:
+    """Finds the indexes among the files of one source."""
+
+    def __init__(self, root: Root, number: int, entries: list[Entry]) -> None:
+        self.root = root
+        self.number = number
+        self.entries = entries
+        # Only files of these names tell anything; the table of the others would be large.
+        self.paths = {
+            entry.path: entry
+            for entry in entries
+            if entry.path.endswith((V2_INDEX, V2_INDEX + V2_CHECKSUM, MANIFEST, LISTING)) or _BLOB.fullmatch(entry.path)
+        }
+
+    def find(self, choice: Choice) -> list[Entry]:
+        if self.root.only is not None:
+            return self._find_only(choice)
+        mirrors = self._find_mirrors()
+        listings = [path for path in self.paths if posixpath.basename(path) == LISTING]
+        if not mirrors and not listings:
+            return self.entries
+        indexes: dict[str, Entry] = {}
+        for listing in listings:
+            for entry in self._read_listing(listing):
+                assert entry.index is not None
+                if choice.takes(entry.index.snapshot, entry.index.stack):
+                    indexes[entry.path] = entry
+        listed = {posixpath.normpath(entry.path) for entry in indexes.values()}
+        alone = len(mirrors) == 1 and not listings
+        if not alone and (self.root.snapshot or self.root.stack):
+            raise SourceError(f"{self.root.folder}: is given one name, and holds {len(mirrors)} mirrors and listings")
+        for mirror, files in mirrors.items():
+            if alone and (mirror == "" or self.root.snapshot or self.root.stack):
+                snapshot, stack = name_mirror(self.root, choice, self._locate(mirror).rstrip("/"))
+            else:
+                snapshot, stack = self._place(mirror, mirrors)
+            if not choice.takes(snapshot, stack):
+                continue
+            for file in files:
+                if file not in listed:
+                    entry = self._make_index(file, snapshot, stack)
+                    indexes.setdefault(entry.path, entry)
+        others = [entry for entry in self.entries if not _is_of_a_cache(entry.path, mirrors)]
+        return [*others, *indexes.values()]
+
+    def _find_only(self, choice: Choice) -> list[Entry]:
+        """A source that is a single file: a page, an index, a manifest or a listing."""
+        (entry,) = self.entries
+        name = posixpath.basename(entry.path)
+        if name == LISTING:
+            indexes = self._read_listing(entry.path)
+            return [one for one in indexes if one.index and choice.takes(one.index.snapshot, one.index.stack)]
+        if not name.endswith(".json"):
+            return [entry]
+        full = self._locate(entry.path)
+        mirror = full.removesuffix(f"/{V2_INDEX}").partition(f"/{V3_INDEXES}")[0]
+        if mirror == full:
+            mirror = posixpath.dirname(full)
+        snapshot, stack = name_mirror(self.root, choice, mirror)
+        return [self._make_index(entry.path, snapshot, stack)]
+
+    def _find_mirrors(self) -> dict[str, list[str]]:
+        """Each mirror's path below the source, and the files that lead to its indexes."""
+        mirrors: dict[str, list[str]] = defaultdict(list)
+        views: dict[str, list[str]] = defaultdict(list)
+        for path in sorted(self.paths):
+            whole = f"/{path}"
+            if whole.endswith(f"/{V2_INDEX}"):
+                mirrors[whole.removesuffix(f"/{V2_INDEX}").lstrip("/")].append(path)
+            elif f"/{V3_INDEXES}" in whole and whole.endswith(f"/{MANIFEST}"):
+                mirror, _, rest = whole.partition(f"/{V3_INDEXES}")
+                (mirrors if rest == MANIFEST else views)[mirror.lstrip("/")].append(path)
+        for mirror, paths in views.items():
+            # A view holds a part of its cache, and counts only where there is no index of the whole.
+            if not any(path.endswith(MANIFEST) for path in mirrors.get(mirror, [])):
+                mirrors[mirror] += paths
+        return mirrors
+
+    def _place(self, mirror: str, mirrors: Mapping[str, object]) -> tuple[str, str]:
+        is_root = any(posixpath.dirname(other) == mirror and other != mirror for other in mirrors)
+        return place_mirror(posixpath.join(self.root.folder, mirror).rstrip("/"), is_root)
+
+    def _make_index(self, file: str, snapshot: str, stack: str) -> Entry:
+        """The entry of the index that ``file`` is, or that the manifest ``file`` names."""
+        if file.endswith(MANIFEST):
+            try:
+                blob = choose_blob(self._read(file))
+            except (OSError, ValueError) as error:
+                fault = f"is no manifest of an index: {error}"
+                return Entry(self.number, file, b"", Index(snapshot, stack, fault=fault))
+            mirror = self._locate(file).partition(f"/{V3_INDEXES}")[0]
+            path = posixpath.join(mirror, "blobs", "sha256", blob[:2], blob)
+            return look(self.number, path, file, Index(snapshot, stack, blob, path))
+        checksum = ""
+        if named := _BLOB.fullmatch(file):
+            checksum = named[1]
+        else:
+            with contextlib.suppress(OSError):
+                checksum = self._read(file + V2_CHECKSUM).decode("ascii", "replace").strip().lower()
+        role = Index(snapshot, stack, checksum if _SHA256.fullmatch(checksum) else "")
+        return look(self.number, self._locate(file), file, role)
+
+    def _locate(self, path: str) -> str:
+        return f"{self.root.folder}/{path}"
+
+    def _read(self, path: str) -> bytes:
+        if not os.path.isfile(self._locate(path)):
+            raise FileNotFoundError(f"{path} is no file")
+        with open(self._locate(path), "rb") as file:
+            return file.read(LARGEST_SMALL_FILE)
+
+    def _read_listing(self, listing: str) -> list[Entry]:
+        """An entry for each stack that a listing names, whether its index is there or not."""
+        place = self._locate(listing)
+        try:
+            listed = read_listing(self._read(listing))
+        except (OSError, ValueError) as error:
+            raise SourceError(f"{place}: {error}") from None
+        folder = posixpath.dirname(listing)
+        entries: dict[str, Entry] = {}
+        for snapshot, stack, url in listed:
+            key = urlsplit(url).path.lstrip("/")
+            path = posixpath.normpath(posixpath.join(folder, key))
+            if os.path.lexists(self._locate(path)):
+                entry = self._make_index(path, snapshot, stack)
+            else:
+                role = Index(snapshot, stack, fault=f"is not there, though {listing} lists it")
+                entry = Entry(self.number, path, b"", role)
+            if entry.path in entries:
+                # One index may be named for several stacks: what it gives goes by its path.
+                assert entry.index is not None
+                role = msgspec.structs.replace(entry.index, file=entry.index.file or self._locate(entry.path))
+                entry = msgspec.structs.replace(entry, path=f"{entry.path}#{snapshot}/{stack}", index=role)
+            entries[entry.path] = entry
+        return list(entries.values())
+
+
+def _is_of_a_cache(path: str, mirrors: Container[str]) -> bool:
+    """Whether a file is part of a build cache, and so no page: a binary, a manifest, a key, a listing."""
+    return posixpath.basename(path) == LISTING or any(
+        path[: part.start()] in mirrors for part in _OF_A_CACHE.finditer(path)
+    )
+
+
+def place_mirror(mirror: str, is_root: bool) -> tuple[str, str]:
+    """The snapshot and stack that a mirror's path or URL names: the last two folders, as in Spack's own bucket.
+
+    A mirror that others stand in (``is_root``), or one that is named as a snapshot, is the root mirror.
+
+    Raises:
+        SourceError: there are no such folders.
+    """
+    above, _, name = mirror.rpartition("/")
+    snapshot = posixpath.basename(above)
+    if is_root or _SNAPSHOT.fullmatch(name):
+        snapshot, name = name, ROOT
+    if not snapshot or not name:
+        raise SourceError(
+            f"{mirror or '/'}: nothing tells its snapshot and stack; name them with --snapshot and --stack"
+        )
+    return snapshot, name
+
+
+def name_mirror(root: Root, choice: Choice, mirror: str) -> tuple[str, str]:
+    """The snapshot and stack of a source that is one mirror: as it was named, or by its path or URL.
+
+    Raises:
+        SourceError: nothing tells them.
+    """
+    snapshot, stack = (given or chosen for given, chosen in zip((root.snapshot, root.stack), choice.names, strict=True))
+    if snapshot and stack:
+        return snapshot, stack
+    placed = place_mirror(mirror, is_root=False)
+    return snapshot or placed[0], stack or placed[1]
+
+
+def choose_blob(manifest: bytes) -> str:
+    """The SHA-256 of the index that a manifest names: that of the newest database known, if it names several.
+
+    Raises:
+        ValueError: it is no manifest, or names no index that is known.
+    """
+    try:
+        blobs = _MANIFEST.decode(manifest).data
+    except msgspec.DecodeError as error:
+        raise ValueError(str(error)) from None
+    versions: dict[int, _Blob] = {}
+    for blob in blobs:
+        media_type = _MEDIA_TYPE.fullmatch(blob.mediaType)
+        if media_type and int(media_type[1]) <= NEWEST_DATABASE:
+            versions[int(media_type[1])] = blob
+    if not versions:
+        names = ", ".join(sorted(blob.mediaType for blob in blobs)) or "nothing"
+        raise ValueError(f"it names no database up to version {NEWEST_DATABASE}, but {names}")
+    chosen = versions[max(versions)]
+    if chosen.checksumAlgorithm != "sha256" or not _SHA256.fullmatch(chosen.checksum):
+        raise ValueError(f"its checksum is no SHA-256: {chosen.checksumAlgorithm} {chosen.checksum[:80]}")
+    return chosen.checksum
+
+
+def read_listing(data: bytes) -> list[tuple[str, str, str]]:
+    """Snapshot, stack and URL of each index that a listing names, in its order.
+
+    Raises:
+        ValueError: it is no listing.
+    """
+    try:
+        listing = _LISTING.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"is no listing of build caches: {error}") from None
+    for snapshot, stacks in listing.items():
+        for number, one in enumerate(stacks):
+            if not snapshot or not one.label or ".." in urlsplit(one.url).path.split("/"):
+                raise ValueError(
+                    f"is no listing of build caches: {snapshot}[{number}] names no snapshot, label and URL"
+                )
+    return [(snapshot, one.label, one.url) for snapshot, stacks in listing.items() for one in stacks]

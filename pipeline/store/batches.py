@@ -1,0 +1,127 @@
+"""Send files to be read, in batches, and gather what they are.
+
+Arrow is loaded where the batches are read, in other processes: this one goes on to load what it
+needs itself while they work.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from pipeline.progress import Progress
+from pipeline.sources.buildcache import ALL, Choice
+from pipeline.sources.files import Entry, Root
+from pipeline.store.state import Seen, pack_rows
+from pipeline.store.workers import Workers
+
+BATCH_BYTES = 4 * 2**20
+BATCH_FILES = 500
+FEW_BATCHES = 6
+"""So many batches are read sooner than other processes have started."""
+LARGE_FILE = 16 * 2**20
+"""Bytes of an index whose memory is better another process's, that ends."""
+
+
+class Reader:
+    """Reads files and remembers in ``seen`` what they are, and packed where their rows were spilled.
+
+    Pages of a snapshot that is not in ``choice`` count as no pages.
+    """
+
+    def __init__(
+        self, workers: Workers, roots: Sequence[Root], scratch: Path, progress: Progress, choice: Choice = ALL
+    ) -> None:
+        self.workers = workers
+        self.roots = roots
+        self.choice = choice
+        self.scratch = scratch
+        self.progress = progress
+        self.seen: list[Seen] = []
+        self._rows: dict[int, dict[str, bytes]] = defaultdict(dict)
+        self._batches: list[list[Entry]] = []
+        self._results: Iterator[list[tuple[Seen, bytes | None]]] = iter(())
+        self._sent = 0
+
+    def read(self, entries: Sequence[Entry]) -> list[Seen]:
+        """What ``entries`` are, in their order."""
+        self.send(entries)
+        return self.collect()
+
+    def send(self, entries: Sequence[Entry]) -> None:
+        """Begin to read ``entries``; :meth:`collect` gives what they are."""
+        self._batches = list(make_batches(entries))
+        constant = len(self._batches)
+        names = [f"{self._sent + number:06}" for number in range(constant)]
+        self._sent += constant
+        self.progress.stage("reading", len(entries), "file")
+        if constant > FEW_BATCHES or any(entry.size > LARGE_FILE for entry in entries):
+            self.workers.start()
+        self._results = self.workers.run(
+            read_batch, [self.roots] * constant, self._batches, [self.scratch] * constant, names
+        )
+
+    def collect(self) -> list[Seen]:
+        """What the entries sent last are, in their order."""
+        found: list[Seen] = []
+        for batch, outcomes in zip(self._batches, self._results, strict=True):
+            for entry, (one, rows) in zip(batch, outcomes, strict=True):
+                if one.snapshot is not None and not one.is_index and not self.choice.takes_snapshot(one.snapshot):
+                    found.append(Seen(entry, one.sha256))
+                    continue
+                # What comes from a worker is a copy: the entry and the few names there are stand once.
+                shared = {name: value and sys.intern(value) for name, value in one.names.items()}
+                found.append(msgspec.structs.replace(one, entry=entry, **shared))
+                if rows is not None:
+                    self._rows[entry.root][entry.path] = rows
+            self.progress.advance(len(batch))
+        self._batches = []
+        self.seen += found
+        return found
+
+    def take_rows(self, pages: Iterable[Seen]) -> list[bytes]:
+        """Where the rows of ``pages`` were spilled, each as :func:`pack_rows` packs it; they are given once."""
+        return [self._rows[page.entry.root].pop(page.entry.path) for page in pages]
+
+    def close(self) -> None:
+        """End the processes, and give up what was spilled."""
+        self.workers.close()
+        self._rows.clear()
+        shutil.rmtree(self.scratch)
+
+
+def read_batch(
+    roots: Sequence[Root], entries: Sequence[Entry], scratch: Path, name: str
+) -> list[tuple[Seen, bytes | None]]:
+    """What the entries are; what reads them is loaded where this is called."""
+    if entries[0].index is not None:
+        from pipeline.store.extract_index import extract_index
+
+        found = [extract_index(roots[entry.root], entry, scratch, name) for entry in entries]
+    else:
+        from pipeline.store.extract import extract_batch
+
+        found = extract_batch(roots, entries, scratch, name)
+    return [(seen, pack_rows(rows) if rows is not None else None) for seen, rows in found]
+
+
+def make_batches(entries: Sequence[Entry]) -> Iterable[list[Entry]]:
+    """Cut ``entries`` into batches of about ``BATCH_BYTES``, or one larger file, or one index."""
+    batch: list[Entry] = []
+    size = 0
+    for entry in entries:
+        if entry.index is not None:
+            yield [entry]
+            continue
+        if batch and (size + entry.size > BATCH_BYTES or len(batch) == BATCH_FILES):
+            yield batch
+            batch, size = [], 0
+        batch.append(entry)
+        size += entry.size
+    if batch:
+        yield batch

@@ -1,0 +1,120 @@
+"""Run the checks of ``sql/checks``: each is a query that returns the rows that offend."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import duckdb
+
+from pipeline.schema import DEPENDENCIES, PAGES_TABLE, REJECTS, SPEC_STACKS, SPECS_VIEW, TABLES
+from pipeline.store import sqlfiles
+from pipeline.store.database import define_view, quote_text, render
+
+SHOWN = 5
+"""Offenders that are shown of each check."""
+CHECKED = (
+    *("snapshot", "package", "hash", "version", "version_key"),
+    *("compiler", "compiler_raw", "os", "platform", "target"),
+)
+"""The columns of ``specs`` that the views behind the checks read."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """A check and what it found: ``rows`` are the first offenders, ``offenders`` counts all.
+
+    A ``warning`` tells of the input (rejects, a wrong ``meta``); any other failed check means that
+    the warehouse itself is wrong.
+    """
+
+    name: str
+    rule: str
+    warning: bool
+    offenders: int
+    columns: list[str]
+    rows: list[tuple[object, ...]]
+
+    @property
+    def failed(self) -> bool:
+        return self.offenders > 0 and not self.warning
+
+
+def run_checks(connection: duckdb.DuckDBPyConnection) -> list[Check]:
+    """Run every check, in the order of their names."""
+    return [run_check(connection, file) for file in sqlfiles.check_files()]
+
+
+def check_attached(connection: duckdb.DuckDBPyConnection, snapshots: Iterable[str] | None = None) -> list[Check]:
+    """Run every check on the attached database ``warehouse``, or on some snapshots of it as if it held no others.
+
+    The views are made anew over its tables, in memory and as far as the checks ask for them, and its specs are
+    brought together once: most of the checks' time would go into doing that for each of them.
+    """
+    connection.execute("attach ':memory:' as checked")
+    connection.execute("use checked")
+    choose_rows(connection, snapshots)
+    for file in sqlfiles.find_views(sqlfiles.check_files()):
+        define_view(connection, file)
+        if sqlfiles.view_name(file) == SPECS_VIEW.name:
+            keep_rows(connection, SPECS_VIEW.name, CHECKED)
+    checks = run_checks(connection)
+    connection.execute("use memory")
+    connection.execute("detach checked")
+    return checks
+
+
+def choose_rows(connection: duckdb.DuckDBPyConnection, snapshots: Iterable[str] | None) -> None:
+    """Show the tables of the attached warehouse under their own names, all of them or those of some snapshots.
+
+    A filter by name alone would read the whole file for each query: DuckDB passes over row groups by the
+    first eight bytes of a text, and the names of snapshots begin alike. The rows of one load stand together.
+    """
+    if snapshots is None:
+        for table in TABLES:
+            connection.execute(f"create view {table.name} as from warehouse.{table.name}")
+        return
+    chosen = ", ".join(map(quote_text, snapshots)) or "null"
+    # Rejects without a snapshot are of files that could not be read: of every build.
+    where = f"where snapshot in ({chosen}) or snapshot is null"
+    for table in (PAGES_TABLE, REJECTS):
+        connection.execute(f"create table {table.name} as from warehouse.{table.name} {where}")
+    for table in (SPEC_STACKS, DEPENDENCIES):
+        of_table = f"from warehouse.{table.name} where snapshot in ({chosen})"
+        bounds = connection.execute(f"select min(rowid), max(rowid) {of_table}").fetchone() or (None, None)
+        first, last = (-1 if bound is None else bound for bound in bounds)
+        connection.execute(f"create view {table.name} as {of_table} and rowid between {first} and {last}")
+
+
+def keep_rows(connection: duckdb.DuckDBPyConnection, view: str, columns: Iterable[str]) -> None:
+    """Put a table of what a view gives now, in these columns, in its place."""
+    connection.execute(f"create table kept as select {', '.join(columns)} from {view}")
+    connection.execute(f"drop view {view}")
+    connection.execute(f"alter table kept rename to {view}")
+
+
+def merge_checks(results: Sequence[list[Check]]) -> list[Check]:
+    """The results of the checks over several parts of a warehouse as one."""
+    return [
+        replace(
+            parts[0],
+            offenders=sum(part.offenders for part in parts),
+            rows=[row for part in parts for row in part.rows][:SHOWN],
+        )
+        for parts in zip(*results, strict=True)
+    ]
+
+
+def run_check(connection: duckdb.DuckDBPyConnection, file: Path) -> Check:
+    query = render(connection, file)
+    header = " ".join(line.removeprefix("-- ") for line in query.splitlines() if line.startswith("-- "))
+    rule = header.partition(": ")[2]
+    cursor = connection.execute(query)
+    columns = [column[0] for column in cursor.description or []]
+    rows = cursor.fetchmany(SHOWN)
+    offenders = len(rows)
+    while more := cursor.fetchmany(10_000):
+        offenders += len(more)
+    warning = rule.endswith(" (warning)")
+    return Check(file.stem, rule.removesuffix(" (warning)"), warning, offenders, columns, rows)

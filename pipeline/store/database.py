@@ -1,0 +1,357 @@
+"""The DuckDB file: tables from Parquet, views from ``sql/``, comments from :mod:`pipeline.schema`."""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import duckdb
+import jinja2
+
+from pipeline.errors import NoWarehouseError
+from pipeline.interrupts import watch
+from pipeline.layout import DATABASE, BuildPaths, Layout
+from pipeline.schema import (
+    AXES,
+    DEPENDENCIES,
+    HOSTS_TABLE,
+    LINEAGE_TABLE,
+    MACROS,
+    PAGES_TABLE,
+    REJECTS,
+    RELATIONS,
+    ROOT,
+    SPEC_STACKS,
+    TABLES,
+    TARGETS_TABLE,
+    VARIANT_SETS,
+    VIEWS,
+    Relation,
+    arrow_schema,
+    describe_wide,
+)
+from pipeline.spack.hosts import WELL_KNOWN_HOSTS, list_ancestry
+from pipeline.spack.lineage import STACK_LINEAGE
+from pipeline.spack.variants import normalise_variants
+from pipeline.store import sqlfiles
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+STORAGE_VERSION = "v1.2.0"
+"""The oldest DuckDB whose shell must open the file."""
+MEMORY = 460 * 2**20
+"""Bytes that the process may hold while DuckDB builds, checks or answers; beyond that it spills beside the file."""
+LEAST_MEMORY = 200 * 2**20
+"""Bytes that DuckDB loads and checks a part of a warehouse in; with 150 MiB it gave up on some."""
+
+TEMPLATES = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True, autoescape=False)
+
+
+def quote_name(name: str) -> str:
+    """``name`` as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def quote_text(text: str) -> str:
+    """``text`` as an SQL string literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def limit_memory(connection: duckdb.DuckDBPyConnection) -> None:
+    """Leave DuckDB what the process does not hold already."""
+    try:
+        held = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    except OSError:  # no such file but on Linux
+        held = 100 * 2**20
+    connection.execute(f"set memory_limit = '{max(MEMORY - held, LEAST_MEMORY)}B'")
+
+
+@contextlib.contextmanager
+def attach_database(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection that writes a warehouse file, which is complete on disk when the context ends."""
+    with watch(duckdb.connect()) as connection:
+        limit_memory(connection)
+        spill_beside(connection, path)
+        connection.execute(
+            f"attach {quote_text(str(path))} as warehouse (storage_version {quote_text(STORAGE_VERSION)})"
+        )
+        connection.execute("use warehouse")
+        # Rows have no order of their own, and keeping one would leave all but one thread idle.
+        connection.execute("set preserve_insertion_order = false")
+        # FSST is weighed for every column of text: a fifth of the time of loading, for a quarter less on disk.
+        connection.execute("set disabled_compression_methods = 'fsst'")
+        # Where a snapshot was taken out, the rest is not moved together: that would write most of the file anew.
+        connection.execute("set max_vacuum_tasks = 0")
+        # In transactions: what is inserted goes to its place in the file, and not to a log first.
+        connection.execute("begin")
+        yield connection
+        connection.execute("commit")
+        connection.execute("checkpoint warehouse")
+        connection.execute("use memory")
+        connection.execute("detach warehouse")
+
+
+def spill_beside(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Let DuckDB put what exceeds its memory beside a warehouse file, not in the user's working directory."""
+    connection.execute(f"set temp_directory = {quote_text(str(path.with_suffix('.tmp')))}")
+
+
+def load_snapshots(connection: duckdb.DuckDBPyConnection, build: BuildPaths, snapshots: Sequence[str]) -> None:
+    """Append the Parquet files of some snapshots to the tables, as one transaction."""
+    for table, find in (
+        (SPEC_STACKS, build.spec_stacks),
+        (PAGES_TABLE, build.pages),
+        (DEPENDENCIES, build.dependencies),
+    ):
+        files = {find(snapshot): snapshot for snapshot in snapshots}
+        load_partitions(connection, table, {file: snapshot for file, snapshot in files.items() if file.exists()})
+    connection.commit()
+    connection.begin()
+
+
+def load_partitions(connection: duckdb.DuckDBPyConnection, table: Relation, files: Mapping[Path, str]) -> None:
+    """Append Parquet files to a table, each with the snapshot of its partition.
+
+    All go in by one statement, which DuckDB spreads over its threads. The snapshot is not left to
+    DuckDB to read off the path: a folder above the warehouse may look like a partition too.
+    """
+    if not files:
+        return
+    columns = ["parts.snapshot", *(f"rows.{quote_name(name)}" for name in table.names if name != "snapshot")]
+    parts = ", ".join(f"({quote_text(str(file))}, {quote_text(snapshot)})" for file, snapshot in files.items())
+    connection.execute(
+        f"insert into {table.name} select {', '.join(columns)} from {read_files(files)} as rows "
+        f"inner join (values {parts}) as parts (file, snapshot) on rows.file = parts.file"
+    )
+
+
+def load_rejects(connection: duckdb.DuckDBPyConnection, build: BuildPaths) -> None:
+    """Make the table of rejects that of the Parquet files, as one transaction."""
+    connection.execute(f"delete from {REJECTS.name}")
+    columns = ", ".join(map(quote_name, REJECTS.names))
+    connection.execute(f"insert into {REJECTS.name} select {columns} from {read_files(build.all_rejects())}")
+    connection.commit()
+    connection.begin()
+
+
+def read_files(files: Iterable[Path]) -> str:
+    """The SQL that reads Parquet files, with a column ``file`` for the path of each row's."""
+    listed = ", ".join(quote_text(str(file)) for file in files)
+    return f"read_parquet([{listed}], filename = 'file', hive_partitioning = false)"
+
+
+def delete_snapshots(connection: duckdb.DuckDBPyConnection, snapshots: Iterable[str]) -> None:
+    """Take snapshots out of the tables."""
+    for snapshot in snapshots:
+        for table in (SPEC_STACKS, PAGES_TABLE, DEPENDENCIES):
+            connection.execute(f"delete from {table.name} where snapshot = ?", [snapshot])
+
+
+def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
+    """Create the empty tables, with their comments."""
+    for table in TABLES:
+        create_table(connection, table)
+
+
+def create_table(connection: duckdb.DuckDBPyConnection, table: Relation) -> None:
+    columns = ", ".join(
+        f"{quote_name(column.name)} {column.type}{'' if column.nullable else ' not null'}" for column in table.columns
+    )
+    connection.execute(f"create table {table.name} ({columns})")
+    comment(connection, "table", table)
+
+
+def create_derived_tables(connection: duckdb.DuckDBPyConnection) -> None:
+    """Create and fill the tables that come from the project and not from a source."""
+    import pyarrow as pa
+
+    fixed: dict[Relation, Sequence[tuple[object, ...]]] = {
+        TARGETS_TABLE: list_ancestry(),
+        HOSTS_TABLE: WELL_KNOWN_HOSTS,
+        LINEAGE_TABLE: STACK_LINEAGE,
+    }
+    for table, rows in fixed.items():
+        named = [dict(zip(table.names, row, strict=True)) for row in rows]
+        replace_table(connection, table, pa.Table.from_pylist(named, arrow_schema(table)))
+    # Few lists stand for many specs; as Arrow they are small, and Python sees some at a time.
+    lists = connection.sql("select distinct variants from spec_stacks").to_arrow_table().column(0)
+    keys = [[normalise_variants(texts) for texts in chunk.to_pylist()] for chunk in lists.chunks]
+    columns = [lists, pa.chunked_array(keys, pa.string())]
+    replace_table(connection, VARIANT_SETS, pa.Table.from_arrays(columns, arrow_schema(VARIANT_SETS).names))
+
+
+def replace_table(connection: duckdb.DuckDBPyConnection, table: Relation, rows: pa.Table) -> None:
+    """Create a table with these rows, in place of one that is there."""
+    connection.execute(f"drop table if exists {table.name}")
+    create_table(connection, table)
+    connection.register("rows_of_table", rows)
+    connection.execute(f"insert into {table.name} select * from rows_of_table")
+    connection.unregister("rows_of_table")
+
+
+def create_views(connection: duckdb.DuckDBPyConnection) -> None:
+    """Create the derived tables, every view and every macro of ``sql/``, in place of those that are there.
+
+    Views that are there already, as the last build of this version left them, stay if the data asks for the same
+    columns of the matrices.
+    """
+    create_derived_tables(connection)
+    if has_views(connection):
+        return
+    for macro in reversed(MACROS):
+        connection.execute(f"drop macro table if exists {macro.name}")
+    for view in reversed(VIEWS):
+        connection.execute(f"drop view if exists {view.name}")
+    for file in sqlfiles.view_files():
+        define_view(connection, file)
+    for view in VIEWS:
+        comment(connection, "view", view)
+        for column, description in describe_matrix(connection, view).items():
+            describe(connection, view.name, column, description)
+    for macro in MACROS:
+        connection.execute(render_macro(macro))
+        # A macro's columns have no comments of their own in DuckDB.
+        connection.execute(f"comment on macro table {macro.name} is {quote_text(macro.description)}")
+
+
+def has_views(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether the database has every view and macro, its matrices with the columns that the data asks for."""
+    query = """
+        select column_name, comment from duckdb_columns()
+        where database_name = current_database() and table_name = ?
+    """
+    for view in VIEWS:
+        if view.wide is not None:
+            held = connection.execute(query, [view.name]).fetchall()
+            wide = {name: text for name, text in held if name not in view.names}
+            if not held or wide != describe_matrix(connection, view):
+                return False
+    return not find_missing(connection)
+
+
+def describe_matrix(connection: duckdb.DuckDBPyConnection, view: Relation) -> dict[str, str]:
+    """The columns of a wide view that come from the data, with their descriptions; none of any other view."""
+    if view.wide is None:
+        return {}
+    return {column: describe_wide(view.wide, value) for value, column in wide_columns(connection, view)}
+
+
+def define_view(connection: duckdb.DuckDBPyConnection, file: Path) -> None:
+    """Create the view of a file, without its comments, on the tables that are there."""
+    connection.execute(render(connection, file))
+
+
+def render(connection: duckdb.DuckDBPyConnection, file: Path) -> str:
+    """The SQL of a file, a matrix's columns written out from the data or from the view."""
+    text = file.read_text()
+    if "{%" not in text:
+        return text
+    name = sqlfiles.view_name(file) if file.parent == sqlfiles.sql_folder() else file.stem.removesuffix("_totals")
+    relation = RELATIONS[name]
+    columns = wide_columns(connection, relation)
+    return TEMPLATES.from_string(text).render(
+        columns=[(quote_text(value), quote_name(column)) for value, column in columns]
+    )
+
+
+def render_macro(macro: Relation) -> str:
+    """The SQL that makes a table macro of the query in its file."""
+    parameters = ", ".join(f"{one.name} := null" if one.nullable else one.name for one in macro.parameters)
+    return f"create macro {macro.name}({parameters}) as table\n{render_query(macro)}"
+
+
+def render_query(macro: Relation, arguments: Mapping[str, str] | None = None) -> str:
+    """The query of a table macro, with SQL in place of its parameters, by default their own names."""
+    file = sqlfiles.sql_folder() / "macros" / f"{macro.name}.sql"
+    return TEMPLATES.from_string(file.read_text()).render(arguments or {one.name: one.name for one in macro.parameters})
+
+
+def wide_columns(connection: duckdb.DuckDBPyConnection, matrix: Relation) -> list[tuple[str, str]]:
+    """(value, column name) for each value of a matrix's axis, in text order.
+
+    A column is named by its value. To DuckDB names that differ by case alone are one: a value that
+    would repeat an earlier name gets ``_2``, ``_3`` …, whichever is no other value's name.
+    """
+    assert matrix.wide in AXES
+    where = f"where stack <> {quote_text(ROOT)}" if matrix.wide == "stack" else ""
+    values = connection.execute(f"select distinct {matrix.wide} from spec_stacks {where} order by 1").fetchall()
+    taken = {name.lower() for name in matrix.names}
+    plain = {value.lower() for (value,) in values}
+    columns = []
+    for (value,) in values:
+        name, number = value, 1
+        while name.lower() in taken or (number > 1 and name.lower() in plain):
+            number += 1
+            name = f"{value}_{number}"
+        taken.add(name.lower())
+        columns.append((value, name))
+    return columns
+
+
+def comment(connection: duckdb.DuckDBPyConnection, kind: str, relation: Relation) -> None:
+    """Push the descriptions of a relation and its columns into the database."""
+    connection.execute(f"comment on {kind} {relation.name} is {quote_text(relation.description)}")
+    for column in relation.columns:
+        describe(connection, relation.name, column.name, column.description)
+
+
+def describe(connection: duckdb.DuckDBPyConnection, relation: str, column: str, description: str) -> None:
+    connection.execute(f"comment on column {relation}.{quote_name(column)} is {quote_text(description)}")
+
+
+def find_database(layout: Layout) -> Path:
+    """The published warehouse file, as one build's own path: a build meanwhile does not change it.
+
+    Raises:
+        NoWarehouseError: there is none.
+    """
+    if not layout.database.is_file():
+        raise NoWarehouseError(f"{layout.root}: no {DATABASE} here; build one with: spack-warehouse build SOURCE")
+    return layout.database.resolve()
+
+
+@contextlib.contextmanager
+def open_database(layout: Layout) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A read-only connection to the published warehouse.
+
+    Raises:
+        NoWarehouseError: there is none, DuckDB cannot open it, or it is of another version.
+    """
+    path = find_database(layout)
+    try:
+        connection = connect(path)
+    except duckdb.Error as error:
+        first = str(error).splitlines()[0]
+        raise NoWarehouseError(
+            f"{path}: cannot be opened ({first}); build it anew with: spack-warehouse build SOURCE"
+        ) from None
+    with connection:
+        missing = find_missing(connection)
+        if missing:
+            raise NoWarehouseError(
+                f"{path}: was built by another version, and has no {missing[0]}; "
+                "build it anew with: spack-warehouse build SOURCE"
+            )
+        yield connection
+
+
+def find_missing(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """The tables, views and macros that a warehouse of this version has and the open one has not."""
+    held = connection.execute(
+        "select table_name from duckdb_tables() where database_name = current_database() "
+        "union select view_name from duckdb_views() where database_name = current_database() "
+        "union select function_name from duckdb_functions() "
+        "where database_name = current_database() and function_type = 'table_macro'"
+    ).fetchall()
+    return [name for name in (*RELATIONS, *(macro.name for macro in MACROS)) if (name,) not in held]
+
+
+def connect(path: Path) -> duckdb.DuckDBPyConnection:
+    """A read-only connection to a warehouse file."""
+    connection = watch(duckdb.connect(str(path), read_only=True))
+    limit_memory(connection)
+    return connection

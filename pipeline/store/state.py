@@ -1,0 +1,213 @@
+"""What a build knew of its input and wrote, kept with it, so that the next one does only what changed.
+
+The state stands beside the build's files and is published with them. It is trusted only if every
+byte of what it describes is there: a state that is damaged, or of another version of the project
+or its libraries, or whose files are not as they were written, counts as none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from pipeline import __version__
+from pipeline.layout import BuildPaths, Layout
+from pipeline.sources.buildcache import ALL, Choice
+from pipeline.sources.files import Entry
+from pipeline.specs.check import Reject
+from pipeline.store import sqlfiles
+
+RACY_NS = 2_000_000_000
+"""A file changed this shortly before it was looked at may change again without its times telling."""
+
+
+class Rows(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """Where a page's or an index's rows stand in the spilled tables of its batch."""
+
+    batch: str
+    page: int
+    specs: int
+    num_specs: int
+    rejects: int
+    num_rejects: int
+    num_dependencies: int = 0
+    is_index: bool = False
+
+    def span(self, kind: str) -> tuple[int, int]:
+        """Start and length of the page's rows in the table of one kind."""
+        spans = {
+            "pages": (self.page, 1),
+            "specs": (self.specs, self.num_specs),
+            "rejects": (self.rejects, self.num_rejects),
+            "dependencies": (0, self.num_dependencies),
+        }
+        return spans[kind]
+
+
+class Seen(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """What reading one file gave.
+
+    A page has a snapshot and a package, an index a snapshot and a stack; a file that cannot be loaded
+    has a ``reject``; a file that is neither page nor index has none of them.
+    """
+
+    entry: Entry
+    sha256: str = ""
+    snapshot: str | None = None
+    package: str | None = None
+    num_specs: int = 0
+    num_rejects: int = 0
+    reject: Reject | None = None
+
+    @property
+    def is_index(self) -> bool:
+        return self.entry.index is not None
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What there may be only one of: the page of a package in a snapshot; any number of indexes."""
+        assert self.snapshot is not None
+        return self.snapshot, self.package if self.package is not None else f"\0{self.entry.root}\0{self.entry.path}"
+
+    @property
+    def names(self) -> dict[str, str | None]:
+        return {"snapshot": self.snapshot, "package": self.package}
+
+    @property
+    def entry_key(self) -> tuple[int, str]:
+        return (self.entry.root, self.entry.path)
+
+    def same_content(self, other: Seen) -> bool:
+        """Whether both give the same rows: all but the entry's signature is equal."""
+        return msgspec.structs.replace(self, entry=other.entry) == other
+
+
+class SnapshotRows(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """What was written of a snapshot; ``pages`` are pages and indexes."""
+
+    pages: int
+    specs: int
+    rows: int
+    rejects: int
+
+
+class Looked(msgspec.Struct, frozen=True):
+    """How many files the sources hold, and how many of them are pages, indexes or rejected as a whole."""
+
+    files: int
+    pages: int
+    indexes: int
+    rejects: int
+
+
+class State(msgspec.Struct):
+    """A build's input and output.
+
+    ``seen`` is every file of the sources, packed: see :func:`pack_seen`. ``snapshots`` counts what was
+    written of each, ``files`` gives the SHA-256 of each file by its path, ``failed`` names the checks
+    that failed.
+    """
+
+    fingerprint: str
+    seen: msgspec.Raw
+    looked: Looked
+    snapshots: dict[str, SnapshotRows]
+    files: dict[str, str]
+    failed: list[str]
+
+
+_ENCODER = msgspec.msgpack.Encoder()
+_DECODER = msgspec.msgpack.Decoder(State)
+_SEEN = msgspec.msgpack.Decoder(list[Seen])
+_ROWS = msgspec.msgpack.Decoder(Rows)
+
+
+def pack_rows(rows: Rows) -> bytes:
+    """Where rows stand, in a quarter of the memory: there is one for every page while a build reads."""
+    return _ENCODER.encode(rows)
+
+
+def unpack_rows(packed: Iterable[bytes]) -> list[Rows]:
+    return [_ROWS.decode(one) for one in packed]
+
+
+def pack_seen(seen: Iterable[Seen], began_ns: int) -> tuple[msgspec.Raw, Looked]:
+    """Files as a state keeps them, in a quarter of the memory, in the order of source and path; and their counts."""
+    ordered = sorted(distrust_racy(seen, began_ns), key=lambda one: one.entry_key)
+    pages = sum(one.snapshot is not None and not one.is_index for one in ordered)
+    indexes = sum(one.snapshot is not None and one.is_index for one in ordered)
+    rejects = sum(one.reject is not None for one in ordered)
+    return msgspec.Raw(_ENCODER.encode(ordered)), Looked(len(ordered), pages, indexes, rejects)
+
+
+def fingerprint(choice: Choice) -> str:
+    """A digest of all that the output depends on besides the input: code, SQL, libraries, what is chosen."""
+    digest = hashlib.sha256(f"{__version__} {choice}".encode())
+    for name in ("archspec", "duckdb", "msgspec", "pyarrow", "PyYAML"):
+        digest.update(f"{name}={importlib.metadata.version(name)};".encode())
+    package = Path(__file__).parents[1]
+    modules = {path.relative_to(package).as_posix(): path for path in sorted(package.rglob("*.py"))}
+    queries = {path.relative_to(sqlfiles.sql_folder()).as_posix(): path for path in sqlfiles.all_files()}
+    for name, path in {**modules, **queries}.items():
+        digest.update(name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def load_state(build: BuildPaths | None, choice: Choice = ALL) -> tuple[State | None, list[Seen]]:
+    """The state of a build and the files that it tells of; None and none where no state can be trusted."""
+    if build is None:
+        return None, []
+    try:
+        state = _DECODER.decode(build.state.read_bytes())
+        seen = _SEEN.decode(state.seen)
+    except (OSError, msgspec.DecodeError):
+        return None, []
+    if state.fingerprint != fingerprint(choice) or state.files != digest_files(build):
+        return None, []
+    return state, seen
+
+
+def save_state(build: BuildPaths, state: State) -> None:
+    """Write the state of a build at once."""
+    new = build.state.with_suffix(".new")
+    new.write_bytes(_ENCODER.encode(state))
+    new.replace(build.state)
+
+
+def digest_files(build: BuildPaths) -> dict[str, str]:
+    """SHA-256 of each file of a build but its state, by path."""
+    digests = {}
+    for folder, _, names in os.walk(build.folder):
+        for name in names:
+            path = Path(folder, name)
+            if path != build.state:
+                with path.open("rb") as file:
+                    digests[path.relative_to(build.folder).as_posix()] = hashlib.file_digest(file, "sha256").hexdigest()
+    return dict(sorted(digests.items()))
+
+
+def distrust_racy(seen: Iterable[Seen], began_ns: int) -> list[Seen]:
+    """``seen`` with the signatures emptied that a later change of the file might not alter.
+
+    File systems keep times only so fine (2 s on FAT): a file changed just before it was looked at
+    can change once more within the same tick and keep its size. Such a file is read again next time.
+    """
+    return [
+        msgspec.structs.replace(one, entry=msgspec.structs.replace(one.entry, signature=b""))
+        if one.entry.changed_ns > began_ns - RACY_NS
+        else one
+        for one in seen
+    ]
+
+
+def refresh_state(layout: Layout, state: State, seen: Iterable[Seen], began_ns: int) -> None:
+    """Note the files' new times in the state of the published build, which stays as it is."""
+    assert layout.current is not None
+    state.seen, state.looked = pack_seen(seen, began_ns)
+    save_state(layout.current, state)
+    layout.sweep()

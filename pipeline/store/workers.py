@@ -1,0 +1,98 @@
+"""Run the stages that cost in several processes."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import TypeVar
+
+from pipeline.errors import WarehouseError
+
+Result = TypeVar("Result")
+
+
+def count_cpus() -> int:
+    """The processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class Workers:
+    """Calls functions over arguments, in ``jobs`` processes where that is worth their start."""
+
+    def __init__(self, jobs: int) -> None:
+        self._jobs = jobs
+        self._pool: ProcessPoolExecutor | None = None
+        self._starting: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Start the processes in the background: they load Arrow while the caller goes on."""
+        if self._pool is None and self._jobs > 1:
+            # Arrow's own choice holds some 60 MB more in each process, and is no faster here.
+            os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+            # Neither plain fork, which copies threads' locks, nor a start from nothing for each.
+            method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+            context = multiprocessing.get_context(method)
+            if method == "forkserver":
+                context.set_forkserver_preload(["pipeline.store.parquet"])
+            self._pool = ProcessPoolExecutor(self._jobs, context, initializer=_end_with_parent)
+            self._starting = threading.Thread(target=self._pool.submit, args=[os.getpid])
+            self._starting.start()
+
+    def run(self, function: Callable[..., Result], *arguments: Sequence[object]) -> Iterator[Result]:
+        """The results of ``function`` over ``arguments``, in their order, as they come.
+
+        Other processes begin at once; without any, the work is done when its result is asked for.
+
+        Raises:
+            WarehouseError: now or later: a process was killed, as the kernel does when memory runs out.
+        """
+        if self._pool is None or self._starting is None:
+            return map(function, *arguments)
+        self._starting.join()
+        try:
+            return _await_all(self._pool.map(function, *arguments))
+        except BrokenProcessPool:
+            raise _explain_broken() from None
+
+    def close(self) -> None:
+        if self._pool is not None and self._starting is not None:
+            self._starting.join()
+            self._pool.shutdown(cancel_futures=True)
+            self._pool = self._starting = None
+
+
+@contextlib.contextmanager
+def open_workers(jobs: int) -> Iterator[Workers]:
+    workers = Workers(jobs)
+    try:
+        yield workers
+    finally:
+        workers.close()
+
+
+def _await_all(results: Iterator[Result]) -> Iterator[Result]:
+    try:
+        yield from results
+    except BrokenProcessPool:
+        raise _explain_broken() from None
+
+
+def _explain_broken() -> WarehouseError:
+    return WarehouseError("a worker process was killed; with little memory, build with --jobs 1")
+
+
+def _end_with_parent() -> None:
+    """Let no worker outlive a build that was killed: it would write into a folder given up."""
+    parent = multiprocessing.parent_process()
+
+    def wait() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()

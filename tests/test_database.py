@@ -1,0 +1,254 @@
+"""The DuckDB file opens anywhere, in old and new DuckDB, for many readers at once."""
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import duckdb
+import pytest
+from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.build import build
+from pipeline.cli import cli
+from pipeline.errors import NoWarehouseError
+from pipeline.layout import Layout
+from pipeline.schema import MACROS, RELATIONS, VIEWS
+from pipeline.store.database import create_views, find_database, has_views, open_database, quote_text, wide_columns
+from tests.makers import ask, build_pages, make_spec
+from tests.test_sql_cases import call, load
+from tests.test_sql_cases import insert as add_rows
+
+PAGES = Path(__file__).parent / "data" / "pages"
+OLDEST = Path(sys.prefix) / "oldest-duckdb"
+
+
+@pytest.fixture(scope="module")
+def warehouse(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("warehouse") / "warehouse"
+    build([PAGES], folder, jobs=1)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def odd_warehouse(tmp_path_factory):
+    """One in which every table and view has rows, with names that must be quoted."""
+    spec = make_spec(1, stacks=["E4S", "e4s", "snapshot", "a'b", 'a"b'], size="7", new_key=1)
+    pages = {
+        ("v0.9", "<script>"): [spec, make_spec(2, stacks=["root"]), make_spec(3, hash="bad")],
+        ("v0.9", "a'b"): [make_spec(4, stacks=["E4S"])],
+        ("v0.10", "a'b"): [make_spec(5, stacks=["E4S"], variants=["+mpi"])],
+    }
+    return build_pages(tmp_path_factory.mktemp("odd"), pages, {("v0.9", "<script>"): {"num_specs": 7}})
+
+
+CALLS = [call(macro.name, ["zen4"] if macro.name == "usable_on" else ["v0.9", "v0.10"]) for macro in MACROS]
+COUNTS = {name: f"select count(*) from {name}" for name in (*RELATIONS, *CALLS)}
+
+
+def count_all(warehouse):
+    return {name: ask(warehouse, query)[0][0] for name, query in COUNTS.items()}
+
+
+SHELL = shutil.which("duckdb", path=sysconfig.get_path("scripts"))
+
+
+def run_shell(database, query, cwd):
+    command = [SHELL, "-readonly", "-json", str(database), "-c", query]
+    return json.loads(subprocess.run(command, cwd=cwd, check=True, capture_output=True, text=True).stdout)
+
+
+def test_the_shell_opens_it_from_another_folder(warehouse, tmp_path):
+    database = os.path.relpath(warehouse / "warehouse.duckdb", tmp_path)
+
+    assert run_shell(database, "select count(*) as n from specs", tmp_path) == [{"n": 157}]
+
+
+def test_the_shell_counts_what_python_counts(odd_warehouse, tmp_path):
+    query = " union all ".join(f"select {quote_text(name)} as name, ({count}) as n" for name, count in COUNTS.items())
+    rows = run_shell(odd_warehouse / "warehouse.duckdb", query, tmp_path)
+
+    assert {row["name"]: row["n"] for row in rows} == count_all(odd_warehouse)
+    assert [row["name"] for row in rows if not row["n"]] == ["dependencies"]
+
+
+def test_the_shell_shows_the_comments(warehouse, tmp_path):
+    database = warehouse / "warehouse.duckdb"
+    query = "select comment from duckdb_columns() where table_name = 'specs' and column_name = 'in_root'"
+    comments = run_shell(database, "select view_name, comment from duckdb_views() where not internal", tmp_path)
+
+    assert "root mirror" in run_shell(database, query, tmp_path)[0]["comment"]
+    assert {row["view_name"]: row["comment"] for row in comments} == {view.name: view.description for view in VIEWS}
+
+
+@pytest.mark.parametrize("copy", [["cp", "-r"], ["cp", "-rL"], ["mv"]], ids=" ".join)
+def test_it_opens_after_its_folder_was_copied_or_moved(tmp_path, copy):
+    warehouse = build_pages(tmp_path, {("develop", "hdf5"): [make_spec(1)]})
+    counts, elsewhere = count_all(warehouse), tmp_path / "else where"
+    subprocess.run([*copy, str(warehouse), str(elsewhere)], check=True)
+    shutil.rmtree(warehouse, ignore_errors=True)
+
+    shown = run_shell(elsewhere / "warehouse.duckdb", "select count(*) as n from spec_stacks", tmp_path)
+    assert shown == [{"n": counts["spec_stacks"]}] == [{"n": 2}]
+    assert {name: read_alone(elsewhere / "warehouse.duckdb", name) for name in counts} == counts
+
+
+def read_alone(database, name):
+    """How many rows a table or view has, by the path that a user sees."""
+    with duckdb.connect(str(database), read_only=True) as connection:
+        return connection.execute(COUNTS[name]).fetchall()[0][0]
+
+
+def test_it_is_written_in_the_storage_format_of_the_oldest_duckdb(warehouse):
+    query = "select tags['storage_version'] from duckdb_databases() where not internal and path is not null"
+
+    assert [str(version).split(" ")[0] for (version,) in ask(warehouse, query)] == ["v1.2.0+"]
+
+
+def run_oldest(script, *arguments, cwd):
+    """What a Python script prints as JSON under the oldest DuckDB that must open a warehouse."""
+    assert OLDEST.is_dir(), f"DuckDB 1.2 is not in {OLDEST}: `make test` installs it"
+    command = [sys.executable, "-c", script, *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(OLDEST)}
+    return json.loads(subprocess.run(command, cwd=cwd, env=environment, check=True, capture_output=True).stdout)
+
+
+@pytest.mark.parametrize("made", ["warehouse", "odd_warehouse"])
+def test_the_oldest_duckdb_gives_the_same_answers(request, tmp_path, made):
+    warehouse = request.getfixturevalue(made)
+    script = (
+        "import duckdb, json, sys\n"
+        "connection = duckdb.connect(sys.argv[1], read_only=True)\n"
+        "counts = {n: connection.execute(q).fetchone()[0] for n, q in json.loads(sys.argv[2]).items()}\n"
+        "rows = {n: sorted(map(repr, connection.execute(f'from {n}').fetchall())) for n in counts}\n"
+        "print(json.dumps([duckdb.__version__, counts, rows]))\n"
+    )
+    version, counts, rows = run_oldest(script, str(warehouse / "warehouse.duckdb"), json.dumps(COUNTS), cwd=tmp_path)
+
+    assert version.startswith("1.2.")
+    assert counts == count_all(warehouse)
+    assert rows == {name: sorted(map(repr, ask(warehouse, f"from {name}"))) for name in counts}
+
+
+def test_several_processes_read_at_once(warehouse, tmp_path):
+    # Each says that it has the file open, and reads only when all have said so.
+    script = (
+        "import duckdb, sys\n"
+        "connection = duckdb.connect(sys.argv[1], read_only=True)\n"
+        "print('open', flush=True)\n"
+        "sys.stdin.readline()\n"
+        "print(connection.execute('select count(*) from specs').fetchone()[0])\n"
+    )
+    command = [sys.executable, "-c", script, str(warehouse / "warehouse.duckdb")]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with contextlib.ExitStack() as stack:
+        readers = [stack.enter_context(subprocess.Popen(command, cwd=tmp_path, **pipes)) for _ in range(3)]
+        assert [reader.stdout.readline() for reader in readers] == ["open\n"] * 3
+        assert [reader.communicate("read\n")[0] for reader in readers] == ["157\n"] * 3
+
+
+def test_many_readers_read_at_once(warehouse):
+    with open_database(Layout(warehouse)) as one, open_database(Layout(warehouse)) as two:
+        assert one.execute("from snapshots").fetchall() == two.execute("from snapshots").fetchall()
+
+
+def test_a_reader_cannot_write(warehouse):
+    with open_database(Layout(warehouse)) as connection, pytest.raises(duckdb.Error, match="read-only"):
+        connection.execute("delete from spec_stacks")
+
+
+names = st.sampled_from(["e4s", "E4S", "e4s_2", "E4S_2", "e4s_3", "snapshot", "Package", "package_2", "ü", "Ü", 'a"b'])
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(names, min_size=1, unique=True))
+def test_each_value_has_a_column_and_none_that_is_named_like_another_value(stacks):
+    matrix = RELATIONS["matrix_by_stack"]
+    with duckdb.connect() as connection:
+        load(connection, {"spec_stacks": [{"stack": stack} for stack in stacks]})
+        columns = wide_columns(connection, matrix)
+        (row,) = connection.execute("from matrix_by_stack").fetchall()
+
+    assert [value for value, _ in columns] == sorted(stacks)
+    assert len({name.lower() for name in [*matrix.names, *dict(columns).values()]}) == len(row) == 2 + len(stacks)
+    assert all(name == value or name not in stacks for value, name in columns)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (["e4s"], ["e4s", "hep"]),
+        (["e4s", "hep"], ["e4s"]),
+        # The same names of columns for other values.
+        (["A", "a"], ["A", "a_2"]),
+    ],
+)
+def test_the_matrices_are_made_anew_when_the_data_asks_for_other_columns(before, after):
+    def insert(stacks):
+        connection.execute("delete from spec_stacks")
+        for stack in stacks:
+            add_rows(connection, {"spec_stacks": [{"stack": stack}]})
+
+    with duckdb.connect() as connection:
+        load(connection, {"spec_stacks": []})
+        insert(before)
+        create_views(connection)
+        assert has_views(connection)
+        made = connection.execute("select view_oid from duckdb_views() where view_name = 'specs'").fetchall()
+        insert([*before, "root"])
+        create_views(connection)
+        assert connection.execute("select view_oid from duckdb_views() where view_name = 'specs'").fetchall() == made
+
+        insert(after)
+        assert not has_views(connection)
+        create_views(connection)
+        assert has_views(connection)
+        columns = wide_columns(connection, RELATIONS["matrix_by_stack"])
+        row = connection.sql("from matrix_by_stack").fetchall()
+        assert [value for value, _ in columns] == after
+        assert row == [("develop", "hdf5", *[1] * len(after))]
+
+
+def test_a_view_that_is_not_there_is_made():
+    with duckdb.connect() as connection:
+        load(connection, {"spec_stacks": [{}]})
+        connection.execute("drop view survival")
+        assert not has_views(connection)
+        create_views(connection)
+        assert has_views(connection)
+
+
+def test_it_is_found_as_one_builds_own_path(warehouse):
+    assert find_database(Layout(warehouse)).parent.parent.name == ".builds"
+
+
+def test_no_warehouse_is_an_error_that_says_what_to_do(tmp_path):
+    with pytest.raises(NoWarehouseError, match="spack-warehouse build"):
+        find_database(Layout(tmp_path))
+
+
+def test_garbage_is_an_error_that_says_what_to_do(warehouse, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(warehouse, copy, symlinks=True)
+    Layout(copy).current.database.write_bytes(b"garbage" * 1000)
+
+    with pytest.raises(NoWarehouseError, match=r"cannot be opened .* build it anew"), open_database(Layout(copy)):
+        pass
+
+
+@pytest.mark.parametrize("command", [["check"], ["sql", "from specs"], ["report"], ["diff", "a", "b"]], ids=" ".join)
+def test_a_warehouse_of_another_version_is_refused_with_what_to_do(tmp_path, command):
+    warehouse = build_pages(tmp_path, {("develop", "hdf5"): [make_spec(1)]})
+    with duckdb.connect(str(Layout(warehouse).database.resolve())) as connection:
+        connection.execute("drop macro table hash_diff")
+    result = CliRunner().invoke(cli, [*command, "--warehouse", str(warehouse)])
+
+    assert result.exit_code == 1
+    assert result.output.count("\n") == 1
+    assert "was built by another version, and has no hash_diff; build it anew with:" in result.output

@@ -1,0 +1,155 @@
+"""A summary tells what the warehouse holds, shows the data's texts as they are, and is never too long."""
+
+import re
+from html import unescape
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from pipeline.layout import Layout
+from pipeline.report.export import export_reports
+from pipeline.report.summary import LONGEST, MAX_BYTES, SHOWN_CHANGES, SHOWN_GAPS, SHOWN_LOST, escape, make_table
+from tests.makers import ask, build_pages, make_spec
+
+OLD, NEW = "develop-2025-03-23", "develop-2025-03-30"
+
+
+def render(text):
+    """As GitHub renders it: tables, and no link but those of the text."""
+    return MarkdownIt("commonmark", {"linkify": False}).enable(["table", "strikethrough"]).render(text)
+
+
+def tables(text):
+    """The cells of every table as a reader sees them."""
+    found = []
+    for table in re.findall(r"<table>(.*?)</table>", render(text), re.DOTALL):
+        rows = re.findall(r"<tr>(.*?)</tr>", table, re.DOTALL)
+        found.append([[unescape(cell) for cell in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.S)] for row in rows])
+    return found
+
+
+def summary(warehouse, snapshot=NEW):
+    (export,) = export_reports(Layout(warehouse), formats=["markdown"], snapshots=[snapshot])
+    assert (export.path, export.rows, export.columns) == ("summary.md", None, None)
+    return (warehouse / "reports" / snapshot / "summary.md").read_text("utf-8")
+
+
+def many_pages():
+    """Two weeks: ``gone*`` are in the first alone, ``new*`` in the second; ``b`` lacks what ``a`` has."""
+    pages = {}
+    for number in range(40):
+        pages[OLD, f"kept{number:02}"] = pages[NEW, f"kept{number:02}"] = [make_spec(number, stacks=["a", "root"])]
+        pages[NEW, f"gone{number:02}"] = []
+    for number in range(12):
+        both = [make_spec(1000 + number, stacks=["a", "b", "root"])]
+        pages[OLD, f"gone{number:02}"] = both
+    for number in range(3):
+        pages[NEW, f"new{number}"] = [make_spec(2000 + number, stacks=["c"], versions=["1", "2"][:1])]
+    return pages
+
+
+@pytest.fixture(scope="module")
+def warehouse(tmp_path_factory):
+    return build_pages(tmp_path_factory.mktemp("markdown"), many_pages())
+
+
+def test_head_figures_are_the_warehouses(warehouse):
+    head = tables(summary(warehouse))[0]
+    rows = {row[0]: row[1:] for row in head[1:]}
+    counts = dict(ask(warehouse, "select snapshot, [packages, specs] from snapshots"))
+
+    assert head[0] == ["", NEW, OLD, "change"]
+    assert rows["date"] == ["2025-03-30", "2025-03-23", ""]
+    for at, name in enumerate(("packages", "specs")):
+        new, old = counts[NEW][at], counts[OLD][at]
+        assert rows[name] == [str(new), str(old), f"{new - old:+}"]
+    assert rows["stacks"] == ["2", "2", "0"]
+
+
+def test_lost_and_gained_are_told_packages_first(warehouse):
+    text = summary(warehouse)
+    by_header = {tuple(table[0]): table[1:] for table in tables(text)}
+
+    lost = by_header["package", "stacks that had it", "specs"]
+    assert lost == [[f"gone{number:02}", "a, b", "1"] for number in range(12)]
+    assert sum(int(row[2]) for row in by_header["cause", "packages", "specs", "stacks"]) == 24
+    assert by_header["stack", "packages", "new configurations"] == [["c", "3", "3"]]
+    assert by_header["package", "new configurations", "versions"] == [[f"new{number}", "1", "1"] for number in range(3)]
+    assert text.index("## Lost") < text.index("## Gained") < text.index("## Largest gaps")
+
+
+def test_packages_that_left_the_snapshot_are_never_hidden_behind_those_that_are_elsewhere_still(tmp_path):
+    pages = {}
+    for number in range(SHOWN_CHANGES + 5):
+        pages[OLD, f"elsewhere{number:02}"] = [make_spec(number, stacks=["a", "b", "c", "root"])]
+        pages[NEW, f"elsewhere{number:02}"] = [make_spec(number, stacks=["c", "root"])]
+        pages[OLD, f"zlost{number:02}"] = [make_spec(1000 + number, stacks=["a", "root"] if number else ["root"])]
+    warehouse = build_pages(tmp_path, pages)
+    text = summary(warehouse)
+    by_header = {tuple(table[0]): table[1:] for table in tables(text)}
+    held = "select package from specs where snapshot = "
+    left = f"{held} '{OLD}' except {held} '{NEW}' order by package"
+
+    names = [row[0] for row in by_header["package", "stacks that had it", "specs"]]
+    assert sorted(names) == [package for (package,) in ask(warehouse, left)]
+    assert len(names) == SHOWN_CHANGES + 5
+    elsewhere = by_header["package", "stacks that lost it", "specs"]
+    assert elsewhere == [[f"elsewhere{number:02}", "a, b", "2"] for number in range(SHOWN_CHANGES)]
+    assert f"The first {SHOWN_CHANGES} of {SHOWN_CHANGES + 5} packages." in text
+    assert text.index("zlost") < text.index("elsewhere")
+
+
+def test_the_ten_largest_gaps_are_those_of_the_view(warehouse):
+    text = summary(warehouse)
+    order = "held_by desc, stack, package, platform"
+    query = f"select package, stack, platform, held_by::varchar from gaps where snapshot = '{NEW}' order by {order}"
+    expected = [list(row) for row in ask(warehouse, query)]
+
+    assert len(expected) > SHOWN_GAPS
+    assert tables(text)[-1][1:] == expected[:SHOWN_GAPS]
+    assert f"The first 10 of {len(expected)} gaps." in text
+
+
+def test_without_an_earlier_snapshot_it_says_so(warehouse):
+    text = summary(warehouse, OLD)
+
+    assert "No earlier snapshot" in text
+    assert tables(text)[0][0] == ["", OLD]
+
+
+@given(st.lists(st.text(max_size=LONGEST), min_size=1, max_size=4))
+@example(["<script>alert(1)</script>", "a|b", "`x`", "two\nlines"])
+@example(["![x](http://a/b)", "[x](y)", "~~x~~", "**x**", "_x_", "&amp;", "\\|", "\\"])
+@settings(max_examples=300, deadline=None)
+def test_any_text_shows_as_it_is(texts):
+    shown = [" ".join("".join(c if c.isprintable() else " " for c in text).split()) for text in texts]
+    ((header, row),) = tables("\n".join(make_table(["h"] * len(texts), [texts])))
+
+    assert header == ["h"] * len(texts)
+    assert row == shown
+
+
+@pytest.mark.parametrize("text", ["gcc@11.4.0", "https://example.org", "www.example.org", "a_b_c"])
+def test_nothing_of_the_data_is_a_link_or_emphasis(text):
+    rendered = MarkdownIt("gfm-like", {"linkify": False}).render(escape(text))
+
+    # GitHub links what looks like an address in plain text; behind a backslash it does not.
+    assert "\\" in escape(text) or text == "a_b_c"
+    assert unescape(rendered) == f"<p>{text}</p>\n"
+
+
+def test_a_summary_of_the_worst_texts_is_far_below_githubs_limit(tmp_path):
+    pages = {}
+    for number in range(120):
+        odd = f"{number:03}" + "|`<&Ω" * 30
+        stacks = [f"{chr(97 + at)}{'<|' * 60}" for at in range(26)]
+        pages[OLD, odd] = [make_spec(number, stacks=[*stacks, "root"])]
+        pages[NEW, odd] = []
+        pages[NEW, "n" + odd[:100]] = [make_spec(1000 + number, stacks=[stacks[number % 26]], versions=["<" * 200])]
+    text = summary(build_pages(tmp_path, pages))
+
+    assert len(text.encode()) < MAX_BYTES // 2
+    assert max(len(table) for table in tables(text)) == SHOWN_LOST + 1
+    assert f"The first {SHOWN_LOST} of 120 packages." in text
