@@ -34,10 +34,11 @@ shell: $(VENV)/runtime ## Open the DuckDB shell on the warehouse, read-only
 test: $(VENV)/dev $(VENV)/oldest ## Run all tests
 	$(BIN)/python -m pytest -n auto
 
-lint: $(VENV)/dev ## Check style, types and SQL; writes nothing
+lint: $(VENV)/dev ## Check style, types, SQL and the order of stages; writes nothing
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 	$(BIN)/sqlfluff lint --disable-progress-bar sql
 
 format: $(VENV)/dev ## Format the Python and SQL code

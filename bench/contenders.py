@@ -42,22 +42,21 @@ def extract(source: Path, scratch: Path) -> None:
     from pipeline.layout import Layout
     from pipeline.progress import Progress
     from pipeline.sources.files import in_order, scan
-    from pipeline.sources.named import find_roots
-    from pipeline.store.batches import Reader
+    from pipeline.sources.named import find_sources
+    from pipeline.store.batches import Reader, write_snapshots
+    from pipeline.store.state import choose_pages
     from pipeline.store.workers import count_cpus, open_workers
 
     build = Layout(scratch / "extract").begin()
     spilled = build.folder / "scratch"
     spilled.mkdir()
-    roots = find_roots([source])
+    sources = find_sources([source])
     with open_workers(count_cpus()) as workers:
         workers.start()
-        entries = in_order(scan(roots))
-        reader = Reader(workers, roots, spilled, Progress())
+        entries = in_order(scan(sources))
+        reader = Reader(workers, sources, spilled, Progress())
         reader.send(entries)
-        from pipeline.store.snapshots import choose_pages, write_snapshots
-
-        write_snapshots(build, reader, choose_pages(roots, reader.collect()))
+        write_snapshots(build, reader, choose_pages(sources, reader.collect()))
 
 
 def build(source: Path, scratch: Path) -> None:

@@ -1,4 +1,4 @@
-"""A build from sources to a published warehouse: the stages in order, and no work done twice.
+"""A build, from sources to a published warehouse: read this page from top to bottom as the way of the data.
 
 What a build makes depends on its sources alone. The state of the build before only tells which
 snapshots need no work: a build that reuses them gives the same Parquet, byte for byte, as one that
@@ -7,6 +7,7 @@ starts from nothing.
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,17 +15,30 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.ask.words import number_of
-from pipeline.errors import WarehouseError
-from pipeline.layout import Layout, find_cache
-from pipeline.locks import hold_lock
-from pipeline.progress import Progress
+from pipeline.errors import SourceError, WarehouseError
+from pipeline.layout import BuildPaths, Layout, find_cache, hold_lock
+from pipeline.progress import Progress, number_of
 from pipeline.sources.buildcache import ALL, Choice, find_indexes
-from pipeline.sources.files import Entry, Root, in_order, scan
-from pipeline.sources.named import find_roots
-from pipeline.store.batches import Reader
-from pipeline.store.plan import Plan, make_plan
-from pipeline.store.state import Seen, State, load_state, refresh_state
+from pipeline.sources.files import Entry, Source, in_order, scan
+from pipeline.sources.named import find_sources
+from pipeline.store.batches import Reader, write_snapshots
+from pipeline.store.state import (
+    Plan,
+    Seen,
+    State,
+    choose_pages,
+    digest_files,
+    find_affected,
+    find_changed,
+    fingerprint,
+    load_state,
+    make_plan,
+    order_seen,
+    pack_seen,
+    refresh_state,
+    reuse,
+    save_state,
+)
 from pipeline.store.workers import Workers, count_cpus, open_workers
 
 if TYPE_CHECKING:
@@ -64,7 +78,7 @@ class Summary:
 
 
 def build(
-    sources: Sequence[str | Path | Root],
+    sources: Sequence[str | Path | Source],
     warehouse: Path,
     jobs: int | None = None,
     progress: Progress | None = None,
@@ -88,38 +102,38 @@ def build(
     progress = progress or Progress()
     layout = Layout(warehouse)
     try:
-        roots = find_roots(sources)
-        fetched = fetch(roots, choice, cache or find_cache(), offline, progress)
+        sources = find_sources(sources)
+        fetched = fetch(sources, choice, cache or find_cache(), offline, progress)
         warehouse.mkdir(parents=True, exist_ok=True)
         layout.refuse_foreign()
         with hold_lock(layout.lock, partial(progress.wait, warehouse, "build")):
-            summary = update(layout, roots, fetched, jobs or count_cpus(), progress, choice)
+            summary = update(layout, sources, fetched, jobs or count_cpus(), progress, choice)
     except OSError as error:
         # Arrow says what failed, not where.
         raise WarehouseError(f"{error.filename or warehouse}: {error.strerror or error}") from error
     return Summary(**{**summary.__dict__, "seconds": time.monotonic() - began})
 
 
-def fetch(roots: Sequence[Root], choice: Choice, cache: Path, offline: bool, progress: Progress) -> list[Entry]:
-    """The indexes of the remote sources among ``roots``."""
-    if not any(root.is_remote for root in roots):
+def fetch(sources: Sequence[Source], choice: Choice, cache: Path, offline: bool, progress: Progress) -> list[Entry]:
+    """The indexes of the remote sources among ``sources``."""
+    if not any(source.is_remote for source in sources):
         return []
     from pipeline.sources.download import RemoteFiles
     from pipeline.sources.remote import fetch_indexes
 
     with RemoteFiles(cache, offline) as files:
-        return list(fetch_indexes(roots, choice, files, progress))
+        return list(fetch_indexes(sources, choice, files, progress))
 
 
 def update(
-    layout: Layout, roots: Sequence[Root], fetched: Sequence[Entry], jobs: int, progress: Progress, choice: Choice
+    layout: Layout, sources: Sequence[Source], fetched: Sequence[Entry], jobs: int, progress: Progress, choice: Choice
 ) -> Summary:
     """The part of a build that runs under the lock; ``fetched`` are the indexes of remote sources."""
     began_ns = time.time_ns()
     current = layout.current
     last, seen = load_state(current, choice)
     with open_workers(jobs) as workers:
-        plan = look(layout, roots, fetched, seen, workers, choice)
+        plan = look(layout, sources, fetched, seen, workers, choice)
         del seen
         if last is not None and current is not None and not plan.fresh and not plan.gone:
             refresh_state(layout, last, plan.kept, began_ns)
@@ -128,12 +142,10 @@ def update(
             build = layout.begin()
             scratch = build.folder / "scratch"
             scratch.mkdir()
-            reader = Reader(workers, roots, scratch, progress, choice)
+            reader = Reader(workers, sources, scratch, progress, choice)
             reader.send(plan.fresh)
-            # Arrow and DuckDB take longer to load than an unchanged warehouse takes to look at; when many
-            # files are read, that is done in the meantime.
-            from pipeline.assemble import assemble
-
+            # Arrow and DuckDB take longer to load than an unchanged warehouse takes to look at: they are loaded
+            # while the files are read.
             state, rebuilt, checks = assemble(layout, build, plan, last, reader, began_ns)
         finally:
             workers.close()
@@ -144,7 +156,7 @@ def update(
 
 def look(
     layout: Layout,
-    roots: Sequence[Root],
+    sources: Sequence[Source],
     fetched: Sequence[Entry],
     last: Sequence[Seen],
     workers: Workers,
@@ -152,11 +164,82 @@ def look(
 ) -> Plan:
     """List the files of the sources and compare them with the ``last`` build's."""
     entries = list(fetched)
-    for entry in scan(roots, skip=[layout.root]):
+    for entry in scan(sources, skip=[layout.root]):
         entries.append(entry)
         if not last and len(entries) == MANY_FILES:
             workers.start()
-    return make_plan(roots, in_order(find_indexes(roots, entries, choice)), last)
+    return make_plan(sources, in_order(find_indexes(sources, entries, choice)), last)
+
+
+def assemble(
+    layout: Layout, build: BuildPaths, plan: Plan, last: State | None, reader: Reader, began_ns: int
+) -> tuple[State, int, list[Check]]:
+    """Carry out a plan: bring together what ``reader`` reads, write it, publish it.
+
+    Returns the new state, the number of snapshots that were written anew, and the checks' results.
+    """
+    import duckdb
+
+    from pipeline.store.checks import check_beside
+    from pipeline.store.database import create_views, cut_parts, load_rejects, load_snapshots, open_tables
+    from pipeline.store.parquet import write_file_rejects
+
+    try:
+        kept, affected, changed = read_changes(reader, plan)
+        if last is not None and not changed:
+            refresh_state(layout, last, [*kept, *reader.seen], began_ns)
+            return last, 0, []
+        winners = choose_pages(reader.sources, [one for one in reader.seen if one.snapshot in affected])
+        reused = reuse(layout, build, last, affected) if last is not None else {}
+        if not winners and not reused and not any(one.reject for one in [*kept, *reader.seen]):
+            places = ", ".join(source.place for source in reader.sources)
+            chosen = reader.choice.describe()
+            taking = f", taking {chosen}" if chosen else ""
+            raise SourceError(f"no cache page and no build-cache index in {places}{taking}")
+        written = write_snapshots(build, reader, winners)
+        write_file_rejects(build, order_seen([*kept, *reader.seen]))
+        rebuilt = len(winners)
+        # DuckDB needs the memory next.
+        reader.close()
+        seen, looked = pack_seen([*kept, *reader.seen], began_ns)
+        for held in (kept, winners, reader.seen):
+            held.clear()
+        plan.forget()
+        gc.collect()
+        reader.progress.stage("building warehouse.duckdb", 1, "file")
+        with open_tables(layout, build, affected if reused else None) as connection:
+            for part in cut_parts(written):
+                load_snapshots(connection, build, part)
+            load_rejects(connection, build)
+            snapshots = dict(sorted((reused | written).items()))
+            # What was taken over was checked when it was written; if something failed, all is again.
+            whole = last is None or bool(last.failed)
+            # The tables are checked while their views are made, which keeps one processor busy only.
+            checked = snapshots if whole else written
+            checks = check_beside(connection, create_views, checked, whole)
+        failed = [check.name for check in checks if check.failed]
+        state = State(fingerprint(reader.choice), seen, looked, snapshots, digest_files(build), failed)
+        save_state(build, state)
+        layout.publish(build)
+        return state, rebuilt, checks
+    except duckdb.Error as error:
+        raise WarehouseError(f"{layout.root}: {str(error).splitlines()[0]}") from error
+
+
+def read_changes(reader: Reader, plan: Plan) -> tuple[list[Seen], set[str], bool]:
+    """Gather what the fresh files are, and read again the kept pages of every snapshot that they affect.
+
+    Returns the files still kept unread, the affected snapshots, and whether anything changed.
+    """
+    fresh = reader.collect()
+    changed = bool(plan.gone) or find_changed(fresh, plan.before)
+    affected = find_affected(fresh, plan.gone, plan.before)
+    kept = plan.kept
+    while again := [one.entry for one in kept if one.snapshot in affected]:
+        kept = [one for one in kept if one.snapshot not in affected]
+        # A page may have changed since the plan looked at it, even to another snapshot.
+        affected |= find_affected(reader.read(again), [], plan.before)
+    return kept, affected, changed
 
 
 def summarise(state: State, rebuilt: int = 0, gone: int = 0, checks: Sequence[Check] = ()) -> Summary:

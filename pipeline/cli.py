@@ -13,60 +13,26 @@ import shutil
 import signal
 import sys
 import sysconfig
-from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from pipeline import __version__
-from pipeline.ask.words import number_of
 from pipeline.errors import FileFaultsError, SpecSyntaxError, WarehouseError
-from pipeline.interrupts import interrupt_on_signals
 from pipeline.layout import Layout
-from pipeline.progress import Progress
+from pipeline.progress import Bar, interrupt_on_signals, number_of, say
+from pipeline.questions import FALLS_SHORT, diff, gaps, gate, have, refuse_missing, say_some, warehouse_option
 
 if TYPE_CHECKING:
-    from tqdm import tqdm
-
     from pipeline.build import Summary
     from pipeline.store.checks import Check
 
-FALLS_SHORT = 3
-T = TypeVar("T")
 SHOWN_REJECTS = 20
 QUERY_INTERRUPTED = "Query interrupted"
 """What DuckDB makes of a signal in the middle of a query, as a RuntimeError."""
-
-
-class Bar(Progress):
-    """A progress bar on stderr where that is a terminal, and one line where a build has to wait."""
-
-    def __init__(self) -> None:
-        self._bar: tqdm[Any] | None = None
-
-    def wait(self, folder: Path, what: str) -> None:
-        say(f"{folder}: another {what} is running; waiting for it to end")
-
-    def stage(self, name: str, total: int, unit: str) -> None:
-        self.close()
-        if sys.stderr.isatty():
-            from tqdm import tqdm
-
-            # How many bytes are to be fetched is not known beforehand.
-            self._bar = tqdm(
-                total=total or None, desc=name, unit=unit, unit_scale=unit == "B", leave=False, file=sys.stderr
-            )
-
-    def advance(self, count: int) -> None:
-        if self._bar is not None:
-            self._bar.update(count)
-
-    def close(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
 
 
 class OneLine(click.Group):
@@ -98,45 +64,6 @@ class OneLine(click.Group):
             where = f"{error.filename}: " if error.filename else ""
             say(f"spack-warehouse: {where}{error.strerror or error}")
             ctx.exit(1)
-
-
-def say(line: str) -> None:
-    click.echo(" ".join(line.split("\n")), err=True)
-
-
-def refuse_missing(config: Path, example: str) -> None:
-    """Say of a file of the user's that is not there what it would be."""
-    if not config.exists():
-        raise WarehouseError(f"{config}: no such file; name one with --config: {example} is one to begin with")
-
-
-warehouse_option = click.option(
-    "--warehouse",
-    "warehouse",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("warehouse"),
-    show_default=True,
-    metavar="DIR",
-    help="Folder of the warehouse.",
-)
-
-
-format_option = click.option(
-    "--format",
-    "format",
-    type=click.Choice(["table", "csv", "json"]),
-    default="table",
-    show_default=True,
-    help="What to write to stdout.",
-)
-stack_option = click.option(
-    "--stack", "stacks", multiple=True, metavar="S", help="Only this stack, or those of a glob; may be repeated."
-)
-limit_option = click.option(
-    "--limit", type=click.IntRange(0), metavar="N", help="Rows to print; 0: all.  [default: 20 in a table, else all]"
-)
-TABLE_ROWS = 20
-SHOWN_LINES = 10
 
 
 @click.group(
@@ -345,284 +272,9 @@ def sql(query: str, warehouse: Path, format: str) -> None:
 
     The tables and views: describe them with "show tables", or see the data dictionary in the README.
     """
-    from pipeline.ask.query import run_query
+    from pipeline.ask.output import run_query
 
     run_query(Layout(warehouse), query, format)
-
-
-@cli.command()
-@click.argument("spec", nargs=-1, required=True, metavar="SPEC")
-@warehouse_option
-@click.option(
-    "--snapshot", "snapshots", multiple=True, metavar="S", help="Only this snapshot; may be repeated.  [default: all]"
-)
-@stack_option
-@click.option("--host", metavar="TARGET", help="Only what a machine of this microarchitecture can run, such as zen4.")
-@limit_option
-@format_option
-def have(
-    spec: tuple[str, ...],
-    warehouse: Path,
-    snapshots: tuple[str, ...],
-    stacks: tuple[str, ...],
-    host: str | None,
-    limit: int | None,
-    format: str,
-) -> None:
-    """Tell whether there is a binary of SPEC, in Spack's spec syntax, and which.
-
-    \b
-      spack-warehouse have 'hdf5@1.14: +mpi target=x86_64_v3 %gcc'
-      spack-warehouse have --host zen4 --stack 'e4s*' hdf5
-
-    Exit status 0: there is, and stdout has the matches of every snapshot, the newest first. 3: there is
-    none, and stderr has the nearest misses, each with what was asked and what is there. 2: SPEC is
-    wrong, and a caret is under the place.
-
-    target=zen4 means built for zen4 itself. --host zen4 takes every target that a zen4 runs, of Linux
-    (or macOS for Apple's) unless SPEC names a platform. What comes after %gcc is asked of gcc, as in
-    Spack 1.0: variants of the package come before it.
-    """
-    from pipeline.ask.have import HIT_COLUMNS, explain_none, find_specs, guess_host
-    from pipeline.ask.rows import print_rows
-    from pipeline.ask.scope import choose_snapshots, choose_stacks
-    from pipeline.spack.syntax import parse_spec
-    from pipeline.store.database import open_database
-
-    query = parse_spec(" ".join(spec))
-    machine = guess_host(check_host(host), query.platform) if host else None
-    with open_database(Layout(warehouse)) as connection:
-        chosen = choose_snapshots(connection, snapshots)
-        within = choose_stacks(connection, chosen, stacks)
-        answer = find_specs(connection, query, chosen, within, machine)
-        shown = cut_rows(answer.hits, limit, format)
-        print_rows(HIT_COLUMNS, (hit.row() for hit in shown), format)
-        if answer.hits:
-            if machine:
-                say("whether the host's libc is new enough for a match is unknown: caches tell none; compare the os")
-            return
-        for line in explain_none(connection, query, answer, chosen, within):
-            click.echo(line, err=True)
-    sys.exit(FALLS_SHORT)
-
-
-@cli.command()
-@warehouse_option
-@click.option("--snapshot", metavar="S", help="The snapshot to look at.  [default: the newest]")
-@stack_option
-@click.option(
-    "--expected",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE",
-    help="What should be there: a list of specs, a spack.yaml or a spack.lock.",
-)
-@click.option("--items", is_flag=True, help="With --expected: a row for each expected spec, and what is nearest to it.")
-@limit_option
-@format_option
-def gaps(
-    warehouse: Path,
-    snapshot: str | None,
-    stacks: tuple[str, ...],
-    expected: Path | None,
-    items: bool,
-    limit: int | None,
-    format: str,
-) -> None:
-    """Rank what stacks lack that others have, or measure them against what is expected.
-
-    \b
-      spack-warehouse gaps --stack e4s-cray-rhel
-      spack-warehouse gaps --expected spack.yaml --snapshot develop-2025-03-30
-
-    FILE is a list with a spec to a line (# begins a comment), a spack.yaml, whose definitions and
-    matrices are written out, or a spack.lock, whose specs are looked for by hash and then by what a
-    user sees of them. The stack * stands for any, or root. What is not evaluated, such as when: and
-    ^dependencies, is told on stderr.
-
-    Exit status 3: something expected is nowhere, or, with --stack, is missing in one of those.
-    """
-    from pipeline.ask.coverage import COVERAGE_COLUMNS, GAP_COLUMNS, ITEM_COLUMNS, measure_coverage, rank_gaps
-    from pipeline.ask.expected import read_expected
-    from pipeline.ask.rows import print_rows
-    from pipeline.ask.scope import choose_snapshot, choose_stacks
-    from pipeline.store.database import open_database
-
-    if items and expected is None:
-        raise click.UsageError("--items needs --expected")
-    wanted = read_expected(expected) if expected is not None else None
-    with open_database(Layout(warehouse)) as connection:
-        chosen = choose_snapshot(connection, snapshot)
-        within = choose_stacks(connection, [chosen], stacks)
-        if wanted is None:
-            print_rows(GAP_COLUMNS, cut_rows(rank_gaps(connection, chosen, within), limit, format), format)
-            return
-        coverages = measure_coverage(connection, wanted.items, chosen, within)
-    if items:
-        rows = [row for coverage in coverages for row in coverage.item_rows()]
-        print_rows(ITEM_COLUMNS, cut_rows(rows, limit, format), format)
-    else:
-        rows = [coverage.row() for coverage in coverages]
-        print_rows(COVERAGE_COLUMNS, cut_rows(rows, limit, format), format)
-    say_some(wanted.notes)
-    judged = coverages if within else coverages[:1]
-    say_some(
-        [
-            f"missing {'in ' + coverage.stack if within else 'everywhere'}: {finding.describe()}"
-            for coverage in judged
-            for finding in coverage.missing
-        ]
-    )
-    if any(coverage.missing for coverage in judged):
-        sys.exit(FALLS_SHORT)
-
-
-@cli.command()
-@click.argument("before", metavar="FROM")
-@click.argument("after", metavar="TO")
-@warehouse_option
-@click.option(
-    "--by",
-    type=click.Choice(["summary", "lost", "hash", "configuration"]),
-    default="summary",
-    show_default=True,
-    help="What to list: counts, every loss with its cause, or every hash or configuration lost or gained.",
-)
-@click.option("--package", "packages", multiple=True, metavar="P", help="Only this package; may be repeated.")
-@stack_option
-@limit_option
-@format_option
-def diff(
-    before: str,
-    after: str,
-    warehouse: Path,
-    by: str,
-    packages: tuple[str, ...],
-    stacks: tuple[str, ...],
-    limit: int | None,
-    format: str,
-) -> None:
-    """Tell what changed from snapshot FROM to snapshot TO.
-
-    \b
-      spack-warehouse diff develop-2025-03-16 develop-2025-03-30
-      spack-warehouse diff develop-2025-03-16 develop-2025-03-30 --by lost --stack 'e4s*'
-
-    A rebuild changes every hash and no configuration: package, version, compiler family, os, target and
-    variants. What a stack holds no more has a cause: the stack was removed, the package is gone from it,
-    another version, compiler, target, os or variants took its place, or only the hash changed.
-
-    Of what a source in TO does not tell, as its page is missing or broken, nothing is known: that is
-    neither lost nor gained, and its cause is "source missing". Exit status 0, whatever changed.
-    """
-    from pipeline.ask.diff import (
-        CAUSE_COLUMNS,
-        DIFF_COLUMNS,
-        SUMMARY_COLUMNS,
-        Question,
-        list_changes,
-        summarise_changes,
-    )
-    from pipeline.ask.rows import print_rows
-    from pipeline.ask.scope import choose_snapshot, choose_stacks
-    from pipeline.store.database import open_database
-
-    with open_database(Layout(warehouse)) as connection:
-        chosen = [choose_snapshot(connection, name) for name in (before, after)]
-        within = choose_stacks(connection, chosen, stacks)
-        asked = Question(chosen[0], chosen[1], packages, within)
-        if by != "summary":
-            print_rows(DIFF_COLUMNS[by], cut_rows(list_changes(connection, asked, by), limit, format), format)
-            return
-        summary = summarise_changes(connection, asked)
-    if format == "table":
-        print_rows(*drop_empty(SUMMARY_COLUMNS, summary.totals), format)
-        print_rows(CAUSE_COLUMNS, summary.causes, format)
-        print_rows(*drop_empty(SUMMARY_COLUMNS, cut_rows(summary.gains, limit, format)), format)
-    else:
-        print_rows(SUMMARY_COLUMNS, cut_rows(summary.rows(), limit, format), format)
-    if summary.unknown:
-        unknown = sum(int(str(row[-1])) for row in summary.unknown)
-        say(
-            f"not known to be lost: {number_of(unknown, 'spec')} of {before}, for {after} has no whole page of the "
-            "package; see: --by lost, cause source missing"
-        )
-
-
-def drop_empty(
-    columns: Sequence[tuple[str, str]], rows: Sequence[tuple[object, ...]]
-) -> tuple[list[tuple[str, str]], list[tuple[object, ...]]]:
-    """Columns and rows without the columns that hold nothing."""
-    kept = [at for at in range(len(columns)) if any(row[at] is not None for row in rows)]
-    return [columns[at] for at in kept], [tuple(row[at] for at in kept) for row in rows]
-
-
-@cli.command()
-@warehouse_option
-@click.option(
-    "--config",
-    type=click.Path(path_type=Path, dir_okay=False),
-    default=Path("gates.yaml"),
-    show_default=True,
-    metavar="FILE",
-    help="The gates; examples/gates.yaml explains each.",
-)
-@click.option("--snapshot", metavar="S", help="The snapshot to judge, in place of the file's.")
-@click.option("--baseline", metavar="S", help="The snapshot to compare with, in place of the file's.")
-@click.option(
-    "--today",
-    type=click.DateTime(["%Y-%m-%d"]),
-    metavar="DATE",
-    help="The day to judge on, YYYY-MM-DD.  [default: this day, UTC]",
-)
-@click.option(
-    "--format",
-    "format",
-    type=click.Choice(["table", "csv", "json", "github"]),
-    default="table",
-    show_default=True,
-    help="What to write to stdout; github: annotations of a workflow run.",
-)
-def gate(
-    warehouse: Path,
-    config: Path,
-    snapshot: str | None,
-    baseline: str | None,
-    today: datetime | None,
-    format: str,
-) -> None:
-    """Hold a snapshot to the gates of a file, for CI.
-
-    \b
-      spack-warehouse gate --config gates.yaml --format github
-
-    Gates: a least coverage per stack, no package lost against a baseline, no rejects, no wrong meta, no
-    stale snapshot. stdout has what falls short, a row each. What cannot be judged, since a snapshot or
-    a stack is not there, falls short too. Allowances that have expired are told on stderr.
-
-    Exit status 0: every gate holds. 3: something falls short. 1: the file of gates is wrong; each fault
-    is a line with its place.
-    """
-    from pipeline.ask.gates import SHORTFALL_COLUMNS, annotate, judge, override, read_gates
-    from pipeline.ask.rows import print_rows
-    from pipeline.store.database import open_database
-
-    refuse_missing(config, "examples/gates.yaml")
-    gates = override(read_gates(config), snapshot, baseline)
-    if baseline is not None and gates.lost is None:
-        raise click.BadParameter(f"{config} has no gate 'lost' that compares", param_hint="--baseline")
-    day = today.date() if today else datetime.now(UTC).date()
-    with open_database(Layout(warehouse)) as connection:
-        verdict = judge(connection, gates, day)
-    if format == "github":
-        for line in annotate(verdict):
-            click.echo(line)
-    else:
-        print_rows(SHORTFALL_COLUMNS, verdict.rows(), format)
-        for line in verdict.note_lines():
-            say(line)
-    say(verdict.summary())
-    if verdict.shortfalls:
-        sys.exit(FALLS_SHORT)
 
 
 @cli.command()
@@ -678,9 +330,8 @@ def run(
     from dataclasses import replace
 
     from pipeline.config import read_config
-    from pipeline.schedule import list_paths, list_steps
+    from pipeline.schedule import ENDED, FAILED, StepLog, list_paths, list_steps
     from pipeline.schedule import run as run_steps
-    from pipeline.steplog import ENDED, FAILED, StepLog
 
     refuse_missing(config, "examples/coverage.yaml")
     try:
@@ -717,38 +368,6 @@ def run(
     sys.exit(outcome.exit_status)
 
 
-def say_some(lines: list[str]) -> None:
-    """The first lines on stderr, and how many there are more."""
-    for line in lines[:SHOWN_LINES]:
-        say(line)
-    if len(lines) > SHOWN_LINES:
-        say(f"… and {len(lines) - SHOWN_LINES:,} more")
-
-
-def check_host(target: str) -> str:
-    """``target``, which archspec must know: of no other can be said what it runs."""
-    from archspec.cpu import TARGETS
-
-    from pipeline.ask.scope import suggest_names
-
-    if target not in TARGETS:
-        near = ", ".join(suggest_names(target, TARGETS))
-        raise click.BadParameter(
-            f"{target!r} is no microarchitecture that archspec knows" + (f"; near: {near}" if near else ""),
-            param_hint="--host",
-        )
-    return target
-
-
-def cut_rows(rows: Sequence[T], limit: int | None, format: str) -> Sequence[T]:
-    """The rows to print; that there are more is said on stderr."""
-    most = limit if limit is not None else TABLE_ROWS if format == "table" else 0
-    if most and len(rows) > most:
-        say(f"the first {most:,} of {len(rows):,} rows; all: --limit 0")
-        return rows[:most]
-    return rows
-
-
 @cli.command(context_settings={"ignore_unknown_options": True})
 @warehouse_option
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
@@ -767,6 +386,10 @@ def shell(warehouse: Path, arguments: tuple[str, ...]) -> None:
         raise WarehouseError("duckdb: the shell is not installed; install the package duckdb-cli")
     sys.stdout.flush()
     os.execv(program, [program, "-readonly", str(database), *arguments])
+
+
+for question in (have, gaps, diff, gate):
+    cli.add_command(question)
 
 
 @contextlib.contextmanager

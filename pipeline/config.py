@@ -19,7 +19,7 @@ from pipeline.layout import PUBLISHED, Layout
 from pipeline.nodes import NodeReader, compose, is_null, line_of, read_text, show_node
 from pipeline.report.export import DEFAULT_FORMATS, FORMATS
 from pipeline.sources.buildcache import ALL, Choice
-from pipeline.sources.files import Root
+from pipeline.sources.files import Source
 from pipeline.sources.named import SourceReader
 
 KEYS = (
@@ -74,7 +74,7 @@ class Config:
     """
 
     name: str
-    sources: tuple[Root, ...]
+    sources: tuple[Source, ...]
     warehouse: Path
     reports: Reports
     cache: Path | None = None
@@ -112,11 +112,11 @@ def parse_config(text: str, name: str, folder: Path = Path()) -> Config:
     Raises:
         FileFaultsError: as of :func:`read_config`.
     """
-    root = compose(text, name)
-    if root is None:
+    top = compose(text, name)
+    if top is None:
         raise FileFaultsError([f"{name}: is empty: 'sources' is missing"])
     reader = _Reader(name, folder)
-    config = reader.read_config(root)
+    config = reader.read_config(top)
     if any(fault not in config.missing for _, fault in reader.faults):
         raise FileFaultsError([fault for _, fault in sorted(reader.faults, key=lambda fault: fault[0])])
     return config
@@ -130,8 +130,8 @@ class _Reader(NodeReader):
         self.missing: list[str] = []
         self.written: dict[str, str] = {}
 
-    def read_config(self, root: yaml.Node) -> Config:
-        found = self.section(root, "configuration", KEYS, ["sources"])
+    def read_config(self, top: yaml.Node) -> Config:
+        found = self.section(top, "configuration", KEYS, ["sources"])
         warehouse = self.path(found.get("warehouse"), "warehouse") or self.folder / "warehouse"
         sources = self.read_sources(found.get("sources"), warehouse)
         reports = self.read_reports(found.get("reports"), warehouse, sources)
@@ -186,8 +186,8 @@ class _Reader(NodeReader):
             self.refuse(node, f"{place}: {show_node(node)} is none of: {', '.join(choices)}")
         return text
 
-    def read_sources(self, node: yaml.Node | None, warehouse: Path) -> tuple[Root, ...]:
-        roots: list[Root] = []
+    def read_sources(self, node: yaml.Node | None, warehouse: Path) -> tuple[Source, ...]:
+        sources: list[Source] = []
         items = self.items(node, "sources")
         if isinstance(node, yaml.SequenceNode) and not items:
             self.refuse(node, "sources: no source is in it")
@@ -196,11 +196,11 @@ class _Reader(NodeReader):
             found = reader.read_source(Path(self.name), item, self.folder)
             for path in _list_places(found):
                 self.refuse_internal(item, "sources", path, warehouse)
-            roots += found
+            sources += found
             self.faults += [(line_of(item), fault) for fault in reader.faults]
             self.missing += reader.missing
             self.written |= reader.written
-        return tuple(dict.fromkeys(roots))
+        return tuple(dict.fromkeys(sources))
 
     def read_gates(self, node: yaml.Node | None) -> Gates | None:
         if node is None:
@@ -216,7 +216,7 @@ class _Reader(NodeReader):
             self.refuse(node, f"gates: {error.filename}: {error.strerror}")
         return None
 
-    def read_reports(self, node: yaml.Node | None, warehouse: Path, sources: Sequence[Root]) -> Reports:
+    def read_reports(self, node: yaml.Node | None, warehouse: Path, sources: Sequence[Source]) -> Reports:
         default = Layout(warehouse).reports
         if node is None:
             return Reports(default)
@@ -243,7 +243,7 @@ class _Reader(NodeReader):
             keep=keep,
         )
 
-    def read_notify(self, node: yaml.Node | None, warehouse: Path, out: Path, sources: Sequence[Root]) -> Notify:
+    def read_notify(self, node: yaml.Node | None, warehouse: Path, out: Path, sources: Sequence[Source]) -> Notify:
         if node is None:
             return Notify()
         found = self.section(node, "notify", ("file", "webhook", "timeout"))
@@ -266,9 +266,9 @@ class _Reader(NodeReader):
         return Notify(file, webhook, timeout or Notify.timeout)
 
 
-def _list_places(roots: Sequence[Root]) -> list[Path]:
+def _list_places(sources: Sequence[Source]) -> list[Path]:
     """The folders and files that are sources on this machine."""
-    return [Path(root.place) for root in roots if not root.is_remote]
+    return [Path(source.place) for source in sources if not source.is_remote]
 
 
 def _resolve(path: Path) -> tuple[Path, Path]:
@@ -287,9 +287,9 @@ def _is_in(path: Path, folder: Path) -> bool:
 
 def _is_internal(path: Path, warehouse: Path) -> bool:
     """Whether a path is the warehouse itself, or lies in it under a name that it uses."""
-    for one, root in zip(_resolve(path), _resolve(warehouse), strict=True):
-        if one.is_relative_to(root):
-            name = next(iter(one.relative_to(root).parts), ".")
+    for one, folder in zip(_resolve(path), _resolve(warehouse), strict=True):
+        if one.is_relative_to(folder):
+            name = next(iter(one.relative_to(folder).parts), ".")
             if name in PUBLISHED or name.startswith("."):
                 return True
     return False

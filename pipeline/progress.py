@@ -1,8 +1,19 @@
-"""What a long piece of work tells of itself while it runs."""
+"""What a long piece of work says while it runs, and how a signal ends it."""
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
+import sys
+import threading
+import weakref
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import duckdb
+    from tqdm import tqdm
 
 
 class Progress:
@@ -16,3 +27,86 @@ class Progress:
 
     def advance(self, count: int) -> None:
         """``count`` more units of the stage are done."""
+
+
+class Bar(Progress):
+    """A progress bar on stderr where that is a terminal, and one line where a build has to wait."""
+
+    def __init__(self) -> None:
+        self._bar: tqdm[Any] | None = None
+
+    def wait(self, folder: Path, what: str) -> None:
+        say(f"{folder}: another {what} is running; waiting for it to end")
+
+    def stage(self, name: str, total: int, unit: str) -> None:
+        self.close()
+        if sys.stderr.isatty():
+            from tqdm import tqdm
+
+            # How many bytes are to be fetched is not known beforehand.
+            self._bar = tqdm(
+                total=total or None, desc=name, unit=unit, unit_scale=unit == "B", leave=False, file=sys.stderr
+            )
+
+    def advance(self, count: int) -> None:
+        if self._bar is not None:
+            self._bar.update(count)
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+def say(line: str) -> None:
+    import click
+
+    click.echo(" ".join(line.split("\n")), err=True)
+
+
+def number_of(number: int, noun: str) -> str:
+    """A number of things in words: ``1 snapshot``, ``2,000 pages``, ``0 indexes``."""
+    plural = noun + ("es" if noun.endswith("x") else "s")
+    return f"{number:,} {noun if number == 1 else plural}"
+
+
+_watched: weakref.WeakSet[duckdb.DuckDBPyConnection] = weakref.WeakSet()
+
+
+def watch(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+    """The same connection, whose queries end from now on when a signal comes."""
+    _watched.add(connection)
+    return connection
+
+
+def interrupt_on_signals() -> None:
+    """Interrupt what the watched connections do whenever a signal comes that Python handles.
+
+    The query then raises, and before anything can catch that the signal's handler runs. To be called once,
+    by the main thread.
+    """
+    signals, told = os.pipe()
+    os.set_blocking(told, False)
+    signal.set_wakeup_fd(told, warn_on_full_buffer=False)
+    threading.Thread(target=_await_signals, args=[signals], daemon=True).start()
+
+
+def run_handlers() -> None:
+    """Run the handlers of signals that came, as Python does where it enters any function.
+
+    To be called first where an error is cleaned up after: else the handler of the signal that interrupted a query
+    runs, and raises, somewhere in the midst of that.
+    """
+
+
+def _await_signals(signals: int) -> None:
+    while os.read(signals, 1):
+        _interrupt_all()
+
+
+def _interrupt_all() -> None:
+    # A function of its own: while the thread waits, it holds no connection.
+    for connection in list(_watched):
+        # One that is closed says so.
+        with contextlib.suppress(Exception):
+            connection.interrupt()

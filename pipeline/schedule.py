@@ -11,35 +11,66 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 
 import duckdb
+import msgspec
 
 from pipeline.ask.gates import NEWEST, SHORTFALL_COLUMNS, Verdict, judge
 from pipeline.ask.scope import list_snapshots
-from pipeline.ask.words import number_of
 from pipeline.build import build
 from pipeline.config import Config
 from pipeline.errors import FileFaultsError, NotInWarehouseError, WarehouseError
-from pipeline.layout import Layout, find_cache, renew_file
-from pipeline.locks import hold_lock
+from pipeline.layout import Layout, find_cache, hold_lock, renew_file
 from pipeline.notify import VERSION, encode_notification, may_replace, post_notification
-from pipeline.progress import Progress
+from pipeline.progress import Progress, number_of
 from pipeline.report.export import choose_kept, export_reports, prune_reports
-from pipeline.report.runsummary import Found, summarise_run
-from pipeline.sources.files import Root
-from pipeline.steplog import DONE, FAILED, SHORT, SKIPPED, StepLog
+from pipeline.report.summary import Found, summarise_run
+from pipeline.sources.files import Source
 from pipeline.store.checks import Check, run_checks
 from pipeline.store.database import open_database
 
+DONE, SHORT, FAILED, SKIPPED, NOTE, ENDED = "done", "falls short", "failed", "skipped", "note", "ended"
+"""How a step ended; a note is a detail of the step before it, and a run that a signal ends is ended."""
+SHOWN_NOTES = 10
+"""So many notes of a step are told."""
 STEPS = ("sources", "build", "checks", "gates", "reports", "retention")
 EXIT_OF = {DONE: 0, SKIPPED: 0, SHORT: 3, FAILED: 1}
 """Exit statuses, the better first: a step that could not be done is worse than one that found something."""
 _BADNESS = (DONE, SKIPPED, SHORT, FAILED)
 TOLD = 100
 """So many rows of what falls short are in a notification; their number always is."""
+
+
+class StepLog:
+    """Writes lines of the ``format`` ``text`` or ``json`` with ``write``."""
+
+    def __init__(self, format: str, write: Callable[[str], None]) -> None:
+        self.format = format
+        self._write = write
+
+    def tell(self, step: str, status: str, message: str, seconds: float | None = None) -> None:
+        """Write one line; ``seconds`` is how long the step took."""
+        time = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        message = " ".join(message.split())
+        if self.format == "json":
+            line: dict[str, object] = {"time": time, "step": step, "status": status, "message": message}
+            if seconds is not None:
+                line["seconds"] = round(seconds, 3)
+            self._write(msgspec.json.encode(line).decode())
+            return
+        took = f"{seconds:.1f} s" if seconds is not None else ""
+        self._write(f"{time} {step:9} {status:11} {took:>8}  {message}")
+
+    def note(self, step: str, lines: list[str]) -> None:
+        """Write the first of ``lines`` as notes of a step, and how many there are more."""
+        for line in lines[:SHOWN_NOTES]:
+            self.tell(step, NOTE, line)
+        if len(lines) > SHOWN_NOTES:
+            self.tell(step, NOTE, f"… and {len(lines) - SHOWN_NOTES:,} more")
 
 
 @dataclass
@@ -82,7 +113,7 @@ def list_steps(config: Config, environment: Mapping[str, str]) -> list[tuple[str
         "offline" if config.offline else "",
         "rejects fall short" if config.strict else "",
     ]
-    steps = [("sources", _show_root(root)) for root in config.sources]
+    steps = [("sources", _show_source(source)) for source in config.sources]
     steps.append(("build", "; ".join(filter(None, [str(config.warehouse), *options]))))
     steps.append(("checks", "every check"))
     counted = number_of(gates.count, "gate") if gates else ""
@@ -106,9 +137,9 @@ def list_paths(config: Config) -> dict[str, Path]:
     return paths
 
 
-def _show_root(root: Root) -> str:
-    named = ", ".join(name for name in (root.snapshot, root.stack) if name)
-    return f"{root.place} as {named}" if named else root.place
+def _show_source(source: Source) -> str:
+    named = ", ".join(name for name in (source.snapshot, source.stack) if name)
+    return f"{source.place} as {named}" if named else source.place
 
 
 def run(
@@ -189,7 +220,7 @@ def skip_steps(outcome: Outcome, log: StepLog, steps: tuple[str, ...]) -> None:
 
 
 def find_sources(config: Config) -> Ending:
-    remote = sum(root.is_remote for root in config.sources)
+    remote = sum(source.is_remote for source in config.sources)
     missing = f", {len(config.missing):,} missing" if config.missing else ""
     return Ending(f"{len(config.sources) - remote:,} here, {remote:,} by URL{missing}")
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pipeline.build import build
 from pipeline.layout import Layout
-from pipeline.spack.lineage import STACK_LINEAGE
+from pipeline.spack.hosts import STACK_LINEAGE
 from pipeline.spack.variants import normalise_variants
 from pipeline.store.database import open_database
 from tests.makers import ask, build_pages, make_hash, make_spec, write_page, write_pages

@@ -3,9 +3,9 @@
 import duckdb
 import pytest
 
+from pipeline import sqlfiles
 from pipeline.layout import Layout
 from pipeline.schema import AXES, SPEC_STACKS
-from pipeline.store import sqlfiles
 from pipeline.store.checks import SHOWN, check_attached, run_check, run_checks
 from pipeline.store.database import create_tables, create_views
 from tests.makers import build_pages, make_spec

@@ -327,7 +327,7 @@ pipeline.cli.main()
 def test_a_signal_that_is_handled_late_is_no_failure_either(tmp_path):
     """Its handler runs when Python enters a function: here not before an error has left the views' making."""
     script = f"""
-import ctypes, threading, pipeline.assemble, pipeline.store.checks, pipeline.cli
+import ctypes, threading, pipeline.build, pipeline.store.checks, pipeline.cli
 
 begun = threading.Event()
 
@@ -339,7 +339,7 @@ def fail(connection):
     begun.wait()
     dict(map(ctypes.CDLL(None)["raise"], [{signal.SIGTERM.value}]))
 
-pipeline.store.checks.run_checks, pipeline.assemble.create_views = check_for_ever, fail
+pipeline.store.checks.run_checks, pipeline.build.create_views = check_for_ever, fail
 pipeline.cli.main()
 """
     command = [sys.executable, "-c", script, "build", str(PAGES), "--warehouse", str(tmp_path / "w")]

@@ -12,7 +12,7 @@ from moto.server import ThreadedMotoServer
 
 from pipeline.errors import MissingFileError, RemoteError
 from pipeline.sources.download import Limits, RemoteFiles
-from pipeline.sources.urls import is_url, show_url
+from pipeline.sources.files import is_url, show_url
 from tests.servers import body, cut, serve, stall, status
 
 FAST = Limits(connect=2, idle=0.4, total=5, attempts=3, pause=0.01)

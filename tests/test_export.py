@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.ask.cells import GUARDED, guard, guard_text
+from pipeline.ask.output import GUARDED, guard, guard_text
 from pipeline.build import build
 from pipeline.errors import WarehouseError
 from pipeline.layout import Layout

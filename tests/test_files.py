@@ -7,13 +7,13 @@ import pytest
 
 from pipeline.errors import Fault, SourceError
 from pipeline.sources import files as source
-from pipeline.sources.files import Root, in_order, read_page_bytes, scan
-from pipeline.sources.named import find_roots
+from pipeline.sources.files import Source, in_order, read_page_bytes, scan
+from pipeline.sources.named import find_sources
 from tests.makers import make_page, make_spec, write_page
 
 
 def paths(folder, **options):
-    return [entry.path for entry in in_order(scan(find_roots([folder]), **options))]
+    return [entry.path for entry in in_order(scan(find_sources([folder]), **options))]
 
 
 def test_folders_are_searched_to_the_bottom(tmp_path):
@@ -26,10 +26,10 @@ def test_folders_are_searched_to_the_bottom(tmp_path):
 def test_a_single_file_is_a_source_of_its_own_name(tmp_path):
     page = write_page(tmp_path, "text", "specs.md")
     write_page(tmp_path, "text", "other.md")
-    (root,) = find_roots([page])
+    (source,) = find_sources([page])
 
     assert paths(page) == ["specs.md"]
-    assert root.locate(next(iter(scan([root])))) == str(page)
+    assert source.locate(next(iter(scan([source])))) == str(page)
 
 
 def test_git_and_the_warehouse_itself_are_passed_over(tmp_path):
@@ -71,7 +71,7 @@ def test_pipes_are_not_opened(tmp_path):
 
 def test_a_source_that_does_not_exist_is_an_error(tmp_path):
     with pytest.raises(SourceError, match="no such file"):
-        find_roots([tmp_path / "nothing"])
+        find_sources([tmp_path / "nothing"])
 
 
 def test_a_name_that_is_no_utf8_is_still_an_entry(tmp_path):
@@ -139,10 +139,10 @@ def test_a_page_that_keeps_changing_is_a_fault(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("root", "place"),
     [
-        (Root("/a"), "/a"),
-        (Root("/"), "/"),
-        (Root("/a", "p.md"), "/a/p.md"),
-        (Root("https://me:SECRET@h/x?SECRET"), "https://h/x"),
+        (Source("/a"), "/a"),
+        (Source("/"), "/"),
+        (Source("/a", "p.md"), "/a/p.md"),
+        (Source("https://me:SECRET@h/x?SECRET"), "https://h/x"),
     ],
 )
 def test_a_source_is_told_without_what_is_secret(root, place):

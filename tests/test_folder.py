@@ -10,10 +10,9 @@ from hypothesis import strategies as st
 
 from pipeline.build import build
 from pipeline.errors import WarehouseError
-from pipeline.layout import Layout
+from pipeline.layout import INDEX, LOCK, SITE, STAGING, Layout, ReportFolder, folder_name
 from pipeline.progress import Progress
 from pipeline.report.export import export_reports, prune_reports
-from pipeline.report.folder import INDEX, LOCK, SITE, STAGING, ReportFolder, folder_name
 from tests.makers import build_pages, make_spec, write_pages
 
 NAMES = ["develop", ".", "..", ".hidden", INDEX, SITE, STAGING, "a/../b", "%2E"]

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.ask.have import find_nearest, find_specs, guess_host, load_specs, miss_host
-from pipeline.ask.rows import print_rows
+from pipeline.ask.output import print_rows
 from pipeline.ask.scope import choose_snapshots, suggest_names
 from pipeline.build import build
 from pipeline.layout import Layout

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from pipeline.build import build
 from pipeline.errors import SourceError, WarehouseError
-from pipeline.sources.files import Root
-from pipeline.sources.named import find_roots, read_sources
+from pipeline.sources.files import Source
+from pipeline.sources.named import find_sources, read_sources
 from tests.makers import write_page, write_v2
 from tests.test_buildcache import ONE, TWO, stacks
 
@@ -20,11 +20,11 @@ def test_paths_and_urls_are_sources_each_once(tmp_path):
     page = write_page(tmp_path, "x")
     given_sources = [tmp_path, page, "https://host/x/", str(tmp_path), "https://host/x", "s3://b/k"]
 
-    assert find_roots(given_sources) == [
-        Root(str(tmp_path)),
-        Root(str(tmp_path), "page.md"),
-        Root("https://host/x"),
-        Root("s3://b/k"),
+    assert find_sources(given_sources) == [
+        Source(str(tmp_path)),
+        Source(str(tmp_path), "page.md"),
+        Source("https://host/x"),
+        Source("s3://b/k"),
     ]
 
 
@@ -38,7 +38,7 @@ def test_paths_and_urls_are_sources_each_once(tmp_path):
 )
 def test_what_is_no_source(source, reason):
     with pytest.raises(SourceError, match=reason):
-        find_roots([source])
+        find_sources([source])
 
 
 def test_a_file_of_sources(tmp_path):
@@ -54,9 +54,9 @@ sources:
     )
     write_v2(tmp_path / "mirrors" / "site", ONE)
 
-    assert find_roots([path]) == [
-        Root("https://host/mirror", None, "mine", "e4s"),
-        Root(str(tmp_path / "mirrors" / "site"), None, None, "1.10"),
+    assert find_sources([path]) == [
+        Source("https://host/mirror", None, "mine", "e4s"),
+        Source(str(tmp_path / "mirrors" / "site"), None, None, "1.10"),
     ]
 
 

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.specs.check import read_each
-from pipeline.specs.records import FEW_PAGES, RECORD_SCHEMA, decode_clean, decode_pages, make_records
+from pipeline.specs.check import FEW_PAGES, RECORD_SCHEMA, decode_clean, decode_pages, make_records, read_each
 from tests.makers import broken_specs, make_hash, make_spec, specs, unique_specs
 
 

@@ -20,9 +20,8 @@ from pipeline.config import parse_config, read_config
 from pipeline.notify import encode_notification, post_notification
 from pipeline.report.export import REPORTS
 from pipeline.report.summary import escape
-from pipeline.schedule import STEPS, Outcome, list_paths, notify
+from pipeline.schedule import STEPS, Outcome, StepLog, list_paths, notify
 from pipeline.schedule import run as run_steps
-from pipeline.steplog import StepLog
 from tests.makers import ask, make_page, make_spec, write_page, write_pages
 from tests.servers import drip, serve, stall, status
 

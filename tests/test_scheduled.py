@@ -16,10 +16,10 @@ import yaml
 
 from pipeline.cli import cli
 from pipeline.config import read_config
-from pipeline.publish.site import SITE
+from pipeline.report.landing import SITE
 from tests.makers import make_index, make_record, make_spec, write_v2
 from tests.servers import serve, status
-from tests.test_site import Page
+from tests.test_landing import Page
 from tests.workflow import ACTIONS, Machine, Outputs, Parser, Run, WorkflowError, read_workflow
 
 ROOT = Path(__file__).parent.parent

@@ -7,9 +7,9 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline import sqlfiles
 from pipeline.build import build
 from pipeline.schema import DERIVED_TABLES, MACROS, RELATIONS, TABLES, VIEWS, arrow_schema, describe_wide
-from pipeline.store import sqlfiles
 from tests.makers import ask, make_page, make_spec, write_page
 from tests.test_sql_cases import call, load
 

@@ -6,8 +6,8 @@ import sqlglot
 import yaml
 from sqlglot import exp
 
+from pipeline import sqlfiles
 from pipeline.schema import DERIVED_TABLES, TABLES
-from pipeline.store import sqlfiles
 from pipeline.store.checks import run_check
 from pipeline.store.database import quote_text, render, render_query
 from tests.test_checks import GOOD, OFFENCES

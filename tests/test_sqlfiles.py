@@ -1,6 +1,6 @@
 """The SQL files, and which views a query stands on."""
 
-from pipeline.store import sqlfiles
+from pipeline import sqlfiles
 
 
 def write(folder, name, text):

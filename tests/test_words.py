@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.ask.words import number_of
+from pipeline.progress import number_of
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import duckdb
 
 from pipeline.ask.expected import Expected
 from pipeline.ask.have import Held, describe_misses, load_specs
-from pipeline.ask.rows import Columns
+from pipeline.ask.output import Columns
 from pipeline.ask.scope import list_stacks
 from pipeline.spack.matching import Miss, find_misses
 

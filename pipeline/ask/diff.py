@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import duckdb
 
-from pipeline.ask.rows import Columns
+from pipeline.ask.output import Columns
 from pipeline.schema import MACROS
 
 SOURCE_MISSING = "source missing"

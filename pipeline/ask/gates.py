@@ -17,11 +17,11 @@ import yaml
 
 from pipeline.ask.coverage import measure_coverage
 from pipeline.ask.expected import ExpectedList, read_expected
-from pipeline.ask.rows import Columns
+from pipeline.ask.output import Columns
 from pipeline.ask.scope import Snapshot, choose_baseline, list_snapshots, list_stacks
-from pipeline.ask.words import number_of
 from pipeline.errors import FileFaultsError
 from pipeline.nodes import NodeReader, compose, line_of, read_text
+from pipeline.progress import number_of
 from pipeline.schema import ROOT
 
 NEWEST = "newest"

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import duckdb
 
-from pipeline.ask.rows import Columns
+from pipeline.ask.output import Columns
 from pipeline.ask.scope import suggest_names
 from pipeline.schema import ROOT
 from pipeline.spack.hosts import is_known, measure_ancestors, runs_on

@@ -1,7 +1,7 @@
 """Export the reports of a warehouse: one folder per snapshot, an index of them all, and a landing page.
 
 Tables are CSV, Parquet or JSON, a file per report; a workbook and a summary are a file per snapshot.
-:mod:`pipeline.ask.cells` tells how CSV is written.
+:mod:`pipeline.ask.output` tells how CSV is written.
 """
 
 from __future__ import annotations
@@ -14,11 +14,10 @@ from pathlib import Path
 
 import duckdb
 
-from pipeline.ask.cells import guard, guard_text
+from pipeline.ask.output import guard, guard_text
 from pipeline.errors import WarehouseError
-from pipeline.layout import Layout
+from pipeline.layout import INDEX, Layout, ReportFolder, encode
 from pipeline.progress import Progress
-from pipeline.report.folder import INDEX, ReportFolder, encode
 from pipeline.report.summary import write_summary
 from pipeline.report.workbook import Sheet, write_workbook
 from pipeline.schema import AXES
@@ -155,7 +154,7 @@ def describe_export(export: Export) -> dict[str, object]:
 def write_index(reports: ReportFolder) -> None:
     """Write ``index.json`` and the landing page of a folder of reports; its folders tell what they hold."""
     # The page is made by Jinja, which nothing else here needs.
-    from pipeline.publish.site import write_site
+    from pipeline.report.landing import write_site
 
     snapshots = [{**index, "folder": folder.name} for folder, index in reports.read_indexes()]
     for index in snapshots:

@@ -8,14 +8,19 @@ in them is markup, a link or a line's end.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import duckdb
 
 from pipeline.ask.coverage import rank_gaps
 from pipeline.ask.diff import Question, Summary, list_changes, list_turnover, summarise_changes
+from pipeline.ask.gates import SHORTFALL_COLUMNS
 from pipeline.ask.scope import PREVIOUS, Snapshot, choose_baseline, list_snapshots
+from pipeline.errors import NoWarehouseError
+from pipeline.layout import Layout
+from pipeline.store.database import open_database
 
 MAX_BYTES = 1024 * 1024
 """What GitHub takes as a summary of one step."""
@@ -209,3 +214,51 @@ def _tell_gained(connection: duckdb.DuckDBPyConnection, asked: Question, summary
 
 def _tell_more(count: int, shown: int, what: str) -> list[str]:
     return [f"The first {shown:,} of {count:,} {what}.", ""] if count > shown else []
+
+
+SHOWN = 50
+"""So many rows of what falls short are told; their number always is."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a run found: ``steps`` are (status, message) by step, ``shortfalls`` rows of the gates' columns.
+
+    ``failures`` are (step, reason); ``snapshot`` is the one that was judged, if any.
+    """
+
+    status: str
+    steps: Mapping[str, tuple[str, str]]
+    failures: Sequence[tuple[str, str]]
+    shortfalls: Sequence[tuple[object, ...]]
+    snapshot: str | None
+
+
+def summarise_run(found: Found, layout: Layout) -> str:
+    """A run's summary; without a warehouse, or without the snapshot in it, no snapshot's summary follows."""
+    lines = [f"# Spack Warehouse: {escape(found.snapshot or 'no snapshot')}: {escape(found.status)}", ""]
+    steps = [(step, status, message) for step, (status, message) in found.steps.items()]
+    lines += [*make_table(("step", "status", ""), steps), ""]
+    if found.failures:
+        lines += ["## What could not be done", ""]
+        lines += [*make_table(("step", "reason"), found.failures[:SHOWN]), *_tell_first(len(found.failures)), ""]
+    if found.shortfalls:
+        names = [name for name, _ in SHORTFALL_COLUMNS]
+        lines += ["## What falls short", ""]
+        lines += [*make_table(names, found.shortfalls[:SHOWN]), *_tell_first(len(found.shortfalls)), ""]
+    return "\n".join(lines) + _summarise_snapshot(found.snapshot, layout)
+
+
+def _tell_first(count: int) -> list[str]:
+    return ["", f"The first {SHOWN:,} of {count:,}."] if count > SHOWN else []
+
+
+def _summarise_snapshot(snapshot: str | None, layout: Layout) -> str:
+    if snapshot is None:
+        return ""
+    try:
+        with open_database(layout) as connection:
+            held = [one.name for one in list_snapshots(connection)]
+            return "\n" + write_summary(connection, snapshot) if snapshot in held else ""
+    except NoWarehouseError:
+        return ""

@@ -27,7 +27,7 @@ import msgspec
 
 from pipeline.errors import SourceError
 from pipeline.schema import ROOT
-from pipeline.sources.files import Entry, Index, Root, look
+from pipeline.sources.files import Entry, Index, Source, look
 
 LISTING = "cache_spack_io_index.json"
 V2_INDEX = "build_cache/index.json"
@@ -105,7 +105,7 @@ class Choice:
 ALL = Choice()
 
 
-def find_indexes(roots: Sequence[Root], entries: Iterable[Entry], choice: Choice) -> list[Entry]:
+def find_indexes(sources: Sequence[Source], entries: Iterable[Entry], choice: Choice) -> list[Entry]:
     """``entries`` with the indexes among them marked as such, and without the other files of build caches.
 
     An index that a manifest or a listing names and that is not there becomes an entry that cannot be
@@ -114,23 +114,23 @@ def find_indexes(roots: Sequence[Root], entries: Iterable[Entry], choice: Choice
     Raises:
         SourceError: a listing is none, or nothing tells the snapshot and stack of an index.
     """
-    by_root: dict[int, list[Entry]] = defaultdict(list)
+    by_source: dict[int, list[Entry]] = defaultdict(list)
     found: list[Entry] = []
     for entry in entries:
         if entry.index is not None:
             found.append(entry)
         else:
-            by_root[entry.root].append(entry)
-    for number, held in by_root.items():
-        found += _Finder(roots[number], number, held).find(choice)
+            by_source[entry.source].append(entry)
+    for number, held in by_source.items():
+        found += _Finder(sources[number], number, held).find(choice)
     return found
 
 
 class _Finder:
     """Finds the indexes among the files of one source."""
 
-    def __init__(self, root: Root, number: int, entries: list[Entry]) -> None:
-        self.root = root
+    def __init__(self, source: Source, number: int, entries: list[Entry]) -> None:
+        self.source = source
         self.number = number
         self.entries = entries
         # Only files of these names tell anything; the table of the others would be large.
@@ -141,7 +141,7 @@ class _Finder:
         }
 
     def find(self, choice: Choice) -> list[Entry]:
-        if self.root.only is not None:
+        if self.source.only is not None:
             return self._find_only(choice)
         mirrors = self._find_mirrors()
         listings = [path for path in self.paths if posixpath.basename(path) == LISTING]
@@ -155,11 +155,11 @@ class _Finder:
                     indexes[entry.path] = entry
         listed = {posixpath.normpath(entry.path) for entry in indexes.values()}
         alone = len(mirrors) == 1 and not listings
-        if not alone and (self.root.snapshot or self.root.stack):
-            raise SourceError(f"{self.root.folder}: is given one name, and holds {len(mirrors)} mirrors and listings")
+        if not alone and (self.source.snapshot or self.source.stack):
+            raise SourceError(f"{self.source.folder}: is given one name, and holds {len(mirrors)} mirrors and listings")
         for mirror, files in mirrors.items():
-            if alone and (mirror == "" or self.root.snapshot or self.root.stack):
-                snapshot, stack = name_mirror(self.root, choice, self._locate(mirror).rstrip("/"))
+            if alone and (mirror == "" or self.source.snapshot or self.source.stack):
+                snapshot, stack = name_mirror(self.source, choice, self._locate(mirror).rstrip("/"))
             else:
                 snapshot, stack = self._place(mirror, mirrors)
             if not choice.takes(snapshot, stack):
@@ -184,7 +184,7 @@ class _Finder:
         mirror = full.removesuffix(f"/{V2_INDEX}").partition(f"/{V3_INDEXES}")[0]
         if mirror == full:
             mirror = posixpath.dirname(full)
-        snapshot, stack = name_mirror(self.root, choice, mirror)
+        snapshot, stack = name_mirror(self.source, choice, mirror)
         return [self._make_index(entry.path, snapshot, stack)]
 
     def _find_mirrors(self) -> dict[str, list[str]]:
@@ -206,7 +206,7 @@ class _Finder:
 
     def _place(self, mirror: str, mirrors: Mapping[str, object]) -> tuple[str, str]:
         is_root = any(posixpath.dirname(other) == mirror and other != mirror for other in mirrors)
-        return place_mirror(posixpath.join(self.root.folder, mirror).rstrip("/"), is_root)
+        return place_mirror(posixpath.join(self.source.folder, mirror).rstrip("/"), is_root)
 
     def _make_index(self, file: str, snapshot: str, stack: str) -> Entry:
         """The entry of the index that ``file`` is, or that the manifest ``file`` names."""
@@ -229,7 +229,7 @@ class _Finder:
         return look(self.number, self._locate(file), file, role)
 
     def _locate(self, path: str) -> str:
-        return f"{self.root.folder}/{path}"
+        return f"{self.source.folder}/{path}"
 
     def _read(self, path: str) -> bytes:
         if not os.path.isfile(self._locate(path)):
@@ -289,13 +289,15 @@ def place_mirror(mirror: str, is_root: bool) -> tuple[str, str]:
     return snapshot, name
 
 
-def name_mirror(root: Root, choice: Choice, mirror: str) -> tuple[str, str]:
+def name_mirror(source: Source, choice: Choice, mirror: str) -> tuple[str, str]:
     """The snapshot and stack of a source that is one mirror: as it was named, or by its path or URL.
 
     Raises:
         SourceError: nothing tells them.
     """
-    snapshot, stack = (given or chosen for given, chosen in zip((root.snapshot, root.stack), choice.names, strict=True))
+    snapshot, stack = (
+        given or chosen for given, chosen in zip((source.snapshot, source.stack), choice.names, strict=True)
+    )
     if snapshot and stack:
         return snapshot, stack
     placed = place_mirror(mirror, is_root=False)

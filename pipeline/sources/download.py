@@ -31,7 +31,7 @@ import msgspec
 import tenacity
 
 from pipeline.errors import MissingFileError, RemoteError
-from pipeline.sources.urls import show_url
+from pipeline.sources.files import show_url
 
 if TYPE_CHECKING:
     from obstore.store import S3Store

@@ -9,11 +9,11 @@ import struct
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
 from pipeline.errors import Fault
-from pipeline.sources.urls import show_url
 
 BOM = b"\xef\xbb\xbf"
 SKIPPED_FOLDERS = frozenset({".git"})
@@ -45,13 +45,13 @@ class Index(msgspec.Struct, frozen=True, gc=False, array_like=True):
 class Entry(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """A file as the folder shows it.
 
-    ``root`` is the number of its source; ``path`` is relative to that source, with ``/``, or a URL.
+    ``source`` is the number of its source; ``path`` is relative to that source, with ``/``, or a URL.
     ``signature`` changes whenever the content may have changed: size, modification and change
     time in nanoseconds, inode, packed, for there is one in memory for every file of the sources.
     It is empty where the file cannot be looked at. A file without ``index`` may be a page.
     """
 
-    root: int
+    source: int
     path: str
     signature: bytes
     index: Index | None = None
@@ -71,7 +71,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False, array_like=True):
         return max(_SIGNATURE.unpack(self.signature)[1:3]) if self.signature else 0
 
 
-class Root(NamedTuple):
+class Source(NamedTuple):
     """A source: a folder, and the one file of it that counts, or None for all of them.
 
     ``folder`` is a URL where the source is remote: nothing of that lies in it. ``snapshot`` and ``stack``
@@ -101,7 +101,7 @@ class Root(NamedTuple):
         return f"{self.folder}/{entry.path}"
 
 
-def scan(roots: Sequence[Root], skip: Collection[Path] = ()) -> Iterator[Entry]:
+def scan(sources: Sequence[Source], skip: Collection[Path] = ()) -> Iterator[Entry]:
     """All files of the sources, as they are found.
 
     Links to folders are followed, each folder once; ``.git`` and the folders in ``skip`` (such as
@@ -109,32 +109,36 @@ def scan(roots: Sequence[Root], skip: Collection[Path] = ()) -> Iterator[Entry]:
     source of anything and is never opened.
     """
     seen = {os.path.realpath(folder) for folder in skip}
-    for index, root in enumerate(roots):
-        if root.is_remote:
+    for index, source in enumerate(sources):
+        if source.is_remote:
             continue
-        paths = [root.only] if root.only is not None else _walk(root.folder, os.path.realpath(root.folder), "", seen)
+        paths = (
+            [source.only]
+            if source.only is not None
+            else _walk(source.folder, os.path.realpath(source.folder), "", seen)
+        )
         for path in paths:
-            yield look(index, f"{root.folder}/{path}", path)
+            yield look(index, f"{source.folder}/{path}", path)
 
 
 def in_order(entries: Iterable[Entry]) -> list[Entry]:
     """Entries in the order of source and path, which every later stage keeps."""
-    return sorted(entries, key=lambda entry: (entry.root, entry.path))
+    return sorted(entries, key=lambda entry: (entry.source, entry.path))
 
 
-def look(root: int, full: str, path: str, index: Index | None = None) -> Entry:
+def look(source: int, full: str, path: str, index: Index | None = None) -> Entry:
     """The entry of one file, whatever it is."""
     try:
         path.encode()
     except UnicodeEncodeError:  # a file name that is no UTF-8: told as a reject under a name that is
-        return Entry(root, os.fsencode(path).decode("utf-8", "backslashreplace"), b"", index)
+        return Entry(source, os.fsencode(path).decode("utf-8", "backslashreplace"), b"", index)
     try:
         status = os.stat(full)
     except OSError:
-        return Entry(root, path, b"", index)
+        return Entry(source, path, b"", index)
     # Times may lie before 1970, and an inode may fill 64 bits.
     signature = _SIGNATURE.pack(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
-    return Entry(root, path, signature, index)
+    return Entry(source, path, signature, index)
 
 
 def _walk(folder: str, real: str, prefix: str, seen: set[str]) -> Iterator[str]:
@@ -235,3 +239,20 @@ def _read_rest(descriptor: int, size: int) -> bytes:
         parts.append(part)
         size -= len(part)
     return b"".join(parts)
+
+
+SCHEMES = ("https", "http", "s3")
+
+
+def is_url(source: str) -> bool:
+    """Whether a source is a URL that can be fetched from."""
+    try:
+        return urlsplit(source).scheme in SCHEMES and "://" in source
+    except ValueError:
+        return False
+
+
+def show_url(url: str) -> str:
+    """A URL without what may be secret: user, password, query."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))

@@ -19,41 +19,40 @@ import yaml
 
 from pipeline.errors import FileFaultsError, SourceError
 from pipeline.nodes import compose, is_null, line_of, read_text, show_node
-from pipeline.sources.files import Root
-from pipeline.sources.urls import is_url
+from pipeline.sources.files import Source, is_url
 
 KEYS = ("name", "url", "path", "snapshot", "stack")
 YAML_SUFFIXES = (".yaml", ".yml")
 MISSING = "no such file or folder"
 
 
-def find_roots(sources: Sequence[str | Path | Root]) -> list[Root]:
-    """The sources as given, each once; a root is one already.
+def find_sources(named: Sequence[str | Path | Source]) -> list[Source]:
+    """The sources that are named, each once; one may be a source already.
 
     Raises:
         SourceError: one does not exist.
         FileFaultsError: a YAML file of sources is wrong.
     """
     reader = SourceReader()
-    roots: list[Root] = []
-    for source in sources:
-        roots += [source] if isinstance(source, Root) else reader.find(str(source))
+    sources: list[Source] = []
+    for source in named:
+        sources += [source] if isinstance(source, Source) else reader.find(str(source))
         if reader.faults:
             raise FileFaultsError(reader.faults)
-    return list(dict.fromkeys(roots))
+    return list(dict.fromkeys(sources))
 
 
-def read_sources(path: Path) -> list[Root]:
+def read_sources(path: Path) -> list[Source]:
     """The sources that a YAML file names.
 
     Raises:
         FileFaultsError: it is no such file: ``file:line: what is wrong``, a line for each fault.
     """
     reader = SourceReader()
-    roots = reader.read_file(path)
+    sources = reader.read_file(path)
     if reader.faults:
         raise FileFaultsError(reader.faults)
-    return roots
+    return sources
 
 
 class SourceReader:
@@ -70,15 +69,15 @@ class SourceReader:
         self.written: dict[str, str] = {}
         self._within = [os.path.realpath(within)] if within is not None else []
 
-    def find(self, source: str, snapshot: str | None = None, stack: str | None = None) -> list[Root]:
-        """The roots that a path or URL stands for.
+    def find(self, source: str, snapshot: str | None = None, stack: str | None = None) -> list[Source]:
+        """The sources that a path or URL stands for.
 
         Raises:
             SourceError: it is none that can be read.
             OSError: it cannot be found or read.
         """
         if is_url(source):
-            return [Root(source.rstrip("/"), None, snapshot, stack)]
+            return [Source(source.rstrip("/"), None, snapshot, stack)]
         if "://" in source:
             raise SourceError(f"{source}: is no URL of https, http or s3")
         if not os.path.lexists(source):
@@ -86,13 +85,13 @@ class SourceReader:
         full = os.path.abspath(source)
         self.written[full] = os.path.normpath(source)
         if os.path.isdir(full):
-            return [Root(full, None, snapshot, stack)]
+            return [Source(full, None, snapshot, stack)]
         if full.endswith(YAML_SUFFIXES) and snapshot is None and stack is None:
             return self.read_file(Path(source))
-        return [Root(*os.path.split(full), snapshot, stack)]
+        return [Source(*os.path.split(full), snapshot, stack)]
 
-    def read_file(self, path: Path) -> list[Root]:
-        """The roots that a YAML file names.
+    def read_file(self, path: Path) -> list[Source]:
+        """The sources that a YAML file names.
 
         Raises:
             FileFaultsError: it is no YAML.
@@ -105,12 +104,12 @@ class SourceReader:
         document = compose(read_text(path), str(path))
         self._within.append(real)
         nodes = _list_sources(path, document, self.faults)
-        roots = [root for node in nodes for root in self.read_source(path, node, path.parent)]
+        sources = [source for node in nodes for source in self.read_source(path, node, path.parent)]
         self._within.pop()
-        return roots
+        return sources
 
-    def read_source(self, path: Path, node: yaml.Node, folder: Path) -> list[Root]:
-        """The roots that one source of the file ``path`` names; paths in it are relative to ``folder``."""
+    def read_source(self, path: Path, node: yaml.Node, folder: Path) -> list[Source]:
+        """The sources that one source of the file ``path`` names; paths in it are relative to ``folder``."""
         given = _read_keys(path, node, self.faults)
         if given is None:
             return []

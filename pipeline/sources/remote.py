@@ -27,8 +27,7 @@ from pipeline.sources.buildcache import (
     read_listing,
 )
 from pipeline.sources.download import Fetched, RemoteFiles
-from pipeline.sources.files import Entry, Index, Root, look
-from pipeline.sources.urls import show_url
+from pipeline.sources.files import Entry, Index, Source, look, show_url
 
 _BLOB = re.compile(r"(.*)/blobs/sha256/[0-9a-f]{2}/([0-9a-f]{64})")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -44,8 +43,8 @@ class Wanted:
     url: str
 
 
-def fetch_indexes(roots: Sequence[Root], choice: Choice, files: RemoteFiles, progress: Progress) -> Iterator[Entry]:
-    """An entry for each index of the remote sources among ``roots``, its file in the local cache.
+def fetch_indexes(sources: Sequence[Source], choice: Choice, files: RemoteFiles, progress: Progress) -> Iterator[Entry]:
+    """An entry for each index of the remote sources among ``sources``, its file in the local cache.
 
     An index that is gone, or not as its checksum says, becomes an entry that cannot be read, and so a
     reject. A failure of any other kind ends the build: a stack that could not be fetched today is not lost.
@@ -55,7 +54,10 @@ def fetch_indexes(roots: Sequence[Root], choice: Choice, files: RemoteFiles, pro
         SourceError: a listing is none, or nothing tells the snapshot and stack of a mirror.
     """
     wanted = [
-        one for number, root in enumerate(roots) if root.is_remote for one in _list_wanted(number, root, choice, files)
+        one
+        for number, source in enumerate(sources)
+        if source.is_remote
+        for one in _list_wanted(number, source, choice, files)
     ]
     if not wanted:
         return
@@ -81,16 +83,16 @@ def fetch_indexes(roots: Sequence[Root], choice: Choice, files: RemoteFiles, pro
     paths: set[tuple[int, str]] = set()
     for one in wanted:
         entry = _make_entry(one, urls[one.url], got, checksums, faults.get(one.url, ""))
-        if (entry.root, entry.path) in paths:
+        if (entry.source, entry.path) in paths:
             # One index may be named for several stacks: what it gives goes by its path.
             entry = msgspec.structs.replace(entry, path=f"{entry.path}#{one.snapshot}/{one.stack}")
-        paths.add((entry.root, entry.path))
+        paths.add((entry.source, entry.path))
         yield entry
 
 
-def _list_wanted(number: int, root: Root, choice: Choice, files: RemoteFiles) -> Iterator[Wanted]:
+def _list_wanted(number: int, source: Source, choice: Choice, files: RemoteFiles) -> Iterator[Wanted]:
     """The indexes that one remote source names."""
-    url, path = root.folder, urlsplit(root.folder).path
+    url, path = source.folder, urlsplit(source.folder).path
     if path.endswith(f"/{LISTING}"):
         try:
             listed = read_listing(files.fetch(url).path.read_bytes())
@@ -105,7 +107,7 @@ def _list_wanted(number: int, root: Root, choice: Choice, files: RemoteFiles) ->
     mirror = url.removesuffix(f"/{V2_INDEX}").partition(f"/{V3_INDEXES}")[0]
     if named := _BLOB.fullmatch(mirror):
         mirror = named[1]
-    yield Wanted(number, *name_mirror(root, choice, show_url(mirror).rstrip("/")), url)
+    yield Wanted(number, *name_mirror(source, choice, show_url(mirror).rstrip("/")), url)
 
 
 def _find_index(mirror: str, files: RemoteFiles) -> str:

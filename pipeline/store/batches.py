@@ -14,10 +14,11 @@ from pathlib import Path
 
 import msgspec
 
+from pipeline.layout import BuildPaths
 from pipeline.progress import Progress
 from pipeline.sources.buildcache import ALL, Choice
-from pipeline.sources.files import Entry, Root
-from pipeline.store.state import Seen, pack_rows
+from pipeline.sources.files import Entry, Source
+from pipeline.store.state import Seen, SnapshotRows, pack_rows
 from pipeline.store.workers import Workers
 
 BATCH_BYTES = 4 * 2**20
@@ -35,10 +36,10 @@ class Reader:
     """
 
     def __init__(
-        self, workers: Workers, roots: Sequence[Root], scratch: Path, progress: Progress, choice: Choice = ALL
+        self, workers: Workers, sources: Sequence[Source], scratch: Path, progress: Progress, choice: Choice = ALL
     ) -> None:
         self.workers = workers
-        self.roots = roots
+        self.sources = sources
         self.choice = choice
         self.scratch = scratch
         self.progress = progress
@@ -63,7 +64,7 @@ class Reader:
         if constant > FEW_BATCHES or any(entry.size > LARGE_FILE for entry in entries):
             self.workers.start()
         self._results = self.workers.run(
-            read_batch, [self.roots] * constant, self._batches, [self.scratch] * constant, names
+            read_batch, [self.sources] * constant, self._batches, [self.scratch] * constant, names
         )
 
     def collect(self) -> list[Seen]:
@@ -78,7 +79,7 @@ class Reader:
                 shared = {name: value and sys.intern(value) for name, value in one.names.items()}
                 found.append(msgspec.structs.replace(one, entry=entry, **shared))
                 if rows is not None:
-                    self._rows[entry.root][entry.path] = rows
+                    self._rows[entry.source][entry.path] = rows
             self.progress.advance(len(batch))
         self._batches = []
         self.seen += found
@@ -86,7 +87,7 @@ class Reader:
 
     def take_rows(self, pages: Iterable[Seen]) -> list[bytes]:
         """Where the rows of ``pages`` were spilled, each as :func:`pack_rows` packs it; they are given once."""
-        return [self._rows[page.entry.root].pop(page.entry.path) for page in pages]
+        return [self._rows[page.entry.source].pop(page.entry.path) for page in pages]
 
     def close(self) -> None:
         """End the processes, and give up what was spilled."""
@@ -96,17 +97,17 @@ class Reader:
 
 
 def read_batch(
-    roots: Sequence[Root], entries: Sequence[Entry], scratch: Path, name: str
+    sources: Sequence[Source], entries: Sequence[Entry], scratch: Path, name: str
 ) -> list[tuple[Seen, bytes | None]]:
     """What the entries are; what reads them is loaded where this is called."""
     if entries[0].index is not None:
         from pipeline.store.extract_index import extract_index
 
-        found = [extract_index(roots[entry.root], entry, scratch, name) for entry in entries]
+        found = [extract_index(sources[entry.source], entry, scratch, name) for entry in entries]
     else:
         from pipeline.store.extract import extract_batch
 
-        found = extract_batch(roots, entries, scratch, name)
+        found = extract_batch(sources, entries, scratch, name)
     return [(seen, pack_rows(rows) if rows is not None else None) for seen, rows in found]
 
 
@@ -125,3 +126,23 @@ def make_batches(entries: Sequence[Entry]) -> Iterable[list[Entry]]:
         size += entry.size
     if batch:
         yield batch
+
+
+def write_snapshots(build: BuildPaths, reader: Reader, winners: dict[str, list[Seen]]) -> dict[str, SnapshotRows]:
+    """Write the Parquet files of each snapshot in ``winners``."""
+    reader.progress.stage("writing", len(winners), "snapshot")
+    rows = [reader.take_rows(pages) for pages in winners.values()]
+    constant = len(winners)
+    written = {}
+    results = reader.workers.run(write_rows, [build] * constant, [reader.scratch] * constant, list(winners), rows)
+    for snapshot, counts in zip(winners, results, strict=True):
+        written[snapshot] = counts
+        reader.progress.advance(1)
+    return written
+
+
+def write_rows(build: BuildPaths, scratch: Path, snapshot: str, packed: Sequence[bytes]) -> SnapshotRows:
+    """Write the Parquet files of one snapshot: see :func:`pipeline.store.parquet.write_snapshot`."""
+    from pipeline.store.parquet import write_snapshot
+
+    return write_snapshot(build, scratch, snapshot, packed)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import duckdb
 
+from pipeline import sqlfiles
+from pipeline.progress import run_handlers, watch
 from pipeline.schema import DEPENDENCIES, PAGES_TABLE, REJECTS, SPEC_STACKS, SPECS_VIEW, TABLES
-from pipeline.store import sqlfiles
-from pipeline.store.database import define_view, quote_text, render
+from pipeline.store.database import cut_parts, define_view, quote_text, render
+from pipeline.store.state import SnapshotRows
 
 SHOWN = 5
 """Offenders that are shown of each check."""
@@ -118,3 +121,42 @@ def run_check(connection: duckdb.DuckDBPyConnection, file: Path) -> Check:
         offenders += len(more)
     warning = rule.endswith(" (warning)")
     return Check(file.stem, rule.removesuffix(" (warning)"), warning, offenders, columns, rows)
+
+
+def check_beside(
+    connection: duckdb.DuckDBPyConnection,
+    meanwhile: Callable[[duckdb.DuckDBPyConnection], None],
+    snapshots: Mapping[str, SnapshotRows],
+    whole: bool,
+) -> list[Check]:
+    """Run the checks of a build, in a thread and by a second connection, while ``meanwhile`` runs on the first.
+
+    That keeps one processor busy only. Where it fails, or a signal comes, what the checks ask is interrupted.
+    """
+    with watch(connection.cursor()) as second, ThreadPoolExecutor(1) as beside:
+        running = beside.submit(run_build_checks, second, snapshots, whole)
+        try:
+            meanwhile(connection)
+            return running.result()
+        except BaseException:
+            try:
+                run_handlers()
+            finally:
+                while not running.done():
+                    # That ends the query that runs, if one does, and not the next.
+                    second.interrupt()
+                    wait([running], 0.05)
+            raise
+
+
+def run_build_checks(
+    connection: duckdb.DuckDBPyConnection, snapshots: Mapping[str, SnapshotRows], whole: bool
+) -> list[Check]:
+    """Check some snapshots, or the ``whole`` warehouse where it is small enough to be checked at once.
+
+    Part by part memory stays bounded; no check looks beyond one snapshot.
+    """
+    parts = list(cut_parts(snapshots)) or [[]]
+    if whole and len(parts) == 1:
+        return check_attached(connection)
+    return merge_checks([check_attached(connection, part) for part in parts])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import resource
+import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,9 +12,10 @@ from typing import TYPE_CHECKING
 import duckdb
 import jinja2
 
+from pipeline import sqlfiles
 from pipeline.errors import NoWarehouseError
-from pipeline.interrupts import watch
 from pipeline.layout import DATABASE, BuildPaths, Layout
+from pipeline.progress import watch
 from pipeline.schema import (
     AXES,
     DEPENDENCIES,
@@ -33,10 +35,9 @@ from pipeline.schema import (
     arrow_schema,
     describe_wide,
 )
-from pipeline.spack.hosts import WELL_KNOWN_HOSTS, list_ancestry
-from pipeline.spack.lineage import STACK_LINEAGE
+from pipeline.spack.hosts import STACK_LINEAGE, WELL_KNOWN_HOSTS, list_ancestry
 from pipeline.spack.variants import normalise_variants
-from pipeline.store import sqlfiles
+from pipeline.store.state import SnapshotRows
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -47,6 +48,9 @@ MEMORY = 460 * 2**20
 """Bytes that the process may hold while DuckDB builds, checks or answers; beyond that it spills beside the file."""
 LEAST_MEMORY = 200 * 2**20
 """Bytes that DuckDB loads and checks a part of a warehouse in; with 150 MiB it gave up on some."""
+
+PART_ROWS = 1_500_000
+"""So many rows are loaded and checked at once: DuckDB groups them within its memory limit."""
 
 TEMPLATES = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True, autoescape=False)
 
@@ -98,6 +102,35 @@ def attach_database(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 def spill_beside(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
     """Let DuckDB put what exceeds its memory beside a warehouse file, not in the user's working directory."""
     connection.execute(f"set temp_directory = {quote_text(str(path.with_suffix('.tmp')))}")
+
+
+@contextlib.contextmanager
+def open_tables(
+    layout: Layout, build: BuildPaths, affected: Iterable[str] | None
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The tables of the new database: empty, or the published ones less the ``affected`` snapshots."""
+    if affected is not None and layout.current is not None:
+        shutil.copyfile(layout.current.database, build.database)
+    with attach_database(build.database) as connection:
+        if affected is None:
+            create_tables(connection)
+        else:
+            delete_snapshots(connection, affected)
+        yield connection
+
+
+def cut_parts(snapshots: Mapping[str, SnapshotRows]) -> Iterator[list[str]]:
+    """Snapshots in parts of about :data:`PART_ROWS` rows of ``spec_stacks``."""
+    part: list[str] = []
+    held = 0
+    for snapshot, counts in snapshots.items():
+        part.append(snapshot)
+        held += counts.rows
+        if held >= PART_ROWS:
+            yield part
+            part, held = [], 0
+    if part:
+        yield part
 
 
 def load_snapshots(connection: duckdb.DuckDBPyConnection, build: BuildPaths, snapshots: Sequence[str]) -> None:

@@ -20,12 +20,21 @@ import pyarrow.compute as pc
 from pipeline.errors import Fault
 from pipeline.layout import LONGEST_PARTITION, partition_name
 from pipeline.schema import META_LISTS, PAGES_TABLE, REJECTS, SPEC_STACKS, arrow_schema
-from pipeline.sources.files import Entry, Root, read_page_bytes
+from pipeline.sources.files import Entry, Source, read_page_bytes
 from pipeline.spack.compilers import compiler_family
 from pipeline.spack.versions import version_key
-from pipeline.specs.check import Meta, Reject, Spec, normalise_compiler, read_meta, read_records, read_size
+from pipeline.specs.check import (
+    Meta,
+    Reject,
+    Spec,
+    decode_pages,
+    make_records,
+    normalise_compiler,
+    read_meta,
+    read_records,
+    read_size,
+)
 from pipeline.specs.page import Page, parse_page
-from pipeline.specs.records import decode_pages, make_records
 from pipeline.store.state import Rows, Seen
 
 Held = TypeVar("Held")
@@ -67,7 +76,7 @@ class _Page(msgspec.Struct, gc=False):
 
 
 def extract_batch(
-    roots: Sequence[Root], entries: Sequence[Entry], scratch: Path, name: str
+    sources: Sequence[Source], entries: Sequence[Entry], scratch: Path, name: str
 ) -> list[tuple[Seen, Rows | None]]:
     """Read a batch of files and spill its rows to ``scratch/name.*.arrow``.
 
@@ -76,7 +85,7 @@ def extract_batch(
     # Many short-lived lists would set off the collector again and again; none is a cycle.
     gc.disable()
     try:
-        outcomes = [read_page(roots[entry.root], entry) for entry in entries]
+        outcomes = [read_page(sources[entry.source], entry) for entry in entries]
         # In the order in which they are written: neighbours are taken as one.
         pages = sorted((one for one in outcomes if isinstance(one, _Page)), key=lambda one: (one.snapshot, one.package))
         specs = read_specs(pages)
@@ -106,10 +115,10 @@ def describe(entry: Entry, one: _Page | Fault | None, batch: str) -> tuple[Seen,
     return seen, Rows(batch, one.at, one.first_spec, one.num_specs, one.first_reject, num_rejects)
 
 
-def read_page(root: Root, entry: Entry) -> _Page | Fault | None:
+def read_page(source: Source, entry: Entry) -> _Page | Fault | None:
     """The page in a file, its specs not yet read; the fault of one that cannot be loaded; None where it is no page."""
     try:
-        data, sha256 = read_page_bytes(root.locate(entry))
+        data, sha256 = read_page_bytes(source.locate(entry))
         if data is None or (not data and not entry.path.endswith(PAGE_SUFFIX)):
             return None
         front = parse_page(data)

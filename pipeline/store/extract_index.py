@@ -13,7 +13,7 @@ import pyarrow as pa
 from pipeline.errors import Fault
 from pipeline.layout import LONGEST_PARTITION, partition_name
 from pipeline.schema import DEPENDENCIES, arrow_schema
-from pipeline.sources.files import LARGEST_INDEX, Entry, Root, read_index_bytes
+from pipeline.sources.files import LARGEST_INDEX, Entry, Source, read_index_bytes
 from pipeline.specs.check import Reject, normalise_compiler
 from pipeline.specs.index import Index, IndexSpec
 from pipeline.store.extract import (
@@ -35,7 +35,7 @@ DEPENDENCY_SCHEMA = arrow_schema(DEPENDENCIES, without=("snapshot",))
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 
 
-def extract_index(root: Root, entry: Entry, scratch: Path, name: str) -> tuple[Seen, Rows | None]:
+def extract_index(source: Source, entry: Entry, scratch: Path, name: str) -> tuple[Seen, Rows | None]:
     """Read an index and spill its rows to ``scratch/name.*.arrow``.
 
     Returns what the file is, and where its rows stand, None where it cannot be loaded.
@@ -43,21 +43,21 @@ def extract_index(root: Root, entry: Entry, scratch: Path, name: str) -> tuple[S
     assert entry.index is not None
     gc.disable()
     try:
-        return _extract(root, entry, scratch, name)
+        return _extract(source, entry, scratch, name)
     except Fault as fault:
         return Seen(entry, reject=Reject(fault.place, fault.reason, fault.raw, fault.specs)), None
     finally:
         gc.enable()
 
 
-def _extract(root: Root, entry: Entry, scratch: Path, name: str) -> tuple[Seen, Rows]:
+def _extract(source: Source, entry: Entry, scratch: Path, name: str) -> tuple[Seen, Rows]:
     role = entry.index
     assert role is not None
     if role.fault:
         raise Fault("file", role.fault)
     if len(partition_name(role.snapshot)) > LONGEST_PARTITION:
         raise Fault("file", f"its snapshot's name is too long: {role.snapshot[:80]!r}…")
-    data, sha256 = read_index_bytes(root.locate(entry))
+    data, sha256 = read_index_bytes(source.locate(entry))
     if role.checksum and sha256 != role.checksum:
         raise Fault("file", f"is truncated or altered: its SHA-256 is {sha256}, the cache says {role.checksum}")
     index = Index(unpack(data))

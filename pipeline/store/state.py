@@ -10,17 +10,20 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import os
-from collections.abc import Iterable
+import shutil
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
-from pipeline import __version__
+from pipeline import __version__, sqlfiles
+from pipeline.errors import DuplicatePageError, Fault
 from pipeline.layout import BuildPaths, Layout
 from pipeline.sources.buildcache import ALL, Choice
-from pipeline.sources.files import Entry
+from pipeline.sources.files import Entry, Source, read_index_bytes, read_page_bytes
 from pipeline.specs.check import Reject
-from pipeline.store import sqlfiles
 
 RACY_NS = 2_000_000_000
 """A file changed this shortly before it was looked at may change again without its times telling."""
@@ -72,7 +75,7 @@ class Seen(msgspec.Struct, frozen=True, gc=False, array_like=True):
     def key(self) -> tuple[str, str]:
         """What there may be only one of: the page of a package in a snapshot; any number of indexes."""
         assert self.snapshot is not None
-        return self.snapshot, self.package if self.package is not None else f"\0{self.entry.root}\0{self.entry.path}"
+        return self.snapshot, self.package if self.package is not None else f"\0{self.entry.source}\0{self.entry.path}"
 
     @property
     def names(self) -> dict[str, str | None]:
@@ -80,7 +83,7 @@ class Seen(msgspec.Struct, frozen=True, gc=False, array_like=True):
 
     @property
     def entry_key(self) -> tuple[int, str]:
-        return (self.entry.root, self.entry.path)
+        return (self.entry.source, self.entry.path)
 
     def same_content(self, other: Seen) -> bool:
         """Whether both give the same rows: all but the entry's signature is equal."""
@@ -211,3 +214,112 @@ def refresh_state(layout: Layout, state: State, seen: Iterable[Seen], began_ns: 
     state.seen, state.looked = pack_seen(seen, began_ns)
     save_state(layout.current, state)
     layout.sweep()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What became of the files since the last build.
+
+    ``kept`` are as they were, ``fresh`` are new or changed and must be read, ``gone`` are no more;
+    ``before`` is all that the last build saw, by source and path.
+    """
+
+    kept: list[Seen]
+    fresh: list[Entry]
+    gone: list[Seen]
+    before: dict[tuple[int, str], Seen]
+
+    def forget(self) -> None:
+        """Give up what the plan holds: with many files it is most of a build's memory."""
+        for held in (self.kept, self.fresh, self.gone, self.before):
+            held.clear()
+
+
+def make_plan(sources: Sequence[Source], entries: Iterable[Entry], last: Iterable[Seen]) -> Plan:
+    """Compare ``entries`` with what the last build saw.
+
+    A file whose times have changed is read, and kept if its bytes are the same.
+    """
+    before = {one.entry_key: one for one in last}
+    known = dict(before)
+    kept: list[Seen] = []
+    fresh: list[Entry] = []
+    for entry in entries:
+        one = known.pop((entry.source, entry.path), None)
+        if one is not None and entry.is_as(one.entry):
+            kept.append(one)
+        elif (
+            one is not None
+            and entry.index is one.entry.index is None
+            and not one.reject
+            and has_same_bytes(sources[entry.source], entry, one)
+        ):
+            kept.append(msgspec.structs.replace(one, entry=entry))
+        else:
+            fresh.append(entry)
+    return Plan(kept, fresh, list(known.values()), before)
+
+
+def has_same_bytes(source: Source, entry: Entry, before: Seen) -> bool:
+    if entry.index != before.entry.index:
+        return False
+    read = read_page_bytes if entry.index is None else read_index_bytes
+    try:
+        _, sha256 = read(source.locate(entry))
+    except Fault:
+        return False
+    return sha256 == before.sha256
+
+
+def find_changed(fresh: Iterable[Seen], before: Mapping[tuple[int, str], Seen]) -> bool:
+    """Whether any file gives other rows than it gave the last build."""
+    return any(one.entry_key not in before or not one.same_content(before[one.entry_key]) for one in fresh)
+
+
+def find_affected(fresh: Iterable[Seen], gone: Iterable[Seen], before: Mapping[tuple[int, str], Seen]) -> set[str]:
+    """The snapshots that gain, lose or change a page by what reading the ``fresh`` files gave."""
+    affected = {one.snapshot for one in gone}
+    for one in fresh:
+        was = before.get(one.entry_key)
+        if was is None or not one.same_content(was):
+            affected |= {one.snapshot, was.snapshot if was else None}
+    return {snapshot for snapshot in affected if snapshot is not None}
+
+
+def order_seen(seen: Iterable[Seen]) -> list[Seen]:
+    return sorted(seen, key=lambda one: one.entry_key)
+
+
+def choose_pages(sources: Sequence[Source], seen: Iterable[Seen]) -> dict[str, list[Seen]]:
+    """The indexes and pages of each snapshot, the pages in the order of their packages, one to a package.
+
+    Raises:
+        DuplicatePageError: two files that differ are the page of one package.
+    """
+    chosen: dict[tuple[str, str], Seen] = {}
+    for one in order_seen(seen):
+        first = chosen.setdefault(one.key, one)
+        if first.sha256 != one.sha256:
+            files = (sources[file.entry.source].locate(file.entry) for file in (first, one))
+            raise DuplicatePageError(*one.key, *files)
+    pages: dict[str, list[Seen]] = defaultdict(list)
+    for (snapshot, _), one in sorted(chosen.items()):
+        pages[snapshot].append(one)
+    return dict(pages)
+
+
+def reuse(layout: Layout, build: BuildPaths, last: State, affected: set[str]) -> dict[str, SnapshotRows]:
+    """Take the files of the snapshots that nothing affected from the published build."""
+    current = layout.current
+    assert current is not None
+    unaffected = {snapshot: counts for snapshot, counts in last.snapshots.items() if snapshot not in affected}
+    for snapshot in unaffected:
+        for find in (BuildPaths.spec_stacks, BuildPaths.pages, BuildPaths.dependencies, BuildPaths.rejects):
+            old, new = find(current, snapshot), find(build, snapshot)
+            if old.exists():
+                new.parent.mkdir(parents=True, exist_ok=True)
+                try:
+                    os.link(old, new)
+                except OSError:  # a file system without hard links
+                    shutil.copyfile(old, new)
+    return unaffected

@@ -5,10 +5,10 @@ import threading
 import duckdb
 import pytest
 
-from pipeline import assemble
 from pipeline.build import build
 from pipeline.errors import WarehouseError
 from pipeline.layout import Layout
+from pipeline.store import checks, database
 from pipeline.store.state import load_state
 from tests.makers import build_pages, make_spec
 from tests.test_cli import ENDLESS
@@ -21,15 +21,15 @@ PAGES = {
 
 @pytest.mark.parametrize("part_rows", [1, 5, 10**6])
 def test_parts_find_what_the_whole_holds(tmp_path, monkeypatch, part_rows):
-    monkeypatch.setattr(assemble, "PART_ROWS", part_rows)
+    monkeypatch.setattr(database, "PART_ROWS", part_rows)
     warehouse = build_pages(tmp_path, PAGES)
     current = Layout(warehouse).current
     with duckdb.connect() as connection:
         connection.execute(f"attach '{current.database}' as warehouse (read_only)")
-        checks = assemble.run_build_checks(connection, load_state(current)[0].snapshots, whole=True)
+        found = checks.run_build_checks(connection, load_state(current)[0].snapshots, whole=True)
 
-    assert {check.name: check.offenders for check in checks if check.offenders} == {"unknown_keys": 3}
-    assert len(next(check for check in checks if check.name == "unknown_keys").rows) == 3
+    assert {check.name: check.offenders for check in found if check.offenders} == {"unknown_keys": 3}
+    assert len(next(check for check in found if check.name == "unknown_keys").rows) == 3
 
 
 def test_why_no_view_can_be_made_is_told_and_not_waited_with(tmp_path, monkeypatch):
@@ -42,7 +42,7 @@ def test_why_no_view_can_be_made_is_told_and_not_waited_with(tmp_path, monkeypat
         connection.execute(ENDLESS)
 
     checking = threading.Event()
-    monkeypatch.setattr(assemble, "create_views", fail)
+    monkeypatch.setattr(database, "create_views", fail)
     monkeypatch.setattr("pipeline.store.checks.run_checks", check_for_ever)
     with pytest.raises(WarehouseError, match="No space left on device"):
         build_pages(tmp_path, PAGES)

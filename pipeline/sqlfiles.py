@@ -13,7 +13,7 @@ _USED = re.compile(r"\b(?:from|join)\s+(\w+)")
 @cache
 def sql_folder() -> Path:
     """``sql/`` beside the package in a checkout, inside it in an installed wheel."""
-    package = Path(__file__).parents[1]
+    package = Path(__file__).parent
     inside = package / "sql"
     return inside if inside.is_dir() else package.parent / "sql"
 
