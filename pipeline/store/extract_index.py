@@ -54,9 +54,9 @@ def _extract(source: Source, entry: Entry, scratch: Path, batch: int) -> Seen:
     for part, chunk in enumerate(_chunks(index)):
         specs = [one for one in chunk if isinstance(one, IndexSpec)]
         rejects = [one for one in chunk if isinstance(one, Reject)]
-        spill(scratch, batch, "specs", make_specs(specs, entry.path, role.stack), part)
-        spill(scratch, batch, "rejects", make_rejects(rejects, entry), part)
-        spill(scratch, batch, "dependencies", make_dependencies(specs), part)
+        spill(scratch, batch, "specs", make_specs(specs, entry.path, role.stack), part=part)
+        spill(scratch, batch, "rejects", make_rejects(rejects, entry), part=part)
+        spill(scratch, batch, "dependencies", make_dependencies(specs), part=part)
         num_specs += len(specs)
         num_rejects += len(rejects)
     spill(scratch, batch, "pages", make_page(entry, index, size, sha256, num_specs, num_rejects))

@@ -8,7 +8,7 @@ whichever batches they came in. Memory grows with a batch and with a snapshot, a
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -22,6 +22,8 @@ from pipeline.store.batches import FILES_OF_BATCH
 
 FILE = "file"
 """The column that numbers a row's file in its batch."""
+PLACE = "spilled_at"
+"""The column that says which file of which batch a row is of."""
 
 SPEC_STACKS_SCHEMA = arrow_schema(SPEC_STACKS, without=("snapshot",))
 PAGE_SCHEMA = arrow_schema(PAGES_TABLE, without=("snapshot",))
@@ -44,7 +46,9 @@ def make_frame(kind: str, columns: Mapping[str, object], file: Sequence[int] | i
     schema = KINDS[kind]
     length = next(len(values) for values in columns.values() if isinstance(values, Sequence | pa.Array))
     arrays = [
-        pa.array(columns[field.name], field.type) if field.name in columns else pa.nulls(length, field.type)
+        pa.array(columns.get(field.name, [None] * length), field.type)
+        if not isinstance(columns.get(field.name), pa.Array)
+        else columns[field.name]
         for field in schema
     ]
     frame = pl.DataFrame(pa.table(arrays, names=schema.names))
@@ -97,33 +101,75 @@ def derive_columns(specs: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def spill(scratch: Path, batch: int, kind: str, frame: pl.DataFrame, part: int = 0) -> None:
-    """Write a frame of a batch to the scratch folder, to be mapped into memory later."""
-    frame.write_ipc(scratch / f"{batch:06}.{kind}.{part:03}.arrow")
+def spill(scratch: Path, batch: int, kind: str, frame: pl.DataFrame, group: int = 0, part: int = 0) -> None:
+    """Write a frame of a batch to the scratch folder.
+
+    A ``group`` is the files of one snapshot in the batch; its rows of a kind may come in several parts.
+    """
+    if not frame.height:
+        return
+    table = frame.to_arrow(compat_level=pl.CompatLevel.newest())
+    path = scratch / f"{batch:06}.{group:03}.{kind}.{part:03}.arrow"
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+        writer.write_table(table)
 
 
-def read_spilled(scratch: Path, kind: str, places: Iterable[int]) -> pl.DataFrame:
-    """The rows of the files in ``places``, with a column ``place``, in no order that means anything."""
-    batches: dict[int, list[int]] = defaultdict(list)
-    for place in places:
-        batch, number = divmod(place, FILES_OF_BATCH)
-        batches[batch].append(number)
-    frames = [empty_frame(kind)]
-    for batch, numbers in batches.items():
-        wanted = pl.Series(numbers, dtype=pl.UInt16)
-        for path in sorted(scratch.glob(f"{batch:06}.{kind}.*.arrow")):
-            frame = pl.read_ipc(path).filter(pl.col(FILE).is_in(wanted.implode()))
-            place_of = pl.col(FILE).cast(pl.Int64) + batch * FILES_OF_BATCH
-            frames.append(frame.with_columns(place_of.alias("place")).drop(FILE))
-    return pl.concat(frames)
+def read_file(path: Path) -> pl.DataFrame:
+    """A frame that :func:`spill` wrote, mapped into memory: Arrow's reader takes a fifth of the time of Polars'."""
+    with pa.memory_map(str(path)) as file:
+        return pl.DataFrame(pa.ipc.open_file(file).read_all())
 
 
-def in_order(frame: pl.DataFrame, places: Sequence[int]) -> pl.DataFrame:
-    """The rows of each file together, in the order of ``places``."""
-    order = pl.DataFrame({"place": places}, schema={"place": pl.Int64})
-    return order.join(frame, on="place", how="inner", maintain_order="left_right").drop("place")
+class Spilled:
+    """The rows that the files of a snapshot spilled; ``places`` are the files that count."""
+
+    def __init__(self, scratch: Path, places: Sequence[int]) -> None:
+        self._scratch = scratch
+        self._places = places
+        batches: dict[int, list[int]] = defaultdict(list)
+        for place in places:
+            batch, number = divmod(place, FILES_OF_BATCH)
+            batches[batch].append(number)
+        self._groups: list[tuple[str, int, list[int] | None]] = []
+        pages = []
+        for batch, numbers in batches.items():
+            for path in sorted(scratch.glob(f"{batch:06}.*.pages.*.arrow")):
+                frame = read_file(path)
+                wanted = sorted(set(numbers).intersection(frame[FILE]))
+                if wanted:
+                    # Nearly always all files of a group count: no row need be looked at.
+                    chosen = None if len(wanted) == frame.height else wanted
+                    self._groups.append((path.name.partition(".pages.")[0], batch, chosen))
+                    pages.append(_choose(frame, batch, chosen))
+        self.pages = self._in_order(pages, "pages")
+        """The rows of ``pages``, in the order of the places."""
+
+    def read(self, kind: str) -> pl.DataFrame:
+        """The rows of a kind, in no order that means anything."""
+        return pl.concat([empty_frame(kind).drop(PLACE), *(frame.drop(PLACE) for frame in self._read(kind))])
+
+    def read_in_order(self, kind: str) -> pl.DataFrame:
+        """The rows of a kind, those of each file together, in the order of the places."""
+        return self._in_order(self._read(kind), kind)
+
+    def _read(self, kind: str) -> list[pl.DataFrame]:
+        return [
+            _choose(read_file(path), batch, wanted)
+            for group, batch, wanted in self._groups
+            for path in sorted(self._scratch.glob(f"{group}.{kind}.*.arrow"))
+        ]
+
+    def _in_order(self, frames: Sequence[pl.DataFrame], kind: str) -> pl.DataFrame:
+        rows = pl.concat([empty_frame(kind), *frames])
+        order = pl.DataFrame({PLACE: self._places}, schema={PLACE: pl.Int64})
+        return order.join(rows, on=PLACE, how="inner", maintain_order="left_right").drop(PLACE)
+
+
+def _choose(frame: pl.DataFrame, batch: int, files: list[int] | None) -> pl.DataFrame:
+    """The rows of some files of a batch, of all where ``files`` is None, with their :data:`PLACE`."""
+    rows = frame if files is None else frame.filter(pl.col(FILE).is_in(files))
+    return rows.select(pl.exclude(FILE), **{PLACE: pl.col(FILE).cast(pl.Int64) + batch * FILES_OF_BATCH})
 
 
 def empty_frame(kind: str) -> pl.DataFrame:
-    frame = pl.DataFrame(KINDS[kind].empty_table())
-    return frame.with_columns(pl.lit(None, pl.Int64).alias("place")).clear()
+    return pl.DataFrame(KINDS[kind].empty_table()).with_columns(pl.lit(None, pl.Int64).alias(PLACE)).clear()

@@ -44,7 +44,7 @@ def merge_pages(specs: pl.DataFrame, pages: pl.DataFrame, rejects: pl.DataFrame,
     first = pl.col("hash").is_first_distinct()
     if specs["hash"].n_unique() < specs.height:
         owners = specs.filter(first).select("hash", owner="package")
-        lost = specs.filter(~first).join(owners, on="hash", how="left", maintain_order="left").drop("place")
+        lost = specs.filter(~first).join(owners, on="hash", how="left", maintain_order="left")
         rows = [
             {
                 "path": spec["source"],
@@ -71,7 +71,7 @@ def merge_pages(specs: pl.DataFrame, pages: pl.DataFrame, rejects: pl.DataFrame,
         # Pages up to v0.22.1 list stacks in no order.
         places = places.unique().sort(SPEC, "stack")
     places = places.with_columns(source=specs["source"].gather(places[SPEC]))
-    return Merged(specs.drop("stacks", "place"), places, pages, rejects)
+    return Merged(specs.drop("stacks"), places, pages, rejects)
 
 
 def merge_indexes(specs: pl.DataFrame, pages: pl.DataFrame, rejects: pl.DataFrame, snapshot: str) -> Merged:
@@ -82,7 +82,7 @@ def merge_indexes(specs: pl.DataFrame, pages: pl.DataFrame, rejects: pl.DataFram
     """
     # An index tells of every spec whether it is external; a page of none.
     specs = specs.with_columns(rank=pl.col("external").is_null(), first_stack=pl.col("stacks").list.min())
-    specs = specs.sort("hash", "rank", "first_stack", "source").drop("first_stack", "place")
+    specs = specs.sort("hash", "rank", "first_stack", "source").drop("first_stack")
     described = specs.filter(pl.col("hash").is_first_distinct())
     same = pl.all_horizontal(pl.col(name) == pl.col(name).first().over("hash") for name in IDENTITY)
     given = specs.select(*IDENTITY, "hash", "rank", "source", "stacks", same=same)

@@ -15,9 +15,8 @@ from pipeline.store.frames import (
     PAGE_SCHEMA,
     REJECT_SCHEMA,
     SPEC_STACKS_SCHEMA,
-    in_order,
+    Spilled,
     make_rows,
-    read_spilled,
     to_table,
 )
 from pipeline.store.merge import SPEC, Merged, merge_dependencies, merge_indexes, merge_pages
@@ -35,14 +34,13 @@ def write_snapshot(build: BuildPaths, scratch: Path, snapshot: str, places: Sequ
 
     ``places`` are where the rows of its files were spilled, indexes first, then pages in the order of their packages.
     """
-    specs = read_spilled(scratch, "specs", places)
-    pages, rejects = (in_order(read_spilled(scratch, kind, places), places) for kind in ("pages", "rejects"))
-    has_indexes = pages["stack"].is_not_null().any()
-    merged = (merge_indexes if has_indexes else merge_pages)(specs, pages, rejects, snapshot)
-    del specs
+    spilled = Spilled(scratch, places)
+    has_indexes = spilled.pages["stack"].is_not_null().any()
+    merge = merge_indexes if has_indexes else merge_pages
+    merged = merge(spilled.read("specs"), spilled.pages, spilled.read_in_order("rejects"), snapshot)
     rows = write_tables(build.spec_stacks(snapshot), cut_groups(merged), SPEC_STACKS_SCHEMA)
     if has_indexes:
-        dependencies = merge_dependencies(read_spilled(scratch, "dependencies", places), merged.specs["hash"])
+        dependencies = merge_dependencies(spilled.read("dependencies"), merged.specs["hash"])
         write_frame(build.dependencies(snapshot), dependencies, DEPENDENCY_SCHEMA)
     write_frame(build.pages(snapshot), merged.pages, PAGE_SCHEMA)
     if merged.rejects.height:
@@ -76,7 +74,7 @@ def write_tables(path: Path, tables: Iterable[pa.Table], schema: pa.Schema) -> i
     return count
 
 
-def write_file_rejects(build: BuildPaths, seen: Iterable[Seen]) -> int:
+def write_file_rejects(build: BuildPaths, seen: Sequence[Seen]) -> int:
     """Write the rejects of files that gave no page at all, in the order of ``seen``; always a file."""
     rows = [
         {
