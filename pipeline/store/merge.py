@@ -18,6 +18,7 @@ from pipeline.store.frames import make_rows
 
 IDENTITY = ("package", "version", "compiler", "os", "platform", "target")
 """Columns in which descriptions of one hash may not differ."""
+PLACES = pl.List(pl.Struct({"source": pl.String, "size_bytes": pl.Int64, "tarball_url": pl.String}))
 SPEC = "spec"
 """The column that numbers a spec of the snapshot, in the order of package and hash."""
 
@@ -151,12 +152,23 @@ def merge_dependencies(dependencies: pl.DataFrame, hashes: pl.Series) -> pl.Data
     )
 
 
-def gather_stacks(merged: Merged) -> pl.DataFrame:
-    """A row for each spec: its ``stacks`` in text order, without root, and ``in_root``."""
-    held = merged.places.filter(pl.col("stack") != ROOT).group_by(SPEC, maintain_order=True).agg(stacks=pl.col("stack"))
-    in_root = merged.places.filter(pl.col("stack") == ROOT)[SPEC]
-    return (
-        merged.specs.select(SPEC)
-        .join(held, on=SPEC, how="left", maintain_order="left")
-        .with_columns(pl.col("stacks").fill_null([]), in_root=pl.col(SPEC).is_in(in_root.implode()))
+def gather_places(merged: Merged) -> pl.DataFrame:
+    """``specs`` with what the places of each say.
+
+    ``stacks`` are the stacks in text order, without root; ``in_root`` says whether root holds it. ``places`` lists
+    what differs by place, ``{source, size_bytes, tarball_url}`` for each of the stacks and then for root; it is NULL
+    where all places say the same.
+    """
+    specs, places = merged.specs, merged.places
+    is_root = places["stack"] == ROOT
+    stacks = places.filter(~is_root).group_by(SPEC, maintain_order=True).agg(stacks=pl.col("stack"))
+    specs = specs.join(stacks, on=SPEC, how="left", maintain_order="left").with_columns(
+        pl.col("stacks").fill_null([]), in_root=pl.col(SPEC).is_in(places.filter(is_root)[SPEC].implode())
     )
+    differs = places["source"] != specs["source"].gather(places[SPEC])
+    if not differs.any():
+        return specs.with_columns(places=pl.lit(None, PLACES))
+    said = places.join(specs.select(SPEC, "size_bytes", "tarball_url"), on=SPEC, how="left")
+    said = said.sort(SPEC, pl.col("stack") == ROOT, "stack")
+    listed = said.group_by(SPEC, maintain_order=True).agg(places=pl.struct("source", "size_bytes", "tarball_url"))
+    return specs.join(listed, on=SPEC, how="left", maintain_order="left").with_columns(pl.col("places").cast(PLACES))
