@@ -122,7 +122,7 @@ def fingerprint(choice: Choice) -> str:
         digest.update(f"{name}={importlib.metadata.version(name)};".encode())
     package = Path(__file__).parents[1]
     modules = {path.relative_to(package).as_posix(): path for path in sorted(package.rglob("*.py"))}
-    queries = {path.relative_to(sqlfiles.sql_folder()).as_posix(): path for path in sqlfiles.all_files()}
+    queries = {path.relative_to(sqlfiles.sql_folder()).as_posix(): path for path in sqlfiles.list_files()}
     for name, path in {**modules, **queries}.items():
         digest.update(name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
