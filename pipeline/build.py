@@ -8,6 +8,7 @@ starts from nothing.
 from __future__ import annotations
 
 import gc
+import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -139,9 +140,8 @@ def update(
             return summarise(last)
         try:
             build = layout.begin()
-            scratch = build.folder / "scratch"
-            scratch.mkdir()
-            reader = Reader(workers, sources, scratch, progress, choice)
+            build.scratch.mkdir()
+            reader = Reader(workers, sources, build.scratch, progress, choice)
             reader.send(plan.fresh)
             # Arrow and DuckDB take longer to load than an unchanged warehouse takes to look at: they are loaded
             # while the files are read.
@@ -209,6 +209,7 @@ def assemble(
             for part in cut_parts(written):
                 load_snapshots(connection, build, part)
             load_rejects(connection, build)
+            shutil.rmtree(build.scratch)
             snapshots = dict(sorted((reused | written).items()))
             # What was taken over was checked when it was written; if something failed, all is again.
             whole = last is None or bool(last.failed)

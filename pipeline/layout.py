@@ -92,6 +92,15 @@ class BuildPaths:
     def spec_stacks(self, snapshot: str) -> Path:
         return self.folder / SPEC_STACKS / partition_name(snapshot) / "spec_stacks.parquet"
 
+    @property
+    def scratch(self) -> Path:
+        """What a build keeps only while it goes."""
+        return self.folder / "scratch"
+
+    def stored_specs(self, snapshot: str) -> Path:
+        """A snapshot's specs at their own grain, for DuckDB to load."""
+        return self.scratch / f"{partition_name(snapshot)}.parquet"
+
     def pages(self, snapshot: str) -> Path:
         return self.folder / PAGES / partition_name(snapshot) / "pages.parquet"
 

@@ -97,6 +97,25 @@ SPEC_STACKS = Relation(
     (SNAPSHOT, PACKAGE, HASH, STACK, *SPEC),
 )
 
+STORED_SPECS = Relation(
+    "stored_specs",
+    "How the DuckDB file stores specs and spec_stacks, which are views on it: a row per snapshot and hash.",
+    (
+        SNAPSHOT,
+        PACKAGE,
+        HASH,
+        *SPEC,
+        Column("stacks", "VARCHAR[]", "stacks that hold the spec, in text order, without root"),
+        Column("in_root", "BOOLEAN", "whether the root mirror holds it: the spec is published"),
+        Column(
+            "places",
+            "STRUCT(source VARCHAR, size_bytes BIGINT, tarball_url VARCHAR)[]",
+            "what each of the stacks, and then root, says otherwise; NULL where all say the same",
+            nullable=True,
+        ),
+    ),
+)
+
 DEPENDENCIES = Relation(
     "dependencies",
     "Direct dependencies, as indexes tell of them: a row per snapshot, spec and dependency.",

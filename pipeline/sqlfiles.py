@@ -32,9 +32,12 @@ _SAME = [column for column in SPEC_STACKS.columns if column.name not in ("snapsh
 COLUMNS_OF_SPECS: Mapping[str, Sequence[str]] = {
     "filled": [column.name for column in _FILLED],
     "named": [column.name for column in _FILLED if column.type == "VARCHAR"],
+    "long": SPEC_STACKS.names,
+    "said": [one.name for one in _SAME if one.name not in ("package", "size_bytes", "tarball_url")],
     "same": [f"cast({one.name} as varchar)" if one.type.startswith("MAP") else one.name for one in _SAME],
 }
-"""Of ``spec_stacks``: what is never NULL, what is no empty text either, and what a hash has alike in every stack."""
+"""Of ``spec_stacks``: what is never NULL, what is no empty text either, all columns, what every place of a spec says
+alike, and what a hash has alike in every stack."""
 
 
 @dataclass(frozen=True)
@@ -63,11 +66,17 @@ class Query:
             for found in _PARAMETER.finditer(self.text)
         )
 
-    def render(self, columns: Iterable[tuple[str, str]] = (), arguments: Mapping[str, str] | None = None) -> str:
+    def render(
+        self,
+        columns: Iterable[tuple[str, str]] = (),
+        arguments: Mapping[str, str] | None = None,
+        descriptions: str = "spec_stacks",
+    ) -> str:
         """The SQL of the query.
 
         ``columns`` are value and name, as SQL, of each column of a matrix; ``arguments`` are SQL in place of the
-        parameters, by default their own names. ``table`` has a row for each hash and value of the axis.
+        parameters, by default their own names. ``table`` has a row for each hash and value of the axis;
+        ``descriptions`` is what has every description of a spec at least once.
         """
         return _TEMPLATES.from_string(self.text).render(
             **COLUMNS_OF_SPECS,
@@ -75,6 +84,7 @@ class Query:
             other=self.other,
             table="spec_stacks" if self.axis == "stack" else "specs",
             columns=list(columns),
+            descriptions=descriptions,
             axes=AXES,
             lists=META_LISTS,
             **(arguments or {one.name: one.name for one in self.parameters}),
@@ -138,6 +148,12 @@ def list_files() -> list[Path]:
 def list_views() -> list[Query]:
     """The views in the order in which they are made, that of the numbers of their files."""
     return _list_queries("views")
+
+
+@cache
+def list_stored() -> Mapping[str, Query]:
+    """What the DuckDB file has in place of the long table and of a view that brings it together, by name."""
+    return {query.name: query for query in _list_queries("stored")}
 
 
 @cache

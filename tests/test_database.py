@@ -159,7 +159,7 @@ def test_many_readers_read_at_once(warehouse):
 
 def test_a_reader_cannot_write(warehouse):
     with open_database(Layout(warehouse)) as connection, pytest.raises(duckdb.Error, match="read-only"):
-        connection.execute("delete from spec_stacks")
+        connection.execute("delete from stored_specs")
 
 
 names = st.sampled_from(["e4s", "E4S", "e4s_2", "E4S_2", "e4s_3", "snapshot", "Package", "package_2", "ü", "Ü", 'a"b'])
@@ -193,7 +193,7 @@ def test_each_value_has_a_column_and_none_that_is_named_like_another_value(stack
 )
 def test_the_matrices_are_made_anew_when_the_data_asks_for_other_columns(before, after):
     def insert(stacks):
-        connection.execute("delete from spec_stacks")
+        connection.execute("delete from stored_specs")
         for stack in stacks:
             add_rows(connection, {"spec_stacks": [{"stack": stack}]})
 

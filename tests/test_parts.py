@@ -53,7 +53,7 @@ def test_a_file_that_was_changed_is_not_taken_over(tmp_path):
     warehouse = build_pages(tmp_path, PAGES)
     current = Layout(warehouse).current
     with duckdb.connect(str(current.database)) as connection:
-        connection.execute("insert into spec_stacks from spec_stacks where snapshot = 'v3' limit 1")
+        connection.execute("insert into stored_specs from stored_specs where snapshot = 'v3' limit 1")
 
     assert load_state(current) == (None, [])
     assert build([tmp_path / "source"], warehouse, jobs=1).rebuilt == 6

@@ -10,11 +10,11 @@ import duckdb
 import pytest
 import yaml
 
-from pipeline.schema import DERIVED_TABLES, TABLES
+from pipeline.schema import DERIVED_TABLES, SPEC_STACKS, TABLES
 from pipeline.spack.compilers import compiler_family
 from pipeline.spack.versions import version_key
 from pipeline.sqlfiles import describe_macros, describe_views
-from pipeline.store.database import create_tables, create_views, quote_name, quote_text
+from pipeline.store.database import create_tables, create_views, quote_name, quote_text, store_rows
 
 VIEWS, MACROS = describe_views(), describe_macros()
 RELATIONS = {relation.name: relation for relation in (*TABLES, *DERIVED_TABLES, *VIEWS)}
@@ -65,12 +65,20 @@ def complete(table, row):
 
 
 def insert(connection, given):
-    """Add rows to the tables, each completed."""
+    """Add rows to the tables, each completed; those of ``spec_stacks`` are stored as a build stores them."""
     for table, rows in given.items():
+        target = table
+        if table == "spec_stacks":
+            target = "given"
+            columns = ", ".join(f"{quote_name(column.name)} {column.type}" for column in SPEC_STACKS.columns)
+            connection.execute(f"create temp table given ({columns})")
         for row in rows:
             values = complete(table, row)
             marks = ", ".join("?" for _ in values)
-            connection.execute(f"insert into {table} ({', '.join(values)}) values ({marks})", list(values.values()))
+            connection.execute(f"insert into {target} ({', '.join(values)}) values ({marks})", list(values.values()))
+        if table == "spec_stacks":
+            store_rows(connection, "given")
+            connection.execute("drop table given")
 
 
 def load(connection, given):

@@ -6,7 +6,6 @@ needs itself while they work.
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -98,7 +97,8 @@ class Reader:
         """End the processes, and give up what was spilled."""
         self.workers.close()
         self._places.clear()
-        shutil.rmtree(self.scratch)
+        for path in self.scratch.glob("*.arrow"):
+            path.unlink()
 
 
 def read_batch(sources: Sequence[Source], entries: Sequence[Entry], scratch: Path, batch: int) -> list[Seen]:

@@ -9,18 +9,13 @@ from dataclasses import dataclass, replace
 import duckdb
 
 from pipeline.progress import run_handlers, watch
-from pipeline.schema import DEPENDENCIES, PAGES_TABLE, REJECTS, SPEC_STACKS, TABLES
-from pipeline.sqlfiles import Query, find_views, list_checks
+from pipeline.schema import DEPENDENCIES, PAGES_TABLE, REJECTS, STORED_SPECS
+from pipeline.sqlfiles import Query, find_views, list_checks, list_stored
 from pipeline.store.database import cut_parts, define_view, quote_text, render
 from pipeline.store.state import SnapshotRows
 
 SHOWN = 5
 """Offenders that are shown of each check."""
-CHECKED = (
-    *("snapshot", "package", "hash", "version", "version_key"),
-    *("compiler", "compiler_raw", "os", "platform", "target"),
-)
-"""The columns of ``specs`` that the views behind the checks read."""
 
 
 @dataclass(frozen=True)
@@ -51,16 +46,14 @@ def run_checks(connection: duckdb.DuckDBPyConnection) -> list[Check]:
 def check_attached(connection: duckdb.DuckDBPyConnection, snapshots: Iterable[str] | None = None) -> list[Check]:
     """Run every check on the attached database ``warehouse``, or on some snapshots of it as if it held no others.
 
-    The views are made anew over its tables, in memory and as far as the checks ask for them, and its specs are
-    brought together once: most of the checks' time would go into doing that for each of them.
+    The views are made anew over its tables, in memory and as far as the checks ask for them.
     """
     connection.execute("attach ':memory:' as checked")
     connection.execute("use checked")
     choose_rows(connection, snapshots)
+    connection.execute(list_stored()["spec_stacks"].render())
     for view in find_views(list_checks()):
         define_view(connection, view)
-        if view.name == "specs":
-            keep_rows(connection, view.name, CHECKED)
     checks = run_checks(connection)
     connection.execute("use memory")
     connection.execute("detach checked")
@@ -74,7 +67,7 @@ def choose_rows(connection: duckdb.DuckDBPyConnection, snapshots: Iterable[str] 
     first eight bytes of a text, and the names of snapshots begin alike. The rows of one load stand together.
     """
     if snapshots is None:
-        for table in TABLES:
+        for table in (STORED_SPECS, PAGES_TABLE, DEPENDENCIES, REJECTS):
             connection.execute(f"create view {table.name} as from warehouse.{table.name}")
         return
     chosen = ", ".join(map(quote_text, snapshots)) or "null"
@@ -82,18 +75,11 @@ def choose_rows(connection: duckdb.DuckDBPyConnection, snapshots: Iterable[str] 
     where = f"where snapshot in ({chosen}) or snapshot is null"
     for table in (PAGES_TABLE, REJECTS):
         connection.execute(f"create table {table.name} as from warehouse.{table.name} {where}")
-    for table in (SPEC_STACKS, DEPENDENCIES):
+    for table in (STORED_SPECS, DEPENDENCIES):
         of_table = f"from warehouse.{table.name} where snapshot in ({chosen})"
         bounds = connection.execute(f"select min(rowid), max(rowid) {of_table}").fetchone() or (None, None)
         first, last = (-1 if bound is None else bound for bound in bounds)
         connection.execute(f"create view {table.name} as {of_table} and rowid between {first} and {last}")
-
-
-def keep_rows(connection: duckdb.DuckDBPyConnection, view: str, columns: Iterable[str]) -> None:
-    """Put a table of what a view gives now, in these columns, in its place."""
-    connection.execute(f"create table kept as select {', '.join(columns)} from {view}")
-    connection.execute(f"drop view {view}")
-    connection.execute(f"alter table kept rename to {view}")
 
 
 def merge_checks(results: Sequence[list[Check]]) -> list[Check]:
@@ -109,7 +95,7 @@ def merge_checks(results: Sequence[list[Check]]) -> list[Check]:
 
 
 def run_check(connection: duckdb.DuckDBPyConnection, check: Query) -> Check:
-    cursor = connection.execute(render(connection, check))
+    cursor = connection.execute(render(connection, list_stored().get(check.name, check)))
     columns = [column[0] for column in cursor.description or []]
     rows = cursor.fetchmany(SHOWN)
     offenders = len(rows)

@@ -21,8 +21,8 @@ from pipeline.schema import (
     LINEAGE_TABLE,
     PAGES_TABLE,
     REJECTS,
-    ROOT,
     SPEC_STACKS,
+    STORED_SPECS,
     TABLES,
     TARGETS_TABLE,
     VARIANT_SETS,
@@ -32,7 +32,7 @@ from pipeline.schema import (
 )
 from pipeline.spack.hosts import STACK_LINEAGE, WELL_KNOWN_HOSTS, list_ancestry
 from pipeline.spack.variants import normalise_variants
-from pipeline.sqlfiles import Query, describe_macros, describe_views, list_macros, list_views
+from pipeline.sqlfiles import Query, describe_macros, describe_views, list_macros, list_stored, list_views
 from pipeline.store.state import SnapshotRows
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def cut_parts(snapshots: Mapping[str, SnapshotRows]) -> Iterator[list[str]]:
 def load_snapshots(connection: duckdb.DuckDBPyConnection, build: BuildPaths, snapshots: Sequence[str]) -> None:
     """Append the Parquet files of some snapshots to the tables, as one transaction."""
     for table, find in (
-        (SPEC_STACKS, build.spec_stacks),
+        (STORED_SPECS, build.stored_specs),
         (PAGES_TABLE, build.pages),
         (DEPENDENCIES, build.dependencies),
     ):
@@ -174,14 +174,21 @@ def read_files(files: Iterable[Path]) -> str:
 def delete_snapshots(connection: duckdb.DuckDBPyConnection, snapshots: Iterable[str]) -> None:
     """Take snapshots out of the tables."""
     for snapshot in snapshots:
-        for table in (SPEC_STACKS, PAGES_TABLE, DEPENDENCIES):
+        for table in (STORED_SPECS, PAGES_TABLE, DEPENDENCIES):
             connection.execute(f"delete from {table.name} where snapshot = ?", [snapshot])
 
 
 def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
-    """Create the empty tables, with their comments."""
-    for table in TABLES:
+    """Create the empty tables, with their comments, and ``spec_stacks`` as a view on the specs at their own grain."""
+    for table in (STORED_SPECS, PAGES_TABLE, DEPENDENCIES, REJECTS):
         create_table(connection, table)
+    connection.execute(list_stored()["spec_stacks"].render())
+    comment(connection, "view", SPEC_STACKS)
+
+
+def store_rows(connection: duckdb.DuckDBPyConnection, rows: str) -> None:
+    """Append the rows of a relation like ``spec_stacks`` to the specs at their own grain."""
+    connection.execute(list_stored()[STORED_SPECS.name].render(arguments={"rows": rows}))
 
 
 def create_table(connection: duckdb.DuckDBPyConnection, table: Relation) -> None:
@@ -205,7 +212,7 @@ def create_derived_tables(connection: duckdb.DuckDBPyConnection) -> None:
         named = [dict(zip(table.names, row, strict=True)) for row in rows]
         replace_table(connection, table, pa.Table.from_pylist(named, arrow_schema(table)))
     # Few lists stand for many specs; as Arrow they are small, and Python sees some at a time.
-    lists = connection.sql("select distinct variants from spec_stacks").to_arrow_table().column(0)
+    lists = connection.sql(f"select distinct variants from {STORED_SPECS.name}").to_arrow_table().column(0)
     keys = [[normalise_variants(texts) for texts in chunk.to_pylist()] for chunk in lists.chunks]
     columns = [lists, pa.chunked_array(keys, pa.string())]
     replace_table(connection, VARIANT_SETS, pa.Table.from_arrays(columns, arrow_schema(VARIANT_SETS).names))
@@ -271,13 +278,14 @@ def describe_matrix(connection: duckdb.DuckDBPyConnection, view: Relation) -> di
 
 def define_view(connection: duckdb.DuckDBPyConnection, view: Query) -> None:
     """Create a view, without its comments, on the tables that are there."""
-    connection.execute(render(connection, view))
+    connection.execute(render(connection, list_stored().get(view.name, view)))
 
 
 def render(connection: duckdb.DuckDBPyConnection, query: Query) -> str:
     """The SQL of a view or check, a matrix's columns written out from the data."""
     columns = wide_columns(connection, query.axis) if query.is_wide else []
-    return query.render([(quote_text(value), quote_name(column)) for value, column in columns])
+    named = [(quote_text(value), quote_name(column)) for value, column in columns]
+    return query.render(named, descriptions=STORED_SPECS.name)
 
 
 def wide_columns(connection: duckdb.DuckDBPyConnection, axis: str) -> list[tuple[str, str]]:
@@ -286,8 +294,8 @@ def wide_columns(connection: duckdb.DuckDBPyConnection, axis: str) -> list[tuple
     A column is named by its value. To DuckDB names that differ by case alone are one: a value that
     would repeat an earlier name gets ``_2``, ``_3`` …, whichever is no other value's name.
     """
-    where = f"where stack <> {quote_text(ROOT)}" if axis == "stack" else ""
-    values = connection.execute(f"select distinct {axis} from spec_stacks {where} order by 1").fetchall()
+    value = "unnest(stacks)" if axis == "stack" else axis
+    values = connection.execute(f"select distinct {value} from {STORED_SPECS.name} order by 1").fetchall()
     taken = {"snapshot", "package"}
     plain = {value.lower() for (value,) in values}
     columns = []
@@ -356,7 +364,7 @@ def find_missing(connection: duckdb.DuckDBPyConnection) -> list[str]:
         "union select function_name from duckdb_functions() "
         "where database_name = current_database() and function_type = 'table_macro'"
     ).fetchall()
-    names = [table.name for table in (*TABLES, *DERIVED_TABLES)]
+    names = [table.name for table in (STORED_SPECS, *TABLES, *DERIVED_TABLES)]
     names += [query.name for query in (*list_views(), *list_macros())]
     return [name for name in names if (name,) not in held]
 

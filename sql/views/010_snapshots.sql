@@ -5,8 +5,8 @@ with counted as (
     select
         snapshot,
         count(distinct package) as packages,
-        count(distinct hash) as specs,
-    from spec_stacks
+        count(*) as specs,
+    from specs
     group by snapshot
 )
 

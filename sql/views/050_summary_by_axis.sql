@@ -21,7 +21,7 @@ totals as (
         count(distinct case when compiler <> 'none' then package end) as packages_compiled,
         {%- endif %}
         count(distinct package) as packages,
-    from spec_stacks
+    from specs
     group by snapshot
 ),
 

@@ -7,8 +7,8 @@ with counted as (
         package,
         platform,
         target,
-        count(distinct hash) as num_specs,
-    from spec_stacks
+        count(*) as num_specs,
+    from specs
     group by snapshot, package, platform, target
 )
 

@@ -58,7 +58,7 @@ totals as (
         snapshot,
         count(distinct package) as packages,
         count(distinct case when compiler <> 'none' then package end) as compiled,
-    from spec_stacks
+    from specs
     group by snapshot
 ),
 
