@@ -182,11 +182,6 @@ def _expand(path: Path) -> Iterator[Query]:
         yield Query("_".join({"axis": axis, "other": other}.get(word, word) for word in words), path, axis, other)
 
 
-def find_query(name: str) -> Query:
-    """The view or macro of this name."""
-    return next(query for query in (*list_views(), *list_macros()) if query.name == name)
-
-
 def find_views(queries: Iterable[Query]) -> list[Query]:
     """The views that queries stand on, directly or by other views, in order."""
     used = {name for query in queries for name in query.find_names()}

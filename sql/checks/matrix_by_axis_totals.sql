@@ -4,16 +4,14 @@
 {%- endif %}
 with wide as (
     select
-        snapshot,
-        package,
+        snapshot, package,
         0 {%- for value, column in columns %} + {{ column }} {%- endfor %} as total,
     from matrix_by_{{ axis }}
 ),
 
 long as (
     select
-        snapshot,
-        package,
+        snapshot, package,
         count(*) as total,
     from {{ table }}
     {%- if axis == 'stack' %}

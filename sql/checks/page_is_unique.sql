@@ -1,7 +1,6 @@
 -- page_is_unique: a snapshot has one page per package.
 select
-    snapshot,
-    package,
+    snapshot, package,
     count(*) as num_pages,
 from pages
 where package is not null

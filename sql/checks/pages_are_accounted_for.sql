@@ -1,9 +1,7 @@
 -- pages_are_accounted_for: the specs and rejects of each page and index are the rows that the tables hold.
 with loaded as (
     select
-        pages.snapshot,
-        pages.path,
-        pages.stack,
+        pages.snapshot, pages.path, pages.stack,
         count(distinct spec_stacks.hash) as specs,
     from pages
     inner join spec_stacks
@@ -16,18 +14,14 @@ with loaded as (
 
 rejected as (
     select
-        snapshot,
-        path,
-        stack,
+        snapshot, path, stack,
         count(*) as rejects,
     from rejects
     group by snapshot, path, stack
 )
 
 select
-    pages.snapshot,
-    pages.path,
-    pages.specs,
+    pages.snapshot, pages.path, pages.specs,
     loaded.specs as specs_found,
     pages.rejects,
     rejected.rejects as rejects_found,

@@ -1,6 +1,3 @@
 -- rejects: everything was read and loaded. (warning)
-select
-    path,
-    place,
-    reason,
+select path, place, reason,
 from rejects;

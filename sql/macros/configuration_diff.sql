@@ -19,16 +19,12 @@ with sides as (
 ),
 
 proven as (
-    select
-        sides.change,
-        loaded_sources.package,
-        loaded_sources.stack,
+    select sides.change, loaded_sources.package, loaded_sources.stack,
     from sides
     inner join loaded_sources on sides.other = loaded_sources.snapshot
     union all
     select
-        sides.change,
-        absences.package,
+        sides.change, absences.package,
         cast(null as varchar) as stack,
     from sides
     inner join absences on sides.other = absences.snapshot and sides.snapshot = absences.other
@@ -36,14 +32,8 @@ proven as (
 
 held as (
     select
-        sides.change,
-        sides.opposite,
-        spec_stacks.package,
-        spec_stacks.version,
-        spec_stacks.compiler_family,
-        spec_stacks.os,
-        spec_stacks.platform,
-        spec_stacks.target,
+        sides.change, sides.opposite, spec_stacks.package, spec_stacks.version, spec_stacks.compiler_family,
+        spec_stacks.os, spec_stacks.platform, spec_stacks.target,
         variant_sets.variants_key as variants,
         count(distinct spec_stacks.hash) as specs,
         list_sort(coalesce(array_agg(distinct spec_stacks.stack) filter (where spec_stacks.stack <> 'root'), [])) as stacks,
@@ -57,15 +47,8 @@ held as (
         on sides.change = index.change and spec_stacks.stack = index.stack and index.package is null
     where spec_stacks.snapshot in ({{ from_snapshot }}, {{ to_snapshot }})
     group by
-        sides.change,
-        sides.opposite,
-        spec_stacks.package,
-        spec_stacks.version,
-        spec_stacks.compiler_family,
-        spec_stacks.os,
-        spec_stacks.platform,
-        spec_stacks.target,
-        variant_sets.variants_key
+        sides.change, sides.opposite, spec_stacks.package, spec_stacks.version, spec_stacks.compiler_family,
+        spec_stacks.os, spec_stacks.platform, spec_stacks.target, variant_sets.variants_key
 )
 
 select

@@ -17,33 +17,19 @@ with sides as (
 
 held as (
     select
-        snapshot,
-        package,
-        hash,
-        version,
-        version_key,
-        compiler,
-        compiler_family,
-        os,
-        platform,
-        target,
-        variants,
-        stacks,
+        snapshot, package, hash, version, version_key, compiler, compiler_family, os, platform, target,
+        variants, stacks,
     from specs
     where snapshot in ({{ from_snapshot }}, {{ to_snapshot }})
 ),
 
 proven as (
-    select
-        sides.change,
-        loaded_sources.package,
-        loaded_sources.stack,
+    select sides.change, loaded_sources.package, loaded_sources.stack,
     from sides
     inner join loaded_sources on sides.other = loaded_sources.snapshot
     union all
     select
-        sides.change,
-        absences.package,
+        sides.change, absences.package,
         cast(null as varchar) as stack,
     from sides
     inner join absences on sides.other = absences.snapshot and sides.snapshot = absences.other
@@ -51,9 +37,7 @@ proven as (
 
 -- Whatever could hold a hash in the other snapshot, and does not tell of it.
 doubted as (
-    select distinct
-        sides.change,
-        spec_stacks.hash,
+    select distinct sides.change, spec_stacks.hash,
     from sides
     inner join spec_stacks on sides.snapshot = spec_stacks.snapshot
     left join proven as page

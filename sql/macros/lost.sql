@@ -10,13 +10,8 @@ with
 {%- for side, snapshot in [('before', from_snapshot), ('after', to_snapshot)] %}
 {{ side }} as (
     select
-        spec_stacks.package,
-        spec_stacks.stack,
-        spec_stacks.hash,
-        spec_stacks.version,
-        spec_stacks.version_key,
-        spec_stacks.compiler,
-        spec_stacks.compiler_family,
+        spec_stacks.package, spec_stacks.stack, spec_stacks.hash, spec_stacks.version,
+        spec_stacks.version_key, spec_stacks.compiler, spec_stacks.compiler_family,
         coalesce(spec_stacks.compiler_version, '') as compiler_version,
         spec_stacks.target,
         spec_stacks.os || ' ' || spec_stacks.platform as os,
@@ -28,57 +23,28 @@ with
 {% endfor %}
 gone as (
     select
-        before.package,
-        before.stack,
-        before.version,
-        before.compiler,
-        before.compiler_family,
-        before.compiler_version,
-        before.target,
-        before.os,
-        before.variants,
+        before.package, before.stack, before.version, before.compiler, before.compiler_family,
+        before.compiler_version, before.target, before.os, before.variants,
         count(*) as specs,
     from before
     left join after on before.stack = after.stack and before.hash = after.hash
     where after.hash is null
     group by
-        before.package,
-        before.stack,
-        before.version,
-        before.compiler,
-        before.compiler_family,
-        before.compiler_version,
-        before.target,
-        before.os,
-        before.variants
+        before.package, before.stack, before.version, before.compiler, before.compiler_family,
+        before.compiler_version, before.target, before.os, before.variants
 ),
 
 standing as (
     select distinct
-        package,
-        stack,
-        version,
-        version_key,
-        compiler,
-        compiler_family,
-        compiler_version,
-        target,
-        os,
+        package, stack, version, version_key, compiler, compiler_family, compiler_version, target, os,
         variants,
     from after
 ),
 
 compared as (
     select
-        gone.package,
-        gone.stack,
-        gone.version,
-        gone.compiler,
-        gone.target,
-        gone.os,
-        gone.variants,
-        gone.specs,
-        standing.version_key,
+        gone.package, gone.stack, gone.version, gone.compiler, gone.target, gone.os, gone.variants,
+        gone.specs, standing.version_key,
         standing.version as new_version,
         standing.compiler as new_compiler,
         standing.target as new_target,
@@ -102,14 +68,7 @@ compared as (
 -- In what each differs first, from the variants (1) to the version (5); in nothing (6); there is none (0).
 told as (
     select
-        package,
-        stack,
-        version,
-        compiler,
-        target,
-        os,
-        variants,
-        specs,
+        package, stack, version, compiler, target, os, variants, specs,
         case
             when new_version is null then 0
             when other_version = 1 then 5
@@ -136,14 +95,7 @@ told as (
 -- The nearest comes first: it differs in the fewest, and of those that differ alike it is the newest version.
 ranked as (
     select
-        package,
-        stack,
-        version,
-        compiler,
-        target,
-        specs,
-        first_axis,
-        replacement,
+        package, stack, version, compiler, target, specs, first_axis, replacement,
         row_number() over (
             partition by package, stack, version, compiler, target, os, variants
             order by nearness desc, first_axis desc, version_key desc, replacement desc
@@ -157,9 +109,7 @@ stacks as (
 ),
 
 successors as (
-    select
-        stack_lineage.stack,
-        stack_lineage.successor,
+    select stack_lineage.stack, stack_lineage.successor,
     from stack_lineage
     inner join stacks on stack_lineage.successor = stacks.stack
 ),
@@ -203,12 +153,7 @@ removed as (
 
 explained as (
     select
-        ranked.package,
-        ranked.stack,
-        ranked.version,
-        ranked.compiler,
-        ranked.target,
-        ranked.specs,
+        ranked.package, ranked.stack, ranked.version, ranked.compiler, ranked.target, ranked.specs,
         case
             when pages_loaded.package is null and indexes_loaded.stack is null then 'source missing'
             when removed.stack is not null then 'stack removed'

@@ -20,27 +20,16 @@ resolved as (
 ),
 
 ancestry as (
-    select
-        ancestor,
-        distance,
+    select ancestor, distance,
     from targets
     where target = {{ host_target }}
 ),
 
 fitting as (
     select
-        spec_stacks.snapshot,
-        spec_stacks.package,
-        spec_stacks.hash,
-        spec_stacks.version,
-        spec_stacks.version_key,
-        spec_stacks.compiler,
-        spec_stacks.compiler_family,
-        spec_stacks.os,
-        spec_stacks.platform,
-        spec_stacks.target,
-        spec_stacks.variants,
-        spec_stacks.stack,
+        spec_stacks.snapshot, spec_stacks.package, spec_stacks.hash, spec_stacks.version,
+        spec_stacks.version_key, spec_stacks.compiler, spec_stacks.compiler_family, spec_stacks.os,
+        spec_stacks.platform, spec_stacks.target, spec_stacks.variants, spec_stacks.stack,
         case
             when spec_stacks.target = {{ host_target }} then 'exact'
             when ancestry.ancestor is not null then 'ancestor'

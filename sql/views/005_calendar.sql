@@ -19,8 +19,7 @@ with named as (
 
 dated as (
     select
-        series,
-        snapshot,
+        series, snapshot,
         case when series = 'weekly' then try_cast(substring(snapshot, 9) as date) end as date,
         case when series = 'release' then try_cast(string_split(substring(snapshot, 2), '.') as bigint[]) end as numbers,
     from named
@@ -49,11 +48,7 @@ missed as (
 ),
 
 slots as (
-    select
-        dated.series,
-        dated.snapshot,
-        dated.date,
-        dated.numbers,
+    select dated.series, dated.snapshot, dated.date, dated.numbers,
     from dated
     union all
     select

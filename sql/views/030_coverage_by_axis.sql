@@ -7,11 +7,7 @@
 create view coverage_by_{{ axis }} as
 with counted as (
     select
-        snapshot,
-        package,
-        {{ axis }},
-        version,
-        version_key,
+        snapshot, package, {{ axis }}, version, version_key,
         count(*) as num_specs,
     from {{ table }}
     {%- if axis == 'stack' %}

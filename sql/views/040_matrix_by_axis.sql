@@ -6,9 +6,7 @@
 create view matrix_by_{{ axis }} as
 with counted as (
     select
-        snapshot,
-        package,
-        {{ axis }},
+        snapshot, package, {{ axis }},
         count(*) as num_specs,
     from {{ table }}
     group by snapshot, package, {{ axis }}

@@ -6,8 +6,7 @@
 create view summary_by_{{ axis }} as
 with covered as (
     select
-        snapshot,
-        {{ axis }},
+        snapshot, {{ axis }},
         count(*) as packages,
         cast(sum(num_specs) as bigint) as specs,
     from coverage_by_{{ axis }}
@@ -27,9 +26,7 @@ totals as (
 
 measured as (
     select
-        covered.snapshot,
-        covered.{{ axis }},
-        covered.packages,
+        covered.snapshot, covered.{{ axis }}, covered.packages,
         {%- if axis == 'compiler' %}
         case when covered.compiler = 'none' then totals.packages else totals.packages_compiled end as packages_total,
         {%- else %}

@@ -3,21 +3,14 @@
 -- that order (1.2 and 1.02) the later in text order is named.
 create view version_lag as
 with held as (
-    select distinct
-        snapshot,
-        package,
-        stack,
-        version,
-        version_key,
+    select distinct snapshot, package, stack, version, version_key,
     from spec_stacks
     where stack <> 'root'
 ),
 
 latest as (
     select
-        snapshot,
-        package,
-        stack,
+        snapshot, package, stack,
         arg_max(version, version_key || ' ' || version) as latest_version,
         max(version_key) as latest_key,
     from held
@@ -25,18 +18,13 @@ latest as (
 ),
 
 known as (
-    select distinct
-        snapshot,
-        package,
-        version,
-        version_key,
+    select distinct snapshot, package, version, version_key,
     from held
 ),
 
 newest as (
     select
-        snapshot,
-        package,
+        snapshot, package,
         arg_max(version, version_key || ' ' || version) as newest_version,
     from known
     group by snapshot, package
@@ -44,9 +32,7 @@ newest as (
 
 newer as (
     select
-        latest.snapshot,
-        latest.package,
-        latest.stack,
+        latest.snapshot, latest.package, latest.stack,
         count(distinct known.version_key) as versions_behind,
     from latest
     inner join known on latest.snapshot = known.snapshot and latest.package = known.package

@@ -3,8 +3,7 @@
 create view redundancy as
 with configurations as (
     select
-        snapshot,
-        package,
+        snapshot, package,
         count(*) as specs,
     from specs
     group by snapshot, package, version, compiler_raw, os, platform, target, variants

@@ -2,28 +2,19 @@
 -- The most widely held ones are missed most.
 create view gaps as
 with held as (
-    select distinct
-        snapshot,
-        stack,
-        platform,
-        package,
+    select distinct snapshot, stack, platform, package,
     from spec_stacks
     where stack <> 'root'
 ),
 
 builders as (
-    select distinct
-        snapshot,
-        stack,
-        platform,
+    select distinct snapshot, stack, platform,
     from held
 ),
 
 holders as (
     select
-        snapshot,
-        platform,
-        package,
+        snapshot, platform, package,
         count(*) as held_by,
         list_sort(array_agg(stack)) as stacks,
     from held

@@ -16,11 +16,5 @@ select
 from spec_stacks
 inner join variant_sets on spec_stacks.variants = variant_sets.variants
 group by
-    spec_stacks.snapshot,
-    spec_stacks.package,
-    spec_stacks.version,
-    spec_stacks.compiler_family,
-    spec_stacks.os,
-    spec_stacks.platform,
-    spec_stacks.target,
-    variant_sets.variants_key;
+    spec_stacks.snapshot, spec_stacks.package, spec_stacks.version, spec_stacks.compiler_family,
+    spec_stacks.os, spec_stacks.platform, spec_stacks.target, variant_sets.variants_key;

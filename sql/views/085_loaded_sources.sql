@@ -3,10 +3,7 @@
 -- without a page tells absences. A page with a rejected spec is not whole: what is missed might be that spec.
 create view loaded_sources as
 with broken as (
-    select distinct
-        snapshot,
-        path,
-        stack,
+    select distinct snapshot, path, stack,
     from rejects
     where specs is null or specs > 0
 )

@@ -25,9 +25,7 @@ sizes as (
 
 absent as (
     select
-        shared.snapshot,
-        shared.other,
-        there.package,
+        shared.snapshot, shared.other, there.package,
         '/' || there.path as path,
         replace('/' || there.path, '/' || shared.other || '/', '/' || shared.snapshot || '/') as expected_path,
     from shared
@@ -39,8 +37,7 @@ absent as (
 
 torn as (
     select
-        rejects.snapshot,
-        rejects.package,
+        rejects.snapshot, rejects.package,
         '/' || rejects.path as path,
     from rejects
     left join pages on rejects.path = pages.path
@@ -48,10 +45,7 @@ torn as (
 ),
 
 doubted as (
-    select
-        absent.snapshot,
-        absent.other,
-        absent.package,
+    select absent.snapshot, absent.other, absent.package,
     from absent
     inner join torn
         on

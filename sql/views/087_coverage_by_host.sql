@@ -3,10 +3,7 @@
 create view coverage_by_host as
 with counted as (
     select
-        snapshot,
-        package,
-        platform,
-        target,
+        snapshot, package, platform, target,
         count(*) as num_specs,
     from specs
     group by snapshot, package, platform, target

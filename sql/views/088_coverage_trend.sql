@@ -3,11 +3,7 @@
 -- nothing is known of that. Releases, weekly snapshots, develop and others are series of their own.
 create view coverage_trend as
 with met as (
-    select distinct
-        snapshot,
-        stack,
-        compiler,
-        target,
+    select distinct snapshot, stack, compiler, target,
     from spec_stacks
 ),
 
@@ -29,9 +25,7 @@ present as (
 
 begun as (
     select
-        calendar.series,
-        present.axis,
-        present.value,
+        calendar.series, present.axis, present.value,
         min(calendar.position) as position,
     from present
     inner join calendar on present.snapshot = calendar.snapshot
@@ -47,8 +41,7 @@ counted as (
         snapshot,
         '{{ axis }}' as axis,
         {{ axis }} as value,
-        packages,
-        specs,
+        packages, specs,
     from summary_by_{{ axis }}
     {%- endfor %}
 ),
@@ -64,12 +57,7 @@ totals as (
 
 measured as (
     select
-        calendar.series,
-        calendar.position,
-        calendar.date,
-        calendar.snapshot,
-        begun.axis,
-        begun.value,
+        calendar.series, calendar.position, calendar.date, calendar.snapshot, begun.axis, begun.value,
         case when calendar.snapshot is not null then coalesce(counted.packages, 0) end as packages,
         case
             when calendar.snapshot is null then null

@@ -5,9 +5,7 @@
 create view survival as
 with consecutive as (
     select
-        series,
-        snapshot,
-        date,
+        series, snapshot, date,
         lag(snapshot) over (partition by series order by position) as previous_snapshot,
         lag(date) over (partition by series order by position) as previous_date,
     from calendar
@@ -16,9 +14,7 @@ with consecutive as (
 
 pairs as (
     select
-        series,
-        snapshot,
-        previous_snapshot,
+        series, snapshot, previous_snapshot,
         date_diff('day', previous_date, date) // 7 as weeks,
     from consecutive
     where previous_snapshot is not null
@@ -26,14 +22,8 @@ pairs as (
 
 earlier as (
     select
-        pairs.snapshot,
-        spec_stacks.hash,
-        spec_stacks.package,
-        spec_stacks.version,
-        spec_stacks.compiler_family,
-        spec_stacks.os,
-        spec_stacks.platform,
-        spec_stacks.target,
+        pairs.snapshot, spec_stacks.hash, spec_stacks.package, spec_stacks.version,
+        spec_stacks.compiler_family, spec_stacks.os, spec_stacks.platform, spec_stacks.target,
         spec_stacks.variants,
         bool_or(page.snapshot is null and index.snapshot is null and absences.snapshot is null) as doubted,
     from pairs
@@ -48,21 +38,13 @@ earlier as (
             and pairs.previous_snapshot = absences.other
             and spec_stacks.package = absences.package
     group by
-        pairs.snapshot,
-        spec_stacks.hash,
-        spec_stacks.package,
-        spec_stacks.version,
-        spec_stacks.compiler_family,
-        spec_stacks.os,
-        spec_stacks.platform,
-        spec_stacks.target,
+        pairs.snapshot, spec_stacks.hash, spec_stacks.package, spec_stacks.version,
+        spec_stacks.compiler_family, spec_stacks.os, spec_stacks.platform, spec_stacks.target,
         spec_stacks.variants
 ),
 
 later as (
-    select distinct
-        snapshot,
-        hash,
+    select distinct snapshot, hash,
     from spec_stacks
 ),
 
@@ -78,49 +60,29 @@ specs_counted as (
 
 earlier_configurations as (
     select
-        earlier.snapshot,
-        earlier.package,
-        earlier.version,
-        earlier.compiler_family,
-        earlier.os,
-        earlier.platform,
-        earlier.target,
+        earlier.snapshot, earlier.package, earlier.version, earlier.compiler_family, earlier.os,
+        earlier.platform, earlier.target,
         variant_sets.variants_key as variants,
     from earlier
     inner join variant_sets on earlier.variants = variant_sets.variants
     group by
-        earlier.snapshot,
-        earlier.package,
-        earlier.version,
-        earlier.compiler_family,
-        earlier.os,
-        earlier.platform,
-        earlier.target,
-        variant_sets.variants_key
+        earlier.snapshot, earlier.package, earlier.version, earlier.compiler_family, earlier.os,
+        earlier.platform, earlier.target, variant_sets.variants_key
     having not bool_or(earlier.doubted)
 ),
 
 -- The families of a configuration that differs in nothing else, on the later side.
 later_configurations as (
     select
-        spec_stacks.snapshot,
-        spec_stacks.package,
-        spec_stacks.version,
-        spec_stacks.os,
-        spec_stacks.platform,
-        spec_stacks.target,
+        spec_stacks.snapshot, spec_stacks.package, spec_stacks.version, spec_stacks.os,
+        spec_stacks.platform, spec_stacks.target,
         variant_sets.variants_key as variants,
         array_agg(distinct spec_stacks.compiler_family) as families,
     from spec_stacks
     inner join variant_sets on spec_stacks.variants = variant_sets.variants
     group by
-        spec_stacks.snapshot,
-        spec_stacks.package,
-        spec_stacks.version,
-        spec_stacks.os,
-        spec_stacks.platform,
-        spec_stacks.target,
-        variant_sets.variants_key
+        spec_stacks.snapshot, spec_stacks.package, spec_stacks.version, spec_stacks.os,
+        spec_stacks.platform, spec_stacks.target, variant_sets.variants_key
 ),
 
 configurations_counted as (

@@ -5,8 +5,7 @@
 create view meta_mismatches as
 with described as (
     select
-        snapshot,
-        package,
+        snapshot, package,
         {%- for column in found.values() %}
         {{ column }},
         {%- endfor %}
@@ -17,8 +16,7 @@ with described as (
 
 found as (
     select
-        snapshot,
-        package,
+        snapshot, package,
         {%- for field, column in found.items() %}
         list_sort(list_distinct(array_agg({{ column }}))) as {{ field }},
         {%- endfor %}
@@ -29,8 +27,7 @@ found as (
 
 found_stacks as (
     select
-        snapshot,
-        package,
+        snapshot, package,
         list_sort(array_agg(distinct stack)) as stacks,
     from spec_stacks
     group by snapshot, package
@@ -39,8 +36,7 @@ found_stacks as (
 -- Each page's fields beside what was found; a page without specs has found nothing.
 compared as (
     select
-        pages.snapshot,
-        pages.package,
+        pages.snapshot, pages.package,
         {%- for field in lists %}
         pages.meta_{{ field }} as said_{{ field }},
         coalesce({{ 'found_stacks' if field == 'stacks' else 'found' }}.{{ field }}, []) as found_{{ field }},
@@ -58,8 +54,7 @@ listed as (
     union all
     {%- endif %}
     select
-        snapshot,
-        package,
+        snapshot, package,
         '{{ field }}' as field,
         said_{{ field }} as said,
         found_{{ field }} as found,
@@ -69,16 +64,14 @@ listed as (
 
 counts as (
     select
-        snapshot,
-        package,
+        snapshot, package,
         unnest(map_entries(meta_num_specs_by_stack)) as of_stack,
     from pages
 ),
 
 said_by_stack as (
     select
-        snapshot,
-        package,
+        snapshot, package,
         of_stack.key as stack,  -- noqa: RF03
         of_stack.value as num_specs,  -- noqa: RF03
     from counts
@@ -86,9 +79,7 @@ said_by_stack as (
 
 found_by_stack as (
     select
-        snapshot,
-        package,
-        stack,
+        snapshot, package, stack,
         count(*) as num_specs,
     from spec_stacks
     group by snapshot, package, stack
@@ -96,11 +87,7 @@ found_by_stack as (
 
 -- A page without those counts says nothing of its stacks.
 expected_by_stack as (
-    select
-        found_by_stack.snapshot,
-        found_by_stack.package,
-        found_by_stack.stack,
-        found_by_stack.num_specs,
+    select found_by_stack.snapshot, found_by_stack.package, found_by_stack.stack, found_by_stack.num_specs,
     from found_by_stack
     inner join pages on found_by_stack.snapshot = pages.snapshot and found_by_stack.package = pages.package
     where pages.meta_num_specs_by_stack is not null
