@@ -23,9 +23,9 @@ import yaml
 
 from pipeline.errors import FileFaultsError, SpecSyntaxError
 from pipeline.nodes import compose, read_text
-from pipeline.spack.compilers import compiler_family
+from pipeline.spack.compilers import FLAGS, LANGUAGES, compiler_family
 from pipeline.spack.hosts import satisfies_target
-from pipeline.spack.syntax import LANGUAGES, AskedCompiler, Query, parse_spec
+from pipeline.spack.syntax import AskedCompiler, Query, parse_spec
 from pipeline.spack.variants import Variant, meets
 from pipeline.spack.versions import VersionList, parse_versions, split_ref
 
@@ -33,9 +33,8 @@ MOST_SPECS = 100_000
 """More specs than this are no list but a mistake in a matrix."""
 DEEPEST = 20
 
-_FLAGS = ("cflags", "cppflags", "cxxflags", "fflags", "ldflags", "ldlibs")
 _QUOTED = r"""'[^']*'|"[^"]*\""""
-_FLAG = re.compile(rf"(?<!\S)(?:{'|'.join(_FLAGS)})(?::?==?)(?:{_QUOTED}|\S*)\s*")
+_FLAG = re.compile(rf"(?<!\S)(?:{'|'.join(sorted(FLAGS))})(?::?==?)(?:{_QUOTED}|\S*)\s*")
 _PART = re.compile(rf"(?:{_QUOTED}|[^'\"^]|['\"])+|\^")
 _COMMENT = re.compile(r"(?:^|\s)#.*")
 
@@ -546,7 +545,7 @@ def _read_node(node: Mapping[str, Any], nodes: Mapping[str, Mapping[str, Any]]) 
 
 def _read_parameters(parameters: Mapping[str, Any]) -> Iterable[Variant]:
     for name, value in parameters.items():
-        if name in _FLAGS:
+        if name in FLAGS:
             continue
         if isinstance(value, bool):
             yield Variant(name, frozenset({str(value)}), True, False, f"{'+' if value else '~'}{name}")
