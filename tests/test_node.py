@@ -31,7 +31,7 @@ parameters = st.dictionaries(
 nodes = st.fixed_dictionaries(
     {
         "name": name_texts("abcxyz-"),
-        "version": st.sampled_from(["1.0", "main", "2.0rc1", "git.abc=1.0", "é"]),
+        "version": st.sampled_from(["1.0", "main", "2.0rc1", "git.abc=1.0", "2024a"]),
         "platform": st.sampled_from(["linux", "darwin"]),
         "os": st.sampled_from(["ubuntu22.04", "sequoia"]),
         "target": st.sampled_from(["x86_64_v3", "zen4", "m1"]),

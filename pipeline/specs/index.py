@@ -11,7 +11,7 @@ Records become Python objects one at a time.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import msgspec
 
@@ -20,7 +20,7 @@ from pipeline.specs.check import HASH, LONGEST_SPEC, Reject
 from pipeline.specs.node import NUL, Node, decode_node, explain, make_spec
 from pipeline.specs.node import ConcreteSpec as IndexSpec
 
-__all__ = ["VERSIONS", "Index", "IndexSpec", "count_by_kind"]
+__all__ = ["VERSIONS", "Index", "IndexSpec"]
 
 VERSIONS = ("5", "6", "7", "8", "9")
 """The versions of Spack's database whose records are known here."""
@@ -149,8 +149,3 @@ class Index:
 
 def _quote_raw(raw: msgspec.Raw) -> str:
     return bytes(raw)[: LONGEST_SPEC * 4].decode("utf-8", "replace")[:LONGEST_SPEC]
-
-
-def count_by_kind(index: Index) -> Mapping[str, int]:
-    """Records, externals and holes of an index that was read to its end."""
-    return {"records": len(index), "externals": index.externals, "holes": index.holes}
