@@ -140,13 +140,16 @@ class Node(msgspec.Struct, gc=False):
         An edge without a hash (of a test dependency that was never concretized) leads nowhere and is left out.
         """
         edges = self.dependencies
-        named = edges.items() if isinstance(edges, dict) else ((edge.name, edge) for edge in edges)
+        if isinstance(edges, dict):
+            for name, edge in edges.items():
+                edge.name = name
+            edges = list(edges.values())
         dependencies = []
-        for name, edge in named:
+        for edge in edges:
             related = edge.parameters or _Relation(_as_texts(edge.type))
             hash = edge.hash or _find_old_hash(edge)
-            if hash and name:
-                dependencies.append(Dependency(hash, name, related.deptypes, related.virtuals))
+            if hash and edge.name:
+                dependencies.append(Dependency(hash, edge.name, related.deptypes, related.virtuals))
         return dependencies
 
     def find_build_spec(self) -> str | None:
