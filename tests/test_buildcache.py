@@ -504,6 +504,22 @@ def test_a_broken_index_is_a_reject_and_the_rest_is_loaded(tmp_path, data, reaso
     assert found.startswith(reason)
 
 
+def test_a_hash_twice_in_an_index_is_a_reject_and_all_records_are_accounted_for(tmp_path):
+    records = [make_record(make_spec(1, versions=[version])) for version in ("1.0", "2.0")]
+    pairs = ", ".join(f'"{make_hash(1)}": {json.dumps(record)}' for record in records)
+    write_v2(tmp_path / "m", f'{{"database": {{"version": "7", "installs": {{{pairs}}}}}}}'.encode())
+    _, warehouse = build_in(tmp_path, tmp_path / "m")
+
+    assert ask(warehouse, "select version from spec_stacks") == [("1.0",)]
+    assert ask(warehouse, "select records, specs, rejects, externals, holes, repeated from pages") == [
+        (2, 1, 1, 0, 0, 0)
+    ]
+    ((_, place, reason),) = rejects(warehouse)
+    assert place == f"database.installs[{make_hash(1)}]"
+    assert "more than once" in reason
+    assert CliRunner().invoke(cli, ["check", "--warehouse", str(warehouse)]).exit_code == 0
+
+
 def test_an_index_that_grows_beyond_all_bounds_when_unpacked_is_a_reject(tmp_path, monkeypatch):
     monkeypatch.setattr(extract_index, "LARGEST_INDEX", 2**20)
     _, warehouse = build_in(tmp_path, write_v3(tmp_path / "develop" / "e4s", b" " * 2**21, "gzip"))

@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.ask.coverage import measure_coverage, rank_gaps, weigh_packages
-from pipeline.ask.expected import entails, parse_environment, parse_list, parse_lock, part_nodes, read_expected
+from pipeline.ask.environment import entails, parse_environment
+from pipeline.ask.expected import parse_list, part_nodes, read_expected
+from pipeline.ask.lock import parse_lock
 from pipeline.errors import FileFaultsError
 from pipeline.layout import Layout
 from pipeline.spack.matching import find_misses

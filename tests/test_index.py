@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from pipeline.errors import Fault
 from pipeline.specs.check import Reject
-from pipeline.specs.index import Index, IndexSpec, quote_value, spell_variant
+from pipeline.specs.index import Index, IndexSpec
+from pipeline.specs.node import quote_value, spell_variant
 from tests.makers import make_hash, make_index, make_record, make_spec, unique_specs
 
 DATA = Path(__file__).parent / "data"
@@ -228,6 +229,49 @@ def test_a_broken_record_is_a_reject_and_the_rest_is_read(name):
     assert reason in reject.reason
     assert reject.specs == 1
     assert reject.raw.startswith("{")
+
+
+def join_records(pairs, version="7"):
+    """An index of records under keys, which may stand there more than once."""
+    installs = ", ".join(f"{json.dumps(key)}: {json.dumps(record)}" for key, record in pairs)
+    return f'{{"database": {{"version": "{version}", "installs": {{{installs}}}}}}}'.encode()
+
+
+def test_a_hash_that_stands_there_twice_is_a_reject_and_the_first_is_kept():
+    first, second = make_record(make_spec(1, versions=["1.0"])), make_record(make_spec(1, versions=["2.0"]))
+    other = make_record(make_spec(2), "zlib", in_buildcache=False)
+    pairs = [(make_hash(1), first), (make_hash(2), other), (make_hash(1), second), (make_hash(2), 5)]
+    index, found = read(join_records(pairs))
+    (spec,) = [one for one in found if isinstance(one, IndexSpec)]
+    rejects = [one for one in found if isinstance(one, Reject)]
+
+    assert spec.version == "1.0"
+    assert [one.place for one in rejects] == [f"database.installs[{make_hash(number)}]" for number in (1, 2)]
+    assert all("more than once" in one.reason and "first record" in one.reason for one in rejects)
+    assert '"2.0"' in rejects[0].raw
+    assert len(index) == 4 == len(found) + index.externals + index.holes
+
+
+def test_a_text_that_looks_like_a_record_is_none():
+    text = f'{{"{make_hash(1)}": {{"spec": {{}}}}}}, "{make_hash(1)}": {{"spec": {{}}}}'
+    record = make_record(make_spec(1), ref_count=text)
+    record["spec"]["parameters"]["note"] = text
+    record[make_hash(1)] = {"spec": {}}
+    index, (spec,) = read(make_index([record]))
+
+    assert (len(index), spec.hash) == (1, make_hash(1))
+
+
+@given(st.lists(st.tuples(st.integers(1, 4), st.booleans()), max_size=8))
+def test_the_records_of_an_index_add_up(drawn):
+    pairs = [(make_hash(number), make_record(make_spec(number), in_buildcache=there)) for number, there in drawn]
+    index, found = read(join_records(pairs))
+    first = dict(reversed(drawn))
+
+    assert len(index) == len(drawn) == len(found) + index.externals + index.holes
+    assert [one.hash for one in found if isinstance(one, IndexSpec)] == [
+        make_hash(number) for number in dict.fromkeys(number for number, _ in drawn) if first[number]
+    ]
 
 
 @pytest.mark.parametrize("key", ["short", make_hash(1).upper(), make_hash(1)[:-1] + "0"])

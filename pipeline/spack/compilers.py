@@ -1,6 +1,13 @@
-"""Families of compilers: Spack's old and new name of one compiler, joined."""
+"""Compilers: their families (Spack's old and new name of one compiler, joined), languages and flags."""
 
 from __future__ import annotations
+
+LANGUAGES = ("c", "cxx", "fortran")
+"""The virtual packages that compilers provide, in the order in which Spack looks for *the* compiler of a
+spec (``Spec.compiler`` in ``lib/spack/spack/spec.py``)."""
+
+FLAGS = frozenset({"cflags", "cppflags", "cxxflags", "fflags", "ldflags", "ldlibs"})
+"""Parameters that are compiler flags and no variants (``FlagMap`` in ``lib/spack/spack/spec.py``)."""
 
 _RENAMED = {
     "arm": "acfl",

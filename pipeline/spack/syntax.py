@@ -23,13 +23,10 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from pipeline.errors import SpecSyntaxError
-from pipeline.spack.compilers import compiler_family
+from pipeline.spack.compilers import FLAGS, LANGUAGES, compiler_family
 from pipeline.spack.hosts import is_known
 from pipeline.spack.variants import Variant, parse_variant, unquote
 from pipeline.spack.versions import VersionList, parse_versions
-
-LANGUAGES = ("c", "cxx", "fortran")
-"""The virtual packages that compilers provide."""
 
 _ID = "[A-Za-z0-9_][A-Za-z0-9_-]*"
 _NAME = "[A-Za-z0-9_][A-Za-z0-9_.-]*"
@@ -64,7 +61,6 @@ _INCOMPLETE = {
     "'": "quotes go around a value, as in name='a b', and must be closed",
     '"': 'quotes go around a value, as in name="a b", and must be closed',
 }
-_FLAGS = ("cflags", "cppflags", "cxxflags", "fflags", "ldflags", "ldlibs")
 _ARCH = ("platform", "os", "target")
 _PLACES = {
     "arch": _ARCH,
@@ -207,7 +203,7 @@ def _read_versions(token: Token, before: VersionList | None) -> VersionList:
 
 
 def _read_variant(token: Token) -> Variant:
-    if token["key"] in _FLAGS:
+    if token["key"] in FLAGS:
         _refuse(token, f"caches do not tell compiler flags: {token['key']} cannot be answered")
     return parse_variant(token[0])
 

@@ -3,127 +3,27 @@
 An index is the database that Spack writes of a build cache (``lib/spack/spack/database.py``):
 ``{"database": {"version": "8", "installs": {HASH: RECORD, …}}}`` with records ``{spec, ref_count,
 in_buildcache}``. Its version is that of the database, and says little of the specs in it: an index of
-version 8 holds old specs beside new ones. What is read here is every form that Spack has written:
+version 8 holds old specs beside new ones. :mod:`pipeline.specs.node` reads a spec in any form; here is
+which records there are, and which of them a build cache holds.
 
-=======  ===========  =========================================================================
-version  from Spack   form of a spec
-=======  ===========  =========================================================================
-5        0.13         ``{NAME: {…}}``; dependencies a mapping ``{NAME: {hash, type}}``
-6        0.17         ``{name, …}``; dependencies a list ``[{name, hash, type}]``
-7        0.21         dependencies ``[{name, hash, parameters: {deptypes, virtuals}}]``
-8, 9     1.0, 1.3     no ``compiler``: compilers are dependencies for ``c``, ``cxx``, ``fortran``
-=======  ===========  =========================================================================
-
-Only the fields that are used become Python objects, a record at a time.
+Records become Python objects one at a time.
 """
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Iterator, Mapping
-from typing import Annotated, NamedTuple
+from collections.abc import Iterator
 
 import msgspec
 
 from pipeline.errors import Fault
-from pipeline.specs.check import HASH, LONGEST_SPEC, Reject, normalise_compiler
+from pipeline.specs.check import HASH, LONGEST_SPEC, Reject
+from pipeline.specs.node import NUL, Node, decode_node, explain, make_spec
+from pipeline.specs.node import ConcreteSpec as IndexSpec
+
+__all__ = ["VERSIONS", "Index", "IndexSpec"]
 
 VERSIONS = ("5", "6", "7", "8", "9")
 """The versions of Spack's database whose records are known here."""
-
-LANGUAGES = ("c", "cxx", "fortran")
-"""The virtual packages that compilers provide, in the order in which Spack looks for *the* compiler of a
-spec (``Spec.compiler`` in ``lib/spack/spack/spec.py``)."""
-
-FLAGS = frozenset({"cflags", "cppflags", "cxxflags", "fflags", "ldflags", "ldlibs"})
-"""Parameters that are compiler flags and no variants (``FlagMap`` in ``lib/spack/spack/spec.py``)."""
-
-_SHORT_PATCH = 7
-# NO_QUOTES_NEEDED in lib/spack/spack/spec_parser.py.
-_PLAIN_VALUE = re.compile(r"[a-zA-Z0-9,/_.\-\[\]]+")
-
-Text = Annotated[str, msgspec.Meta(min_length=1)]
-
-
-class Dependency(NamedTuple):
-    """A direct dependency of a spec: its hash and package, ``deptypes`` such as link, ``virtuals`` such as mpi."""
-
-    hash: str
-    package: str
-    deptypes: list[str]
-    virtuals: list[str]
-
-
-class IndexSpec(NamedTuple):
-    """A spec that an index says is in its build cache.
-
-    ``compiler`` is as Spack spells it; ``compilers`` is language -> compiler, None where the index tells of
-    one compiler and not of languages (specs from before Spack 1.0). ``patches`` are full SHA-256.
-    """
-
-    package: str
-    hash: str
-    version: str
-    compiler: str
-    compilers: dict[str, str] | None
-    compiler_flags: dict[str, str]
-    os: str
-    platform: str
-    target: str
-    variants: list[str]
-    patches: list[str]
-    namespace: str | None
-    external: bool
-    dependencies: list[Dependency]
-
-
-class _Target(msgspec.Struct, gc=False):
-    name: Text
-
-
-class _Arch(msgspec.Struct, gc=False):
-    platform: Text
-    platform_os: Text
-    target: Text | _Target
-
-
-class _Compiler(msgspec.Struct, gc=False):
-    name: Text
-    version: Text
-
-
-class _Annotations(msgspec.Struct, gc=False):
-    compiler: Text | None = None
-
-
-class _Relation(msgspec.Struct, gc=False):
-    deptypes: list[str] = []
-    virtuals: list[str] = []
-
-
-class _Edge(msgspec.Struct, gc=False):
-    name: str = ""
-    hash: str | None = None
-    build_hash: str | None = None
-    type: list[str] | str | None = None
-    parameters: _Relation | None = None
-
-
-_Scalar = bool | str | int | float
-
-
-class _Node(msgspec.Struct, gc=False):
-    version: Text
-    arch: _Arch
-    parameters: dict[str, _Scalar | list[_Scalar] | None]
-    name: str = ""
-    hash: str | None = None
-    compiler: _Compiler | None = None
-    namespace: str | None = None
-    external: bool | dict[str, msgspec.Raw] | None = None
-    dependencies: list[_Edge] | dict[str, _Edge] = []
-    annotations: _Annotations | None = None
 
 
 class _Record(msgspec.Struct, gc=False):
@@ -131,19 +31,26 @@ class _Record(msgspec.Struct, gc=False):
     in_buildcache: bool | None = None
 
 
+class _Key:
+    """A key of ``installs``. No two are equal: a hash that stands there twice is two records, not the last of them."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+
 class _Database(msgspec.Struct, gc=False):
     version: str | int
-    installs: dict[str, msgspec.Raw]
+    installs: dict[_Key, msgspec.Raw]
 
 
 class _File(msgspec.Struct, gc=False):
     database: _Database
 
 
-_FILE = msgspec.json.Decoder(_File)
+_FILE = msgspec.json.Decoder(_File, dec_hook=lambda _, text: _Key(text))
 _RECORD = msgspec.json.Decoder(_Record)
-_NODE = msgspec.json.Decoder(_Node)
-_NAMED_NODE = msgspec.json.Decoder(dict[str, _Node])
 
 
 class Index:
@@ -169,190 +76,76 @@ class Index:
         self.version = str(database.version)
         if self.version not in VERSIONS:
             raise Fault("database.version", f"is {self.version!r}; known are {VERSIONS[0]} to {VERSIONS[-1]}")
-        self._installs = database.installs
+        self._records = database.installs
+        # Of two records of one hash the first is kept.
+        self._kept = {key.text: raw for key, raw in reversed(self._records.items())}
         # Indexes from before Spack 0.17 do not tell apart what was pushed: all of it counts but externals.
         self._tells = b'"in_buildcache"' in data
-        self._compilers: dict[str, str | None] = {}
+        self._has_nul = NUL in data
+        self._versions: dict[str, str | None] = {}
         self.externals = 0
         self.holes = 0
 
     def __len__(self) -> int:
-        return len(self._installs)
+        return len(self._records)
 
     def read(self) -> Iterator[IndexSpec | Reject]:
-        """Each record in the build cache, as a spec or as the reject that it is."""
-        for key, raw in self._installs.items():
+        """Each record in the build cache, as a spec or as the reject that it is.
+
+        A second record of a hash is a reject, whatever it is of.
+        """
+        for key, raw in self._records.items():
+            hash = key.text
             try:
-                record, node = _decode(raw)
-                external = bool(node.external)
+                if self._kept[hash] is not raw:
+                    raise Fault("", "stands there more than once; the first record is the one that is kept")
+                record, node = self._decode(raw)
                 # `deprecated_for` takes no spec out: Spack lists it, and installs it when it is asked to.
-                if not (record.in_buildcache if self._tells else not external):
-                    if external:
+                if not (record.in_buildcache if self._tells else not node.external):
+                    if node.external:
                         self.externals += 1
                     else:
                         self.holes += 1
                     continue
-                yield self._make_spec(key, node, external)
+                if not HASH.fullmatch(hash):
+                    raise Fault("", "its hash is not 32 characters of base32 (a-z, 2-7)")
+                if node.hash not in (None, hash):
+                    raise Fault("spec.hash", f"is {node.hash!r}, and not the key it stands under")
+                yield make_spec(node, hash, node.list_dependencies(), self._find_version)
             except Fault as fault:
-                place = f"database.installs[{key[:80]}]" + (f".{fault.place}" if fault.place else "")
+                place = f"database.installs[{hash[:80]}]" + (f".{fault.place}" if fault.place else "")
                 yield Reject(place, fault.reason, _quote_raw(raw), 1)
 
-    def _make_spec(self, key: str, node: _Node, external: bool) -> IndexSpec:
-        if not HASH.fullmatch(key):
-            raise Fault("", "its hash is not 32 characters of base32 (a-z, 2-7)")
-        if node.hash not in (None, key):
-            raise Fault("spec.hash", f"is {node.hash!r}, and not the key it stands under")
-        if not node.name:
-            raise Fault("spec.name", "is empty or missing")
-        dependencies = _list_dependencies(node)
-        compiler, compilers = self._find_compilers(node, dependencies)
-        target = node.arch.target
-        parameters = node.parameters
-        spec = IndexSpec(
-            package=node.name,
-            hash=key,
-            version=node.version,
-            compiler=compiler,
-            compilers=compilers,
-            compiler_flags={
-                name: " ".join(map(str, _as_list(value)))
-                for name, value in parameters.items()
-                if name in FLAGS and value
-            },
-            os=node.arch.platform_os,
-            platform=node.arch.platform,
-            target=target if isinstance(target, str) else target.name,
-            variants=[spell_variant(name, value) for name, value in parameters.items() if name not in FLAGS],
-            patches=list(map(str, _as_list(parameters.get("patches")))),
-            namespace=node.namespace,
-            external=external,
-            dependencies=dependencies,
-        )
-        normalise_compiler(compiler)
-        return spec
-
-    def _find_compilers(self, node: _Node, dependencies: list[Dependency]) -> tuple[str, dict[str, str] | None]:
-        """*The* compiler of a spec as Spack spells it, and that of each language.
-
-        Up to Spack 0.23 a spec names one; in an index that Spack 1 wrote, an old spec has it among its
-        annotations. From 1.0 on it is the first that provides c, then cxx, then fortran to the spec as a build
-        dependency, and ``none`` where nothing does.
-        """
-        if node.compiler is not None:
-            return f"{node.compiler.name}@={node.compiler.version}", None
-        if node.annotations is not None and node.annotations.compiler is not None:
-            return node.annotations.compiler, None
-        compilers: dict[str, str] = {}
-        for language in LANGUAGES:
-            for dependency in dependencies:
-                if language in dependency.virtuals and "build" in dependency.deptypes:
-                    compilers[language] = self._name_compiler(dependency)
-                    break
-        return next(iter(compilers.values()), "none"), compilers
-
-    def _name_compiler(self, dependency: Dependency) -> str:
-        """A compiler's ``name@version``; its name alone where the index does not hold it."""
-        if dependency.hash not in self._compilers:
-            raw = self._installs.get(dependency.hash)
+    def _find_version(self, hash: str) -> str | None:
+        """The version of the spec of a hash; None where the index does not hold it."""
+        if hash not in self._versions:
+            raw = self._kept.get(hash)
             version = None
             if raw is not None:
                 try:
-                    version = _decode(raw)[1].version
+                    version = self._decode(raw)[1].version
                 except Fault:
                     version = None  # The record is a reject of its own.
-            self._compilers[dependency.hash] = version
-        version = self._compilers[dependency.hash]
-        return dependency.package if version is None else f"{dependency.package}@{version}"
+            self._versions[hash] = version
+        return self._versions[hash]
 
+    def _decode(self, raw: msgspec.Raw) -> tuple[_Record, Node]:
+        """A record and its spec.
 
-def _decode(raw: msgspec.Raw) -> tuple[_Record, _Node]:
-    """A record and its spec.
-
-    Raises:
-        Fault: with the first key that is missing or of a wrong type.
-    """
-    try:
-        record = _RECORD.decode(raw)
+        Raises:
+            Fault: with the first key that is missing or of a wrong type.
+        """
         try:
-            node = _NODE.decode(record.spec)
+            record = _RECORD.decode(raw)
         except msgspec.ValidationError as error:
-            node = _decode_named(record.spec, error)
-    except msgspec.ValidationError as error:
-        raise _explain(error, "") from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Fault("", f"cannot be decoded: {error}") from None
-    if b"\\u0000" in bytes(raw):
-        raise Fault("", "holds a NUL character")
-    return record, node
-
-
-def _decode_named(spec: msgspec.Raw, error: msgspec.ValidationError) -> _Node:
-    """A spec in the form of Spack 0.13: ``{NAME: {…}}``."""
-    try:
-        ((name, node),) = _NAMED_NODE.decode(spec).items()
-    except (ValueError, msgspec.ValidationError):
-        raise _explain(error, "spec") from None
-    node.name = node.name or name
-    return node
-
-
-def _explain(error: msgspec.ValidationError, place: str) -> Fault:
-    """A fault from msgspec's words: ``Expected `str`, got `int` - at `$.arch.target```."""
-    reason, _, where = str(error).partition(" - at `$")
-    where = where.rstrip("`")
-    reason = reason[:1].lower() + reason[1:].replace("`", "'")
-    return Fault((place + where).lstrip("."), reason)
-
-
-def _list_dependencies(node: _Node) -> list[Dependency]:
-    """The direct dependencies of a spec, in any of the forms that Spack has written.
-
-    An edge without a hash (of a test dependency that was never concretized) leads nowhere and is left out.
-    """
-    edges = node.dependencies
-    named = edges.items() if isinstance(edges, dict) else ((edge.name, edge) for edge in edges)
-    dependencies = []
-    for name, edge in named:
-        related = edge.parameters or _Relation(_as_texts(edge.type))
-        target = edge.hash or edge.build_hash
-        if target and name:
-            dependencies.append(Dependency(target, name, related.deptypes, related.virtuals))
-    return dependencies
-
-
-def spell_variant(name: str, value: object) -> str:
-    """A variant as Spack and its cache pages print it: ``+mpi``, ``~mpi``, ``build_type=Release``, ``k=a,b``.
-
-    A value with other than plain characters is quoted (``quote_if_needed`` in Spack's ``spec_parser.py``);
-    patches are cut to their first 7 characters.
-    """
-    if isinstance(value, bool):
-        return f"{'+' if value else '~'}{name}"
-    values = [str(one) for one in _as_list(value)]
-    if name == "patches":
-        values = [one[:_SHORT_PATCH] for one in values]
-    return f"{name}={quote_value(','.join(values))}"
-
-
-def quote_value(value: str) -> str:
-    """``value`` in the quotes that Spack would put around it, or as it is where it needs none."""
-    if not value or _PLAIN_VALUE.fullmatch(value):
-        return value
-    return json.dumps(value, ensure_ascii=False) if "'" in value else f"'{value}'"
-
-
-def _as_list(value: object) -> list[object]:
-    return value if isinstance(value, list) else [] if value is None else [value]
-
-
-def _as_texts(value: list[str] | str | None) -> list[str]:
-    return [value] if isinstance(value, str) else list(value or ())
+            raise explain(error, "") from None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise Fault("", f"cannot be decoded: {error}") from None
+        node = decode_node(record.spec, "spec")
+        if self._has_nul and NUL in bytes(raw):
+            raise Fault("", "holds a NUL character")
+        return record, node
 
 
 def _quote_raw(raw: msgspec.Raw) -> str:
     return bytes(raw)[: LONGEST_SPEC * 4].decode("utf-8", "replace")[:LONGEST_SPEC]
-
-
-def count_by_kind(index: Index) -> Mapping[str, int]:
-    """Records, externals and holes of an index that was read to its end."""
-    return {"records": len(index), "externals": index.externals, "holes": index.holes}
