@@ -22,12 +22,12 @@ import msgspec
 import yaml
 
 from pipeline.errors import FileFaultsError, SpecSyntaxError
-from pipeline.nodes import compose, read_text
 from pipeline.spack.compilers import compiler_family
 from pipeline.spack.hosts import satisfies_target
 from pipeline.spack.syntax import LANGUAGES, AskedCompiler, Query, parse_spec
 from pipeline.spack.variants import Variant, meets
 from pipeline.spack.versions import VersionList, parse_versions, split_ref
+from pipeline.yamlvalues import compose, read_text
 
 MOST_SPECS = 100_000
 """More specs than this are no list but a mistake in a matrix."""
