@@ -204,7 +204,8 @@ def report(warehouse: Path, out: Path | None, formats: str, snapshots: tuple[str
     or a step of a workflow; html one page, report.html, that holds all that it shows and links to the files
     that are written with it.
     """
-    from pipeline.report.export import FORMATS, export_reports
+    from pipeline.report.export import export_reports
+    from pipeline.schema import FORMATS
 
     chosen = [name.strip() for name in formats.split(",") if name.strip()]
     for name in chosen or [formats]:

@@ -1,73 +1,28 @@
-"""The file of a scheduled run: what to build from, what to hold it to, what to report, whom to tell.
+"""A scheduled run as its file says: what to build from, what to hold it to, what to report, whom to tell.
 
-``examples/coverage.yaml`` explains each key. Paths in the file are relative to it.
+:mod:`pipeline.settings` reads the file; here its sources are found, and its paths held apart.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import yaml
-
-from pipeline.ask.gates import Gates, build_gates, read_gates
 from pipeline.errors import FileFaultsError
 from pipeline.layout import PUBLISHED, Layout
-from pipeline.nodes import NodeReader, compose, is_null, line_of, read_text, show_node
-from pipeline.report.export import DEFAULT_FORMATS, FORMATS
+from pipeline.settings import Gates, Notify, Reports, RunSettings, SettingsFile, read_gates
 from pipeline.sources.buildcache import ALL, Choice
 from pipeline.sources.files import Source
 from pipeline.sources.named import SourceReader
-
-KEYS = (
-    "sources",
-    "warehouse",
-    "cache",
-    "offline",
-    "jobs",
-    "snapshots",
-    "stacks",
-    "strict",
-    "gates",
-    "reports",
-    "notify",
-    "log",
-)
-LOG_FORMATS = ("text", "json")
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-
-
-@dataclass(frozen=True)
-class Reports:
-    """Which reports to write, and how many snapshots' to keep; ``keep`` None is all.
-
-    ``snapshots`` are names and shell patterns, none of them is all; ``newest`` is the newest.
-    """
-
-    out: Path
-    formats: tuple[str, ...] = DEFAULT_FORMATS
-    snapshots: tuple[str, ...] = ()
-    keep: int | None = None
-
-
-@dataclass(frozen=True)
-class Notify:
-    """Where to tell of what falls short: a file, and the environment variable that holds a webhook's URL.
-
-    ``timeout`` is in seconds, for one try and all of its answer.
-    """
-
-    file: Path | None = None
-    webhook: str | None = None
-    timeout: int = 10
+from pipeline.yamlvalues import read_text
 
 
 @dataclass(frozen=True)
 class Config:
-    """A file of a scheduled run; ``name`` is its path.
+    """A file of a scheduled run; ``name`` is its path, ``out`` the folder of its reports.
 
     ``missing`` has a line for each source that cannot be found or read: that is no fault of the file.
     ``written`` has the sources' paths as the user wrote them, by the absolute ones.
@@ -76,6 +31,7 @@ class Config:
     name: str
     sources: tuple[Source, ...]
     warehouse: Path
+    out: Path
     reports: Reports
     cache: Path | None = None
     offline: bool = False
@@ -112,163 +68,82 @@ def parse_config(text: str, name: str, folder: Path = Path()) -> Config:
     Raises:
         FileFaultsError: as of :func:`read_config`.
     """
-    top = compose(text, name)
-    if top is None:
+    file = SettingsFile(text, name, folder)
+    if file.root is None:
         raise FileFaultsError([f"{name}: is empty: 'sources' is missing"])
-    reader = _Reader(name, folder)
-    config = reader.read_config(top)
-    if any(fault not in config.missing for _, fault in reader.faults):
-        raise FileFaultsError([fault for _, fault in sorted(reader.faults, key=lambda fault: fault[0])])
-    return config
+    given = file.read(RunSettings)
+    if given is None:
+        raise FileFaultsError(file.list_faults())
+    warehouse = given.warehouse or folder / "warehouse"
+    out = given.reports.out or Layout(warehouse).reports
+    reader = SourceReader(Path(name))
+    found = [(entry.line, one) for entry in given.sources if entry for one in reader.read_entry(file, entry)]
+    gates = _find_gates(file, given.gates)
+    for line, reason in _list_conflicts(file, given, warehouse, out, found):
+        file.refuse(line, reason)
+    faults = file.list_faults()
+    if any(fault not in reader.missing for fault in faults):
+        raise FileFaultsError(faults)
+    return Config(
+        name=name,
+        sources=tuple(dict.fromkeys(source for _, source in found)),
+        warehouse=warehouse,
+        out=out,
+        reports=given.reports,
+        cache=given.cache,
+        offline=given.offline,
+        jobs=given.jobs,
+        choice=Choice(given.snapshots, given.stacks),
+        strict=given.strict,
+        gates=gates,
+        notify=given.notify,
+        log=given.log,
+        missing=tuple(reader.missing),
+        written=reader.written,
+    )
 
 
-class _Reader(NodeReader):
-    """Checks the nodes of a configuration one by one, and goes on after a fault."""
-
-    def __init__(self, name: str, folder: Path) -> None:
-        super().__init__(name, folder)
-        self.missing: list[str] = []
-        self.written: dict[str, str] = {}
-
-    def read_config(self, top: yaml.Node) -> Config:
-        found = self.section(top, "configuration", KEYS, ["sources"])
-        warehouse = self.path(found.get("warehouse"), "warehouse") or self.folder / "warehouse"
-        sources = self.read_sources(found.get("sources"), warehouse)
-        reports = self.read_reports(found.get("reports"), warehouse, sources)
-        cache = self.path(found.get("cache"), "cache")
-        self.refuse_internal(found.get("cache"), "cache", cache, warehouse)
-        jobs = self.number(found.get("jobs"), "jobs")
-        if jobs == 0:
-            self.refuse(found["jobs"], "jobs: '0' is no whole number from 1 on")
-        return Config(
-            name=self.name,
-            sources=sources,
-            warehouse=warehouse,
-            reports=reports,
-            cache=cache,
-            offline=self.flag(found.get("offline"), "offline"),
-            jobs=jobs,
-            choice=Choice(
-                tuple(self.texts(found.get("snapshots"), "snapshots")),
-                tuple(self.texts(found.get("stacks"), "stacks")),
-            ),
-            strict=self.flag(found.get("strict"), "strict"),
-            gates=self.read_gates(found.get("gates")),
-            notify=self.read_notify(found.get("notify"), warehouse, reports.out, sources),
-            log=self.one_of(found.get("log"), "log", LOG_FORMATS),
-            missing=tuple(self.missing),
-            written=self.written,
-        )
-
-    def section(
-        self, node: yaml.Node, place: str, keys: Sequence[str], required: Sequence[str] = ()
-    ) -> dict[str, yaml.Node]:
-        """The values of a mapping; a key without a value is left out, as are all of its own that are commented out."""
-        found = self.mapping(node, place, keys, required)
-        return {key: value for key, value in found.items() if key in required or not is_null(value)}
-
-    def path(self, node: yaml.Node | None, place: str) -> Path | None:
-        text = self.text(node, place)
-        if node is not None and not text.isprintable():
-            # No file is meant, and in a list of paths it would be two lines.
-            self.refuse(node, f"{place}: {show_node(node)} is no path")
-            return None
-        return Path(os.path.normpath(self.folder / text)) if text else None
-
-    def refuse_internal(self, node: yaml.Node | None, place: str, path: Path | None, warehouse: Path) -> None:
-        """Refuse a path where a build would remove what is there, or a run would remove a build."""
-        if node is not None and path is not None and _is_internal(path, warehouse):
-            self.refuse(node, f"{place}: {path}: is what the warehouse {warehouse} itself keeps")
-
-    def one_of(self, node: yaml.Node | None, place: str, choices: Sequence[str]) -> str:
-        text = self.text(node, place, choices[0])
-        if node is not None and text not in choices:
-            self.refuse(node, f"{place}: {show_node(node)} is none of: {', '.join(choices)}")
-        return text
-
-    def read_sources(self, node: yaml.Node | None, warehouse: Path) -> tuple[Source, ...]:
-        sources: list[Source] = []
-        items = self.items(node, "sources")
-        if isinstance(node, yaml.SequenceNode) and not items:
-            self.refuse(node, "sources: no source is in it")
-        for item, _ in items:
-            reader = SourceReader(Path(self.name))
-            found = reader.read_source(Path(self.name), item, self.folder)
-            for path in _list_places(found):
-                self.refuse_internal(item, "sources", path, warehouse)
-            sources += found
-            self.faults += [(line_of(item), fault) for fault in reader.faults]
-            self.missing += reader.missing
-            self.written |= reader.written
-        return tuple(dict.fromkeys(sources))
-
-    def read_gates(self, node: yaml.Node | None) -> Gates | None:
-        if node is None:
-            return None
-        try:
-            if not isinstance(node, yaml.ScalarNode):
-                return build_gates(node, self.name, self.folder)
-            path = self.path(node, "gates")
-            return read_gates(path) if path else None
-        except FileFaultsError as error:
-            self.faults += [(line_of(node), fault) for fault in error.faults]
-        except OSError as error:
-            self.refuse(node, f"gates: {error.filename}: {error.strerror}")
-        return None
-
-    def read_reports(self, node: yaml.Node | None, warehouse: Path, sources: Sequence[Source]) -> Reports:
-        default = Layout(warehouse).reports
-        if node is None:
-            return Reports(default)
-        found = self.section(node, "reports", ("out", "formats", "snapshots", "keep"))
-        out = self.path(found.get("out"), "reports.out") or default
-        self.refuse_internal(found.get("out"), "reports.out", out, warehouse)
-        for path in _list_places(sources) if "out" in found else ():
-            # A source that holds the warehouse is searched without it.
-            if _is_in(path, out) or (_is_in(out, path) and not _is_in(out, warehouse)):
-                self.refuse(found["out"], f"reports.out: {out}: holds the source {path}, or lies in it")
-        formats = list(dict.fromkeys(self.texts(found.get("formats"), "reports.formats")))
-        if "formats" in found and isinstance(found["formats"], yaml.SequenceNode) and not formats:
-            self.refuse(found["formats"], f"reports.formats: none is in it; there are: {', '.join(FORMATS)}")
-        for name in formats:
-            if name and name not in FORMATS:
-                self.refuse(found["formats"], f"reports.formats: {name!r} is none of: {', '.join(FORMATS)}")
-        keep = self.number(found.get("keep"), "reports.keep")
-        if keep == 0:
-            self.refuse(found["keep"], "reports.keep: '0' is no whole number from 1 on")
-        return Reports(
-            out=out,
-            formats=tuple(formats) if "formats" in found else DEFAULT_FORMATS,
-            snapshots=tuple(self.texts(found.get("snapshots"), "reports.snapshots")),
-            keep=keep,
-        )
-
-    def read_notify(self, node: yaml.Node | None, warehouse: Path, out: Path, sources: Sequence[Source]) -> Notify:
-        if node is None:
-            return Notify()
-        found = self.section(node, "notify", ("file", "webhook", "timeout"))
-        webhook = self.text(found.get("webhook"), "notify.webhook") or None
-        if webhook is not None and not _VARIABLE.fullmatch(webhook):
-            # A URL here would be a secret in a file.
-            self.refuse(found["webhook"], "notify.webhook: is no name of an environment variable")
-        timeout = self.number(found.get("timeout"), "notify.timeout")
-        if timeout == 0:
-            self.refuse(found["timeout"], "notify.timeout: '0' is no whole number from 1 on")
-        file = self.path(found.get("file"), "notify.file")
-        if file is not None:
-            self.refuse_internal(found["file"], "notify.file", file, warehouse)
-            if _is_same(file, Path(self.name)):
-                self.refuse(found["file"], f"notify.file: {file}: is this file")
-            if _is_in(file, out):
-                self.refuse(found["file"], f"notify.file: {file}: lies in the folder of the reports")
-            if any(_is_same(file, path) for path in _list_places(sources)):
-                self.refuse(found["file"], f"notify.file: {file}: is a source")
-        return Notify(file, webhook, timeout or Notify.timeout)
+def _find_gates(file: SettingsFile, gates: Gates | Path | None) -> Gates | None:
+    """The gates that stand in a configuration, or in the file that it names."""
+    if not isinstance(gates, Path):
+        return gates
+    line = file.line_at("gates")
+    try:
+        return read_gates(gates)
+    except FileFaultsError as error:
+        file.faults += [(line, fault) for fault in error.faults]
+    except OSError as error:
+        file.refuse(line, f"gates: {error.filename}: {error.strerror}")
+    return None
 
 
-def _list_places(sources: Sequence[Source]) -> list[Path]:
-    """The folders and files that are sources on this machine."""
-    return [Path(source.place) for source in sources if not source.is_remote]
+def _list_conflicts(
+    file: SettingsFile, given: RunSettings, warehouse: Path, out: Path, sources: Sequence[tuple[int, Source]]
+) -> Iterable[tuple[int, str]]:
+    """Where a build would remove what is there, or a run a build, as (line, text); so are ``sources``."""
+    internal = f"is what the warehouse {warehouse} itself keeps"
+    local = [(line, Path(source.place)) for line, source in sources if not source.is_remote]
+    for line, path in local:
+        if _is_internal(path, warehouse):
+            yield line, f"sources: {path}: {internal}"
+    notification = given.notify.file
+    written = {("cache",): given.cache, ("reports", "out"): given.reports.out, ("notify", "file"): notification}
+    for keys, place in written.items():
+        if place is not None and _is_internal(place, warehouse):
+            yield file.line_at(*keys), f"{'.'.join(keys)}: {place}: {internal}"
+    for _, path in local if given.reports.out else ():
+        # A source that holds the warehouse is searched without it.
+        if _is_in(path, out) or (_is_in(out, path) and not _is_in(out, warehouse)):
+            line = file.line_at("reports", "out")
+            yield line, f"reports.out: {out}: holds the source {path}, or lies in it"
+    if notification is not None:
+        reasons = {
+            "is this file": _is_same(notification, Path(file.name)),
+            "lies in the folder of the reports": _is_in(notification, out),
+            "is a source": any(_is_same(notification, path) for _, path in local),
+        }
+        line = file.line_at("notify", "file")
+        yield from ((line, f"notify.file: {notification}: {reason}") for reason, so in reasons.items() if so)
 
 
 def _resolve(path: Path) -> tuple[Path, Path]:

@@ -54,28 +54,33 @@ def post_notification(url: str, data: bytes, timeout: float) -> str | None:
     cannot at the moment (429, 5xx), is tried once more.
     """
     import httpx
+    import tenacity
 
-    reason = NO_URL
     try:
         if httpx.URL(url).scheme not in ("http", "https"):
-            return reason
+            return NO_URL
         client = httpx.Client(timeout=timeout, headers={"Content-Type": "application/json"})
     except Exception as error:
         return _explain(error, timeout)
+    retrying = tenacity.Retrying(
+        stop=tenacity.stop_after_attempt(TRIES),
+        retry=tenacity.retry_if_result(_may_go_well),
+        retry_error_callback=lambda state: state.outcome and state.outcome.result(),
+    )
     with client:
-        for _ in range(TRIES):
-            answer = _post_within(client, url, data, timeout)
-            if isinstance(answer, int):
-                if httpx.codes.is_success(answer):
-                    return None
-                reason = f"answered {answer}"
-                if answer != httpx.codes.TOO_MANY_REQUESTS and not httpx.codes.is_server_error(answer):
-                    return reason
-            else:
-                reason = _explain(answer, timeout)
-                if not isinstance(answer, (httpx.HTTPError, TimeoutError)):
-                    return reason
-    return reason
+        answer: int | Exception = retrying(_post_within, client, url, data, timeout)
+    if isinstance(answer, Exception):
+        return _explain(answer, timeout)
+    return None if httpx.codes.is_success(answer) else f"answered {answer}"
+
+
+def _may_go_well(answer: int | Exception) -> bool:
+    """Whether another try may have a better answer."""
+    import httpx
+
+    if isinstance(answer, int):
+        return answer == httpx.codes.TOO_MANY_REQUESTS or httpx.codes.is_server_error(answer)
+    return isinstance(answer, (httpx.HTTPError, TimeoutError))
 
 
 def _post_within(client: httpx.Client, url: str, data: bytes, timeout: float) -> int | Exception:

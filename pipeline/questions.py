@@ -291,8 +291,9 @@ def gate(
     Exit status 0: every gate holds. 3: something falls short. 1: the file of gates is wrong; each fault
     is a line with its place.
     """
-    from pipeline.ask.gates import SHORTFALL_COLUMNS, annotate, judge, override, read_gates
+    from pipeline.ask.gates import SHORTFALL_COLUMNS, annotate, judge, override
     from pipeline.ask.output import print_rows
+    from pipeline.settings import read_gates
     from pipeline.store.database import open_database
 
     refuse_missing(config, "examples/gates.yaml")

@@ -19,7 +19,7 @@ from pathlib import Path
 import duckdb
 import msgspec
 
-from pipeline.ask.gates import NEWEST, SHORTFALL_COLUMNS, Verdict, judge
+from pipeline.ask.gates import SHORTFALL_COLUMNS, Verdict, judge
 from pipeline.ask.scope import list_snapshots
 from pipeline.build import build
 from pipeline.config import Config
@@ -29,6 +29,7 @@ from pipeline.notify import VERSION, encode_notification, may_replace, post_noti
 from pipeline.progress import Progress, number_of
 from pipeline.report.export import choose_kept, export_reports, prune_reports
 from pipeline.report.summary import Found, summarise_run
+from pipeline.schema import NEWEST
 from pipeline.sources.files import Source
 from pipeline.store.checks import Check, run_checks
 from pipeline.store.database import open_database
@@ -119,7 +120,7 @@ def list_steps(config: Config, environment: Mapping[str, str]) -> list[tuple[str
     counted = number_of(gates.count, "gate") if gates else ""
     steps.append(("gates", f"{gates.name}: {counted} on {gates.snapshot}" if gates else "none"))
     chosen = ", ".join(reports.snapshots) or "all"
-    steps.append(("reports", f"{', '.join(reports.formats)} of snapshots: {chosen}; to {reports.out}"))
+    steps.append(("reports", f"{', '.join(reports.formats)} of snapshots: {chosen}; to {config.out}"))
     steps.append(("retention", f"the {reports.keep:,} newest snapshots' stay" if reports.keep else "all reports stay"))
     if notify.file:
         steps.append(("notify", str(notify.file)))
@@ -131,7 +132,7 @@ def list_steps(config: Config, environment: Mapping[str, str]) -> list[tuple[str
 
 def list_paths(config: Config) -> dict[str, Path]:
     """Where a run of ``config`` keeps what it makes, by name; what is fetched from URLs is ``downloads``."""
-    paths = {"warehouse": config.warehouse, "downloads": config.cache or find_cache(), "reports": config.reports.out}
+    paths = {"warehouse": config.warehouse, "downloads": config.cache or find_cache(), "reports": config.out}
     if config.notify.file is not None:
         paths["notification"] = config.notify.file
     return paths
@@ -311,13 +312,13 @@ def write_reports(config: Config, layout: Layout, progress: Progress) -> Ending:
         held = [one.name for one in list_snapshots(connection)]
     chosen = choose_names(held, reports.snapshots)
     if reports.keep is not None:
-        kept = choose_kept(reports.out, held, chosen, reports.keep)
+        kept = choose_kept(config.out, held, chosen, reports.keep)
         chosen = [name for name in chosen if name in kept]
-    exports = export_reports(layout, reports.out, reports.formats, chosen, progress) if chosen else []
+    exports = export_reports(layout, config.out, reports.formats, chosen, progress) if chosen else []
     cuts = [line for export in exports for line in export.describe_cuts()]
     size = sum(export.bytes for export in exports)
     told = f"{number_of(len(exports), 'file')} of {number_of(len(chosen), 'snapshot')}"
-    message = f"{told}, {size:,} bytes, in {reports.out}"
+    message = f"{told}, {size:,} bytes, in {config.out}"
     return Ending(message, DONE, cuts)
 
 
@@ -343,8 +344,8 @@ def retain_reports(config: Config, layout: Layout, progress: Progress) -> Ending
         return Ending("all reports stay", SKIPPED)
     with open_database(layout) as connection:
         held = [one.name for one in list_snapshots(connection)]
-    kept = choose_kept(reports.out, held, (), reports.keep)
-    removed = prune_reports(reports.out, kept, progress)
+    kept = choose_kept(config.out, held, (), reports.keep)
+    removed = prune_reports(config.out, kept, progress)
     stay = f"reports of {number_of(len(kept), 'snapshot')} stay"
     return Ending(f"{stay}, {len(removed):,} removed: {', '.join(removed) or 'none'}")
 

@@ -277,3 +277,13 @@ def arrow_schema(relation: Relation, without: tuple[str, ...] = ()) -> pa.Schema
             if column.name not in without
         ]
     )
+
+
+TABLE_FORMATS = ("csv", "parquet", "json")
+"""Formats of reports with a file for each report."""
+FORMATS = (*TABLE_FORMATS, "xlsx", "markdown", "html")
+"""All of them; the others have one file for a snapshot."""
+DEFAULT_FORMATS = ("csv", "parquet")
+
+NEWEST = "newest"
+"""What users may call the newest snapshot."""

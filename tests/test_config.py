@@ -6,12 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.config import KEYS, Notify, Reports, parse_config, read_config
+from pipeline.config import parse_config, read_config
 from pipeline.errors import FileFaultsError
-from pipeline.report.export import DEFAULT_FORMATS
+from pipeline.schema import DEFAULT_FORMATS
+from pipeline.settings import Notify, Reports, RunSettings
 from pipeline.sources.buildcache import Choice
 
 ROOT = Path(__file__).parent.parent
+KEYS = tuple(RunSettings.model_fields)
 
 
 @pytest.fixture
@@ -32,8 +34,9 @@ def test_what_is_left_out_is_as_documented(folder):
 
     assert [Path(root.folder) for root in config.sources] == [folder / "pages"]
     assert config.warehouse == folder / "warehouse"
-    assert config.reports == Reports(folder / "warehouse" / "reports", DEFAULT_FORMATS)
-    assert config.notify == Notify(None, None, 10)
+    assert config.out == folder / "warehouse" / "reports"
+    assert config.reports == Reports.model_construct(formats=DEFAULT_FORMATS)
+    assert config.notify == Notify.model_construct(file=None, webhook=None, timeout=10)
     assert (config.cache, config.offline, config.jobs, config.strict, config.gates) == (None, False, None, False, None)
     assert (config.choice, config.log) == (Choice(), "text")
 
@@ -73,17 +76,20 @@ log: json
     assert (config.warehouse, config.cache) == (folder / "w", folder / "c")
     assert (config.offline, config.jobs, config.strict, config.log) == (True, 2, True, "json")
     assert config.choice == Choice(("develop*", "v1"), ("e4s",))
-    assert config.gates.rejects.most == 0
+    assert config.gates.rejects.maximum == 0
     assert config.gates.name == str(folder / "gates.yaml")
-    assert config.reports == Reports(folder.parent / "r", ("xlsx", "csv"), ("newest",), 3)
-    assert config.notify == Notify(folder / "n.json", "HOOK_URL", 5)
+    out = folder.parent / "r"
+    assert config.out == out
+    reports = {"out": out, "formats": ("xlsx", "csv"), "snapshots": ("newest",), "keep": 3}
+    assert config.reports == Reports.model_construct(**reports)
+    assert config.notify == Notify.model_construct(file=folder / "n.json", webhook="HOOK_URL", timeout=5)
 
 
 def test_gates_may_stand_in_the_file(folder):
     text = "sources:\n  - path: pages\ngates:\n  fresh:\n    days: 7\n"
     config = parse_config(text, "c.yaml", folder)
 
-    assert (config.gates.fresh.most, config.gates.fresh.line, config.gates.name) == (7, 5, "c.yaml")
+    assert (config.gates.fresh.days, config.gates.fresh.line, config.gates.name) == (7, 5, "c.yaml")
 
 
 @pytest.mark.parametrize(
@@ -114,7 +120,7 @@ def test_gates_may_stand_in_the_file(folder):
         (
             "{ok}reports:\n  formats: [csv, pdf]\n  keep: 0\n",
             [
-                "c.yaml:4: reports.formats: 'pdf' is none of: *",
+                "c.yaml:4: reports.formats[1]: 'pdf' is none of: *",
                 "c.yaml:5: reports.keep: '0' is no whole number from 1 on",
             ],
         ),
@@ -239,12 +245,12 @@ def test_reports_may_lie_beside_what_the_warehouse_keeps(folder, path):
         "c.yaml",
         folder,
     )
-    assert config.reports.out.resolve() == (folder / path).resolve()
+    assert config.out.resolve() == (folder / path).resolve()
 
 
 def test_a_source_that_holds_the_warehouse_holds_no_report(folder):
     config = parse_config("sources: [{path: .}]\nreports: {out: warehouse/reports}\n", "c.yaml", folder)
-    assert config.reports.out == folder / "warehouse" / "reports"
+    assert config.out == folder / "warehouse" / "reports"
 
 
 @pytest.mark.parametrize("path", [".", "pages", "pages/reports", "link/reports"])

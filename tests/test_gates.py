@@ -14,20 +14,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.ask.gates import (
-    Allowance,
-    Gates,
-    LostGate,
     Shortfall,
     Verdict,
     annotate,
     choose_baseline,
     judge,
-    parse_gates,
-    read_gates,
 )
 from pipeline.ask.scope import Snapshot, list_snapshots
-from pipeline.errors import FileFaultsError
 from pipeline.layout import Layout
+from pipeline.settings import parse_gates
 from pipeline.store.database import open_database
 from tests.makers import ask, build_pages, make_page, make_spec, write_page
 from tests.test_cli import assert_refused, run
@@ -293,8 +288,9 @@ held = st.dictionaries(
 @given(old=held, new=held, allowed=st.sampled_from(["", "a", "[ab]"]), stack=st.sampled_from(["*", "s"]))
 def test_losses_are_those_of_comparing_pages(tmp_path_factory, old, new, allowed, stack):
     warehouse = build_pages(tmp_path_factory.mktemp("lost"), lay_out({OLD: old, NEW: new}))
-    allow = (Allowance("r", TODAY, 1, allowed, stack),) if allowed else ()
-    gates = Gates("g", snapshot=NEW, lost=LostGate(OLD, 1, allow=allow))
+    allowance = {"package": allowed, "stack": stack, "reason": "r", "expires": str(TODAY)}
+    lost = {"baseline": OLD, "allow": [allowance] if allowed else []}
+    gates = parse_gates(json.dumps({"snapshot": NEW, "lost": lost}), "g")
     with open_database(Layout(warehouse)) as connection:
         verdict = judge(connection, gates, TODAY)
 
@@ -311,118 +307,6 @@ def test_losses_are_those_of_comparing_pages(tmp_path_factory, old, new, allowed
                 expected.add(("lost", one, package if one in kept else None))
     assert set(list_short(verdict)) == expected
     assert len(verdict.shortfalls) == len(expected)
-
-
-# The file
-
-
-@pytest.mark.parametrize(
-    ("text", "faults"),
-    [
-        ("", ["g: is empty: no gate is in it"]),
-        ("{}", ["g:1: no gate is in it"]),
-        ("- 1", ["g:1: gates: keys are expected: snapshot, coverage, lost, rejects, meta_mismatches, fresh"]),
-        ("fresh: [", ["g:1: is no YAML: "]),
-        ("\x00", ["g:1: is no YAML: "]),
-        ("covrage: []", ["g:1: gates: 'covrage' is no key of it; there are: snapshot, coverage, lost"]),
-        ("fresh: {days: 1}\nfresh: {days: 2}", ["g:2: gates: 'fresh' a second time"]),
-        ("fresh: 3", ["g:1: fresh: keys are expected: days"]),
-        ("fresh: {}", ["g:1: fresh: 'days' is missing"]),
-        ("fresh:\n  days: soon", ["g:2: fresh.days: 'soon' is no whole number from 0 on"]),
-        ("rejects:\n  maximum: -1", ["g:2: rejects.maximum: '-1' is no whole number from 0 on"]),
-        ("coverage: x", ["g:1: coverage: a list is expected"]),
-        (
-            "coverage:\n- minimum: 1.5\n- stack: [a]\n  packages: 1.5\n"
-            "- {stack: a}\n- {stack: a, expected: f, packages: 1}",
-            [
-                "g:2: coverage[0].minimum: '1.5' is no share from 0 to 1",
-                "g:2: coverage[0]: 'stack' is missing",
-                "g:3: coverage[1].stack: a text is expected",
-                "g:4: coverage[1].packages: '1.5' is no whole number from 0 on",
-                "g:5: coverage[2]: 'minimum' or 'packages' is missing",
-                "g:6: coverage[3]: 'expected' needs a 'minimum'",
-            ],
-        ),
-        ("coverage: [{stack: a, minimum: .nan}]", ["g:1: coverage[0].minimum: '.nan' is no share from 0 to 1"]),
-        ("coverage: [{stack: a, minimum: nan}]", ["g:1: coverage[0].minimum: 'nan' is no share from 0 to 1"]),
-        (
-            "lost:\n  baseline: ~\n  allow:\n  - {package: a, reason: '', expires: soon}\n"
-            "  - {reason: a, expires: 2025-1-1}",
-            [
-                "g:2: lost.baseline: a text is expected",
-                "g:4: lost.allow[0].expires: 'soon' is no date such as 2026-12-31",
-                "g:4: lost.allow[0].reason: a text is expected",
-                "g:5: lost.allow[1].expires: '2025-1-1' is no date",
-                "g:5: lost.allow[1]: 'package' or 'stack' is missing",
-            ],
-        ),
-        ("lost: {}", ["g:1: lost: 'baseline' is missing"]),
-        (
-            "lost: {baseline: a, allow: [{package: a}]}",
-            ["g:1: lost.allow[0]: 'expires' is missing", "g:1: lost.allow[0]: "],
-        ),
-    ],
-)
-def test_each_fault_of_a_file_is_a_line_with_its_place(text, faults):
-    with pytest.raises(FileFaultsError) as caught:
-        parse_gates(text, "g")
-
-    assert len(caught.value.faults) == len(faults), caught.value.faults
-    for found, expected in zip(caught.value.faults, faults, strict=True):
-        assert found.startswith(expected)
-        assert "\n" not in found
-
-
-junk = st.recursive(
-    st.none() | st.booleans() | st.integers(-2, 2) | st.floats() | st.sampled_from(["*", "previous", "2025-01-01", ""]),
-    lambda inner: (
-        st.lists(inner, max_size=2)
-        | st.dictionaries(
-            st.sampled_from(
-                [
-                    "coverage",
-                    "stack",
-                    "minimum",
-                    "packages",
-                    "expected",
-                    "lost",
-                    "baseline",
-                    "allow",
-                    "reason",
-                    "expires",
-                    "fresh",
-                    "days",
-                    "rejects",
-                    "maximum",
-                ]
-            ),
-            inner,
-            max_size=4,
-        )
-    ),
-    max_leaves=12,
-)
-
-
-@settings(max_examples=200, deadline=None)
-@given(junk)
-def test_any_file_gives_gates_or_faults(value):
-    try:
-        gates = parse_gates(json.dumps(value), "g")
-    except FileFaultsError as error:
-        faults, count = error.faults, 0
-    else:
-        faults, count = [], gates.count
-    assert bool(faults) != bool(count)
-    assert all(re.match("g(:[0-9]+)?: ", fault) for fault in faults)
-
-
-def test_the_example_is_right():
-    gates = read_gates(EXAMPLE)
-
-    assert gates.count == 7
-    assert gates.coverage[2].expected == EXAMPLE.parent / "expected.txt"
-    assert gates.lost.allow[0].expires == dt.date(2025, 6, 30)
 
 
 # The command
@@ -508,7 +392,7 @@ texts = st.text(st.sampled_from("ab%:,\r\n ="), max_size=8)
 
 @given(texts, texts, texts)
 def test_annotations_are_one_line_and_lose_nothing(stack, package, reason):
-    verdict = Verdict(Gates("g"), [Shortfall("lost", "", reason, 1, stack, package)])
+    verdict = Verdict(parse_gates("fresh: {days: 1}", "g"), [Shortfall("lost", "", reason, 1, stack, package)])
     (line,) = annotate(verdict)
 
     match = re.fullmatch(r"::error file=g,line=1,title=([^:,\r\n]*)::([^\r\n]*)", line)

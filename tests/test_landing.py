@@ -12,8 +12,9 @@ from axe_playwright_python.sync_playwright import Axe
 
 from pipeline.build import build
 from pipeline.layout import Layout
-from pipeline.report.export import FORMATS, export_reports, prune_reports
+from pipeline.report.export import export_reports, prune_reports
 from pipeline.report.landing import SITE, render_site
+from pipeline.schema import FORMATS
 from tests.makers import build_pages, make_spec
 
 PAGES = Path(__file__).parent / "data" / "pages"

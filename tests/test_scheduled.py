@@ -332,7 +332,7 @@ def test_the_service_may_write_to_its_own_folders_alone():
     assert "ReadWritePaths" not in service
     assert service["Environment"] == "XDG_CACHE_HOME=%C"
     assert service["CacheDirectory"] == "spack-warehouse"
-    for path in (config.warehouse, config.reports.out, config.notify.file):
+    for path in (config.warehouse, config.out, config.notify.file):
         assert path.is_relative_to(state)
     assert config.cache is None
     assert config.notify.webhook == "SPACK_WAREHOUSE_WEBHOOK"

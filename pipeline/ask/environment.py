@@ -17,11 +17,11 @@ import yaml
 
 from pipeline.ask.expected import ExpectedList, Reader, Text, parse_lenient, part_flags, part_nodes
 from pipeline.errors import FileFaultsError, SpecSyntaxError
-from pipeline.nodes import compose
 from pipeline.spack.hosts import satisfies_target
 from pipeline.spack.syntax import AskedCompiler, Query
 from pipeline.spack.variants import meets
 from pipeline.spack.versions import VersionList
+from pipeline.yamlvalues import compose
 
 MOST_SPECS = 100_000
 """More specs than this are no list but a mistake in a matrix."""

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipeline.errors import FileFaultsError, SpecSyntaxError
-from pipeline.nodes import read_text
 from pipeline.spack.compilers import FLAGS
 from pipeline.spack.syntax import Query, parse_spec
+from pipeline.yamlvalues import read_text
 
 _QUOTED = r"""'[^']*'|"[^"]*\""""
 _FLAG = re.compile(rf"(?<!\S)(?:{'|'.join(sorted(FLAGS))})(?::?==?)(?:{_QUOTED}|\S*)\s*")

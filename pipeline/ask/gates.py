@@ -1,4 +1,4 @@
-"""Gates for CI: rules that a snapshot must keep, read from a file, and what falls short of them.
+"""Gates for CI: what falls short of the rules that a snapshot must keep.
 
 What cannot be judged, because a snapshot, a stack or a source is not there, falls short with that as
 its reason: a gate that nothing passes through is not open.
@@ -8,23 +8,22 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import duckdb
-import yaml
 
 from pipeline.ask.coverage import measure_coverage
 from pipeline.ask.expected import ExpectedList, read_expected
 from pipeline.ask.output import Columns
 from pipeline.ask.scope import Snapshot, choose_baseline, list_snapshots, list_stacks
-from pipeline.errors import FileFaultsError
-from pipeline.nodes import NodeReader, compose, line_of, read_text
 from pipeline.progress import number_of
-from pipeline.schema import ROOT
+from pipeline.schema import NEWEST, ROOT
 
-NEWEST = "newest"
+if TYPE_CHECKING:
+    from pipeline.settings import AgeGate, Allowance, CoverageGate, Gates, LostGate, RowsGate
 
 SHORTFALL_COLUMNS: Columns = (
     ("gate", "VARCHAR"),
@@ -36,67 +35,6 @@ SHORTFALL_COLUMNS: Columns = (
     ("reason", "VARCHAR"),
     ("place", "VARCHAR"),
 )
-
-
-@dataclass(frozen=True)
-class CoverageGate:
-    """That each stack of a glob has a share of the snapshot's packages (or of what a file expects), or a number."""
-
-    stack: str
-    line: int
-    minimum: float | None = None
-    packages: int | None = None
-    expected: Path | None = None
-
-
-@dataclass(frozen=True)
-class Allowance:
-    """Packages of stacks, both globs, that may be lost until the end of a day."""
-
-    reason: str
-    expires: dt.date
-    line: int
-    package: str = "*"
-    stack: str = "*"
-
-    def covers(self, stack: str, package: str) -> bool:
-        return fnmatchcase(stack, self.stack) and fnmatchcase(package, self.package)
-
-
-@dataclass(frozen=True)
-class LostGate:
-    """That no stack of the globs lost a package that it had in the baseline, but for the allowances."""
-
-    baseline: str
-    line: int
-    stacks: tuple[str, ...] = ("*",)
-    allow: tuple[Allowance, ...] = ()
-
-
-@dataclass(frozen=True)
-class LimitGate:
-    """That no more than so many rows, or days, are there."""
-
-    most: int
-    line: int
-
-
-@dataclass(frozen=True)
-class Gates:
-    """A file of gates; ``name`` is its path."""
-
-    name: str
-    snapshot: str = NEWEST
-    coverage: tuple[CoverageGate, ...] = ()
-    lost: LostGate | None = None
-    rejects: LimitGate | None = None
-    meta_mismatches: LimitGate | None = None
-    fresh: LimitGate | None = None
-
-    @property
-    def count(self) -> int:
-        others = (self.lost, self.rejects, self.meta_mismatches, self.fresh)
-        return len(self.coverage) + sum(gate is not None for gate in others)
 
 
 @dataclass(frozen=True)
@@ -145,115 +83,13 @@ class Verdict:
         return f"{self.gates.name}:{line}"
 
 
-# The file
-
-
-def read_gates(path: Path) -> Gates:
-    """The gates of a file.
-
-    Raises:
-        FileFaultsError: it is not as it must be; each fault names the line.
-        OSError: it cannot be read.
-    """
-    return parse_gates(read_text(path), str(path), path.parent)
-
-
-def parse_gates(text: str, name: str, folder: Path = Path()) -> Gates:
-    """The gates that a text of YAML spells; files that it names are in ``folder``.
-
-    Raises:
-        FileFaultsError: it is not as it must be; each fault names the line.
-    """
-    root = compose(text, name)
-    if root is None:
-        raise FileFaultsError([f"{name}: is empty: no gate is in it"])
-    return build_gates(root, name, folder)
-
-
-def build_gates(root: yaml.Node, name: str, folder: Path) -> Gates:
-    """The gates that a node of a file spells; ``name`` is that file.
-
-    Raises:
-        FileFaultsError: it is not as it must be; each fault names the line.
-    """
-    reader = _Reader(name, folder)
-    gates = reader.read_gates(root)
-    if gates is not None and not gates.count and not reader.faults:
-        reader.refuse(root, "no gate is in it")
-    if reader.faults or gates is None:
-        raise FileFaultsError([fault for _, fault in sorted(reader.faults)])
-    return gates
-
-
 def override(gates: Gates, snapshot: str | None, baseline: str | None) -> Gates:
     """``gates`` of another snapshot, or against another baseline, where these are named."""
     if snapshot is not None:
-        gates = replace(gates, snapshot=snapshot)
+        gates = gates.model_copy(update={"snapshot": snapshot})
     if baseline is not None and gates.lost is not None:
-        gates = replace(gates, lost=replace(gates.lost, baseline=baseline))
+        gates = gates.model_copy(update={"lost": gates.lost.model_copy(update={"baseline": baseline})})
     return gates
-
-
-class _Reader(NodeReader):
-    """Checks the nodes of a file of gates one by one, and goes on after a fault."""
-
-    def read_gates(self, root: yaml.Node) -> Gates | None:
-        keys = ("snapshot", "coverage", "lost", "rejects", "meta_mismatches", "fresh")
-        found = self.mapping(root, "gates", keys)
-        coverage = [self.read_coverage(*item) for item in self.items(found.get("coverage"), "coverage")]
-        return Gates(
-            name=self.name,
-            snapshot=self.text(found.get("snapshot"), "snapshot", NEWEST),
-            coverage=tuple(coverage),
-            lost=self.read_lost(found["lost"]) if "lost" in found else None,
-            rejects=self.read_limit(found.get("rejects"), "rejects", "maximum"),
-            meta_mismatches=self.read_limit(found.get("meta_mismatches"), "meta_mismatches", "maximum"),
-            fresh=self.read_limit(found.get("fresh"), "fresh", "days"),
-        )
-
-    def read_coverage(self, node: yaml.Node, place: str) -> CoverageGate:
-        found = self.mapping(node, place, ("stack", "minimum", "packages", "expected"), ["stack"])
-        if found and not found.keys() & {"minimum", "packages"}:
-            self.refuse(node, f"{place}: 'minimum' or 'packages' is missing")
-        if "expected" in found and "minimum" not in found:
-            self.refuse(node, f"{place}: 'expected' needs a 'minimum'")
-        expected = self.text(found.get("expected"), f"{place}.expected")
-        return CoverageGate(
-            stack=self.text(found.get("stack"), f"{place}.stack"),
-            line=line_of(node),
-            minimum=self.share(found.get("minimum"), f"{place}.minimum"),
-            packages=self.number(found.get("packages"), f"{place}.packages"),
-            expected=self.folder / expected if expected else None,
-        )
-
-    def read_lost(self, node: yaml.Node) -> LostGate:
-        found = self.mapping(node, "lost", ("baseline", "stacks", "allow"), ["baseline"])
-        stacks = [self.text(*item) for item in self.items(found.get("stacks"), "lost.stacks")]
-        return LostGate(
-            baseline=self.text(found.get("baseline"), "lost.baseline"),
-            line=line_of(node),
-            stacks=tuple(stacks) if "stacks" in found else ("*",),
-            allow=tuple(self.read_allowance(*item) for item in self.items(found.get("allow"), "lost.allow")),
-        )
-
-    def read_allowance(self, node: yaml.Node, place: str) -> Allowance:
-        found = self.mapping(node, place, ("package", "stack", "reason", "expires"), ["reason", "expires"])
-        if found and not found.keys() & {"package", "stack"}:
-            self.refuse(node, f"{place}: 'package' or 'stack' is missing")
-        return Allowance(
-            reason=self.text(found.get("reason"), f"{place}.reason"),
-            expires=self.date(found.get("expires"), f"{place}.expires"),
-            line=line_of(node),
-            package=self.text(found.get("package"), f"{place}.package", "*"),
-            stack=self.text(found.get("stack"), f"{place}.stack", "*"),
-        )
-
-    def read_limit(self, node: yaml.Node | None, place: str, key: str) -> LimitGate | None:
-        if node is None:
-            return None
-        found = self.mapping(node, place, (key,), [key])
-        most = self.number(found.get(key), f"{place}.{key}")
-        return None if most is None else LimitGate(most, line_of(node))
 
 
 # The judgement
@@ -431,14 +267,14 @@ def _count_rejects(connection: duckdb.DuckDBPyConnection, snapshot: str) -> tupl
 
 
 def judge_rows(
-    connection: duckdb.DuckDBPyConnection, gate: LimitGate | None, relation: str, snapshot: str
+    connection: duckdb.DuckDBPyConnection, gate: RowsGate | None, relation: str, snapshot: str
 ) -> Iterable[Shortfall]:
     """That ``rejects`` or ``meta_mismatches`` of a snapshot (and of files of none) are too many."""
     if gate is None:
         return
     where = "snapshot = ? or snapshot is null"
     (count,) = connection.execute(f"select count(*) from {relation} where {where}", [snapshot]).fetchone() or (0,)
-    if count > gate.most:
+    if count > gate.maximum:
         query = f"select * from {relation} where {where} order by all limit 1"
         cursor = connection.execute(query, [snapshot])
         names = [column[0] for column in cursor.description or []]
@@ -447,11 +283,11 @@ def judge_rows(
             reason = f"such as {first['path']}: {first['place']}: {first['reason']}"
         else:
             reason = f"such as {first['package']}: {first['field']}: said {first['said']}, found {first['found']}"
-        asked, found = f"{gate.most:,} at most", f"{count:,}"
+        asked, found = f"{gate.maximum:,} at most", f"{count:,}"
         yield Shortfall(relation, snapshot, " ".join(reason.split()), gate.line, None, None, asked, found)
 
 
-def judge_fresh(gate: LimitGate | None, snapshots: Sequence[Snapshot], today: dt.date) -> Iterable[Shortfall]:
+def judge_fresh(gate: AgeGate | None, snapshots: Sequence[Snapshot], today: dt.date) -> Iterable[Shortfall]:
     """That the newest weekly snapshot is too old, or there is none."""
     if gate is None:
         return
@@ -461,8 +297,8 @@ def judge_fresh(gate: LimitGate | None, snapshots: Sequence[Snapshot], today: dt
         yield Shortfall("fresh", "", reason, gate.line)
         return
     age = (today - dt.date.fromisoformat(newest.date)).days
-    if age > gate.most:
-        asked, found = f"{number_of(gate.most, 'day')} old at most", number_of(age, "day")
+    if age > gate.days:
+        asked, found = f"{number_of(gate.days, 'day')} old at most", number_of(age, "day")
         reason = f"the newest weekly snapshot is stale on {today}"
         yield Shortfall("fresh", newest.name, reason, gate.line, None, None, asked, found)
 

@@ -20,15 +20,11 @@ from pipeline.layout import INDEX, Layout, ReportFolder, encode
 from pipeline.progress import Progress
 from pipeline.report.summary import write_summary
 from pipeline.report.workbook import Sheet, write_workbook
-from pipeline.schema import AXES
+from pipeline.schema import AXES, DEFAULT_FORMATS, TABLE_FORMATS
 from pipeline.store.database import find_database, open_database, quote_name, quote_text
 
-TABLE_FORMATS = ("csv", "parquet", "json")
-"""Formats with a file for each report."""
 FILES = {"xlsx": ("workbook", "reports.xlsx"), "markdown": ("summary", "summary.md"), "html": ("page", "report.html")}
 """Formats with one file for a snapshot: what it is, and its name."""
-FORMATS = (*TABLE_FORMATS, *FILES)
-DEFAULT_FORMATS = ("csv", "parquet")
 
 REPORTS = {
     **{f"coverage_by_{axis}": ("snapshot", "package", axis) for axis in AXES},

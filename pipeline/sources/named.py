@@ -14,14 +14,14 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-
-import yaml
+from typing import TYPE_CHECKING
 
 from pipeline.errors import FileFaultsError, SourceError
-from pipeline.nodes import compose, is_null, line_of, read_text, show_node
 from pipeline.sources.files import Source, is_url
 
-KEYS = ("name", "url", "path", "snapshot", "stack")
+if TYPE_CHECKING:
+    from pipeline.settings import NamedSource, SettingsFile
+
 YAML_SUFFIXES = (".yaml", ".yml")
 MISSING = "no such file or folder"
 
@@ -98,84 +98,47 @@ class SourceReader:
             SourceError: it is being read already.
             OSError: it cannot be read.
         """
+        from pipeline.settings import SettingsFile, SourcesFile
+        from pipeline.yamlvalues import read_text
+
         real = os.path.realpath(path)
         if real in self._within:
             raise SourceError(f"{path}: names itself as a source, if only by another file")
-        document = compose(read_text(path), str(path))
+        file = SettingsFile(read_text(path), str(path), path.parent)
         self._within.append(real)
-        nodes = _list_sources(path, document, self.faults)
-        sources = [source for node in nodes for source in self.read_source(path, node, path.parent)]
+        read = file.read(SourcesFile)
+        sources = self.read_entries(file, read.sources if read is not None else ())
         self._within.pop()
+        self.faults += file.list_faults()
         return sources
 
-    def read_source(self, path: Path, node: yaml.Node, folder: Path) -> list[Source]:
-        """The sources that one source of the file ``path`` names; paths in it are relative to ``folder``."""
-        given = _read_keys(path, node, self.faults)
-        if given is None:
+    def read_entries(self, file: SettingsFile, entries: Sequence[NamedSource | None]) -> list[Source]:
+        """The sources that the entries of a file name; what is wrong with them is added to the file's faults."""
+        return [source for entry in entries if entry is not None for source in self.read_entry(file, entry)]
+
+    def read_entry(self, file: SettingsFile, entry: NamedSource) -> list[Source]:
+        source = entry.url or str(file.folder / (entry.path or ""))
+        if entry.url is not None and not is_url(source):
+            file.refuse(entry.line, f"url: is no URL of https, http or s3: {source}")
             return []
-        place = f"{path}:{line_of(node)}"
-        source = given.get("url") or str(folder / given["path"])
-        if "url" in given and not is_url(source):
-            self.faults.append(f"{place}: url: is no URL of https, http or s3: {source}")
+        if entry.path is not None and not os.path.lexists(source):
+            self._miss(file, entry, MISSING, source)
             return []
-        if "path" in given and not os.path.lexists(source):
-            self._miss(f"{place}: {source}: {MISSING}")
-            return []
+        outer, self.faults = self.faults, []
         try:
-            return self.find(source, given.get("snapshot"), given.get("stack"))
+            return self.find(source, entry.snapshot, entry.stack)
         except FileFaultsError as error:
             self.faults += error.faults
         except SourceError as error:
-            self.faults.append(f"{place}: {error}")
+            file.refuse(entry.line, str(error))
         except OSError as error:
-            self._miss(f"{place}: {source}: {error.strerror or error}")
+            self._miss(file, entry, error.strerror or str(error), source)
+        finally:
+            # Those of the files that it names stand where it does.
+            file.faults += [(entry.line, fault) for fault in self.faults]
+            self.faults = outer
         return []
 
-    def _miss(self, fault: str) -> None:
-        self.faults.append(fault)
-        self.missing.append(fault)
-
-
-def _list_sources(path: Path, document: yaml.Node | None, faults: list[str]) -> list[yaml.Node]:
-    """The nodes of the list ``sources``."""
-    if not isinstance(document, yaml.MappingNode):
-        faults.append(f"{path}:1: is no file of sources: it has no key 'sources'")
-        return []
-    nodes: list[yaml.Node] | None = None
-    for key, value in document.value:
-        if key.value != "sources":
-            faults.append(f"{path}:{line_of(key)}: unknown key {show_node(key)}; known is 'sources'")
-        elif not isinstance(value, yaml.SequenceNode) or not value.value:
-            faults.append(f"{path}:{line_of(value)}: sources: is not a list of sources")
-            nodes = []
-        else:
-            nodes = value.value
-    if nodes is None:
-        faults.append(f"{path}:1: is no file of sources: it has no key 'sources'")
-    return nodes or []
-
-
-def _read_keys(path: Path, node: yaml.Node, faults: list[str]) -> dict[str, str] | None:
-    """What a source of the file ``path`` gives, None where something is wrong in it."""
-    line = f"{path}:{line_of(node)}"
-    if not isinstance(node, yaml.MappingNode):
-        faults.append(f"{line}: is no source: it is not a mapping")
-        return None
-    given: dict[str, str] = {}
-    before = len(faults)
-    for key, value in node.value:
-        place = f"{path}:{line_of(key)}"
-        if key.value not in KEYS:
-            faults.append(f"{place}: unknown key {show_node(key)}; known are {', '.join(KEYS)}")
-        elif key.value in given:
-            faults.append(f"{place}: {key.value}: is given a second time")
-        elif not isinstance(value, yaml.ScalarNode) or not value.value or is_null(value):
-            faults.append(f"{place}: {key.value}: is not a text")
-        elif not value.value.isprintable():
-            # It would be two lines in a message, or none.
-            faults.append(f"{place}: {key.value}: {value.value!r} cannot be printed")
-        else:
-            given[key.value] = value.value
-    if len(faults) == before and ("url" in given) == ("path" in given):
-        faults.append(f"{line}: needs one of url and path")
-    return given if len(faults) == before else None
+    def _miss(self, file: SettingsFile, entry: NamedSource, reason: str, source: str) -> None:
+        file.refuse(entry.line, f"{source}: {reason}")
+        self.missing.append(file.faults[-1][1])
