@@ -32,11 +32,10 @@ _SAME = [column for column in SPEC_STACKS.columns if column.name not in ("snapsh
 COLUMNS_OF_SPECS: Mapping[str, Sequence[str]] = {
     "filled": [column.name for column in _FILLED],
     "named": [column.name for column in _FILLED if column.type == "VARCHAR"],
-    "long": SPEC_STACKS.names,
     "said": [one.name for one in _SAME if one.name not in ("package", "size_bytes", "tarball_url")],
     "same": [f"cast({one.name} as varchar)" if one.type.startswith("MAP") else one.name for one in _SAME],
 }
-"""Of ``spec_stacks``: what is never NULL, what is no empty text either, all columns, what every place of a spec says
+"""Of ``spec_stacks``: what is never NULL, what is no empty text either, what every place of a spec says
 alike, and what a hash has alike in every stack."""
 
 

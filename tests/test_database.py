@@ -19,8 +19,18 @@ from pipeline.build import build
 from pipeline.cli import cli
 from pipeline.errors import NoWarehouseError
 from pipeline.layout import Layout
-from pipeline.store.database import create_views, find_database, has_views, open_database, quote_text, wide_columns
-from tests.makers import ask, build_pages, make_spec
+from pipeline.schema import SPEC_STACKS
+from pipeline.sqlfiles import find_query
+from pipeline.store.database import (
+    create_views,
+    find_database,
+    has_views,
+    open_database,
+    quote_name,
+    quote_text,
+    wide_columns,
+)
+from tests.makers import ask, build_pages, make_spec, write_pages
 from tests.test_sql_cases import MACROS, RELATIONS, VIEWS, call, load
 from tests.test_sql_cases import insert as add_rows
 
@@ -254,3 +264,26 @@ def test_a_warehouse_of_another_version_is_refused_with_what_to_do(tmp_path, com
     assert result.exit_code == 1
     assert result.output.count("\n") == 1
     assert "was built by another version, and has no hash_diff; build it anew with:" in result.output
+
+
+def test_the_long_table_is_that_of_its_parquet_and_specs_what_it_brings_together(tmp_path):
+    """How the file stores specs shows in no answer: of pages, of indexes, and of both for one snapshot."""
+    mirror = Path(__file__).parent / "data" / "caches" / "spack-1.1"
+    pages = {("spack-1.1", "zlib"): [make_spec(1, stacks=["root", "hep", "e4s"]), make_spec(2, stacks=["root"])]}
+    source = write_pages(tmp_path / "source", {**pages, ("develop", "zlib"): [make_spec(1, size="7", tarball="u")]})
+    build([source, mirror], tmp_path / "warehouse", jobs=1)
+    database = Layout(tmp_path / "warehouse").database.resolve()
+    names = ", ".join(map(quote_name, SPEC_STACKS.names))
+    with duckdb.connect(str(database), read_only=True) as connection:
+        files = quote_text(f"{tmp_path}/warehouse/spec_stacks/*/*.parquet")
+        long = f"select {names} from read_parquet({files}, hive_partitioning = true)"
+        both = [(long, f"select {names} from spec_stacks")]
+        together = find_query("specs").render().partition(" as\n")[2].rstrip(";\n")
+        both.append((together, "select * from specs"))
+        for one, other in (pair for two in both for pair in (two, two[::-1])):
+            assert connection.execute(f"({one}) except all ({other})").fetchall() == []
+        count, kinds = connection.execute(
+            "select count(*), count(distinct places is null) from stored_specs"
+        ).fetchone()
+        assert count > 10
+        assert kinds == 2

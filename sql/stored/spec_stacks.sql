@@ -4,18 +4,19 @@
 create view spec_stacks as
 with placed as (
     select
-        *,
+        snapshot,
+        package,
+        hash,
         unnest(case when in_root then list_append(stacks, 'root') else stacks end) as stack,
+        * exclude (snapshot, package, hash),
         unnest(places) as place,
     from stored_specs
 )
 
 select
-    {%- for column in long %}
-        {%- if column in ('source', 'size_bytes', 'tarball_url') %}
-            case when places is null then {{ column }} else place.{{ column }} end as {{ column }},
-        {%- else %}
-            {{ column }},
-        {%- endif %}
-    {%- endfor %}
+    * exclude (stacks, in_root, places, place) replace (
+        case when places is null then size_bytes else place.size_bytes end as size_bytes,  -- noqa: RF03
+        case when places is null then tarball_url else place.tarball_url end as tarball_url,  -- noqa: RF03
+        case when places is null then source else place.source end as source  -- noqa: RF03
+    ),
 from placed;

@@ -6,7 +6,7 @@ select
     package,
     hash,
     {%- for column in said %}
-        {{ column }},
+    {{ column }},
     {%- endfor %}
     any_value(size_bytes) as size_bytes,
     any_value(tarball_url) as tarball_url,
