@@ -12,16 +12,15 @@ from pathlib import Path
 import duckdb
 import pytest
 from click.testing import CliRunner
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.build import build
 from pipeline.cli import cli
 from pipeline.errors import NoWarehouseError
 from pipeline.layout import Layout
 from pipeline.schema import MACROS, RELATIONS, VIEWS
 from pipeline.store.database import create_views, find_database, has_views, open_database, quote_text, wide_columns
-from tests.makers import ask, build_pages, make_spec
+from tests.makers import ask, build_pages, make_spec, thorough
 from tests.test_sql_cases import call, load
 from tests.test_sql_cases import insert as add_rows
 
@@ -30,10 +29,8 @@ OLDEST = Path(sys.prefix) / "oldest-duckdb"
 
 
 @pytest.fixture(scope="module")
-def warehouse(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("warehouse") / "warehouse"
-    build([PAGES], folder, jobs=1)
-    return folder
+def warehouse(sample):
+    return sample
 
 
 @pytest.fixture(scope="module")
@@ -166,7 +163,7 @@ def test_a_reader_cannot_write(warehouse):
 names = st.sampled_from(["e4s", "E4S", "e4s_2", "E4S_2", "e4s_3", "snapshot", "Package", "package_2", "ü", "Ü", 'a"b'])
 
 
-@settings(max_examples=30, deadline=None)
+@thorough(8, 30)
 @given(st.lists(names, min_size=1, unique=True))
 def test_each_value_has_a_column_and_none_that_is_named_like_another_value(stacks):
     matrix = RELATIONS["matrix_by_stack"]

@@ -3,11 +3,11 @@
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.specs.check import FEW_PAGES, RECORD_SCHEMA, decode_clean, decode_pages, make_records, read_each
-from tests.makers import broken_specs, make_hash, make_spec, specs, unique_specs
+from tests.makers import broken_specs, make_hash, make_spec, specs, thorough, unique_specs
 
 
 def encode(records):
@@ -20,7 +20,7 @@ def careful(records):
     return make_records(found.specs).to_pylist(), bool(found.rejects or found.unknown)
 
 
-@settings(max_examples=300, deadline=None)
+@thorough(80, 300)
 @given(st.lists(unique_specs(), max_size=4))
 def test_clean_pages_give_what_the_careful_way_gives(pages):
     found = decode_clean([encode(records) for records in pages])
@@ -34,7 +34,7 @@ def test_clean_pages_give_what_the_careful_way_gives(pages):
     assert (found is not None) == (bool(pages) and sorted_stacks)
 
 
-@settings(max_examples=500, deadline=None)
+@thorough(120, 500)
 @given(st.lists(specs | broken_specs | st.sampled_from([None, 1, "x", [], {}]), max_size=4))
 def test_whatever_is_amiss_is_left_to_the_careful_way(records):
     rows, amiss = careful(records)
