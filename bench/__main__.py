@@ -25,7 +25,7 @@ from pathlib import Path
 from bench import corpus
 from bench.contenders import CONTENDERS, SAMPLES
 from pipeline.layout import Layout
-from pipeline.schema import VIEWS
+from pipeline.sqlfiles import list_views
 from pipeline.store.database import open_database
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
@@ -157,7 +157,7 @@ def measure_queries(warehouse: Path) -> str:
     with open_database(Layout(warehouse)) as connection:
         query = "select snapshot from snapshots order by specs desc limit 1"
         ((largest,),) = connection.execute(query).fetchall()
-        for view in VIEWS:
+        for view in list_views():
             query = f"select * from {view.name} where snapshot = ?"
             times = []
             for _ in range(7):

@@ -21,7 +21,7 @@ from pipeline.progress import Progress, number_of
 from pipeline.sources.buildcache import ALL, Choice, find_indexes
 from pipeline.sources.files import Entry, Source, in_order, scan
 from pipeline.sources.named import find_sources
-from pipeline.store.batches import Reader, write_snapshots
+from pipeline.store.batches import Reader, write_rejects, write_snapshots
 from pipeline.store.state import (
     Plan,
     Seen,
@@ -33,7 +33,6 @@ from pipeline.store.state import (
     fingerprint,
     load_state,
     make_plan,
-    order_seen,
     pack_seen,
     refresh_state,
     reuse,
@@ -182,7 +181,6 @@ def assemble(
 
     from pipeline.store.checks import check_beside
     from pipeline.store.database import create_views, cut_parts, load_rejects, load_snapshots, open_tables
-    from pipeline.store.parquet import write_file_rejects
 
     try:
         kept, affected, changed = read_changes(reader, plan)
@@ -197,7 +195,7 @@ def assemble(
             taking = f", taking {chosen}" if chosen else ""
             raise SourceError(f"no cache page and no build-cache index in {places}{taking}")
         written = write_snapshots(build, reader, winners)
-        write_file_rejects(build, order_seen([*kept, *reader.seen]))
+        write_rejects(build, reader, [*kept, *reader.seen])
         rebuilt = len(winners)
         # DuckDB needs the memory next.
         reader.close()

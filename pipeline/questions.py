@@ -212,9 +212,9 @@ def diff(
     """
     from pipeline.ask.diff import (
         CAUSE_COLUMNS,
-        DIFF_COLUMNS,
         SUMMARY_COLUMNS,
         Question,
+        list_change_columns,
         list_changes,
         summarise_changes,
     )
@@ -227,7 +227,8 @@ def diff(
         within = choose_stacks(connection, chosen, stacks)
         asked = Question(chosen[0], chosen[1], packages, within)
         if by != "summary":
-            print_rows(DIFF_COLUMNS[by], cut_rows(list_changes(connection, asked, by), limit, format), format)
+            rows = cut_rows(list_changes(connection, asked, by), limit, format)
+            print_rows(list_change_columns(connection, by), rows, format)
             return
         summary = summarise_changes(connection, asked)
     if format == "table":

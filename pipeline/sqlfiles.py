@@ -1,13 +1,124 @@
-"""The SQL files of ``sql/``: every view in the order it is made, and the checks."""
+"""The queries of ``sql/``: views, table macros and checks, and what their files say of them.
+
+A file opens with the name of its query and what that is; of a view or macro the first sentence is its
+description, and an indented line names each parameter of a macro, with ``:= null`` where it may be left out.
+A column is described by the comments beside it in the last select, or else by :data:`pipeline.schema.GLOSSARY`;
+where that tells of NULL it may hold one.
+
+What is the same for stack, compiler and target is one file, with ``axis`` in its name: it makes a query for each
+of them, and with ``axis`` and ``other`` one for each two. Every file is a Jinja template; see :meth:`Query.render`.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from functools import cache
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from itertools import combinations
 from pathlib import Path
 
+import jinja2
+
+from pipeline.schema import AXES, GLOSSARY, META_LISTS, SPEC_STACKS, Column, Relation
+
+_TEMPLATES = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True, autoescape=False)
 _USED = re.compile(r"\b(?:from|join)\s+(\w+)")
+_COMMENT = re.compile(r"--.*")
+_PARAMETER = re.compile(r"^--   (?P<name>\w+)(?P<optional> := null)?(?:: (?P<description>.*))?$", re.MULTILINE)
+
+_FILLED = [column for column in SPEC_STACKS.columns if not column.nullable]
+_SAME = [column for column in SPEC_STACKS.columns if column.name not in ("snapshot", "hash", "stack", "source")]
+COLUMNS_OF_SPECS: Mapping[str, Sequence[str]] = {
+    "filled": [column.name for column in _FILLED],
+    "named": [column.name for column in _FILLED if column.type == "VARCHAR"],
+    "same": [f"cast({one.name} as varchar)" if one.type.startswith("MAP") else one.name for one in _SAME],
+}
+"""Of ``spec_stacks``: what is never NULL, what is no empty text either, and what a hash has alike in every stack."""
+
+
+@dataclass(frozen=True)
+class Query:
+    """A view, macro or check: its name and file, and for which ``axis`` (and ``other``) where there are several."""
+
+    name: str
+    path: Path
+    axis: str = ""
+    other: str = ""
+
+    @cached_property
+    def text(self) -> str:
+        return self.path.read_text()
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether it needs to know of each value of its axis."""
+        return "in columns " in self.text
+
+    @cached_property
+    def parameters(self) -> tuple[Column, ...]:
+        """Those of a macro."""
+        return tuple(
+            Column(found["name"], "VARCHAR", found["description"] or GLOSSARY[found["name"]], bool(found["optional"]))
+            for found in _PARAMETER.finditer(self.text)
+        )
+
+    def render(self, columns: Iterable[tuple[str, str]] = (), arguments: Mapping[str, str] | None = None) -> str:
+        """The SQL of the query.
+
+        ``columns`` are value and name, as SQL, of each column of a matrix; ``arguments`` are SQL in place of the
+        parameters, by default their own names. ``table`` has a row for each hash and value of the axis.
+        """
+        return _TEMPLATES.from_string(self.text).render(
+            **COLUMNS_OF_SPECS,
+            axis=self.axis,
+            other=self.other,
+            table="spec_stacks" if self.axis == "stack" else "specs",
+            columns=list(columns),
+            axes=AXES,
+            lists=META_LISTS,
+            **(arguments or {one.name: one.name for one in self.parameters}),
+        )
+
+    def find_names(self) -> set[str]:
+        """What the query reads: tables, views, and parts of itself."""
+        return set(_USED.findall(_COMMENT.sub("", self.render())))
+
+    @cached_property
+    def rule(self) -> str:
+        """What the head of the file says after the name, but for the parameters."""
+        lines = self.render().splitlines()
+        head = lines[: next(number for number, line in enumerate(lines) if not line.startswith("--"))]
+        said = " ".join(line.removeprefix("-- ") for line in head if not _PARAMETER.match(line))
+        return said.removeprefix(f"{self.name}: ")
+
+    def describe(self) -> Relation:
+        """The view or macro, but for the types of its columns."""
+        sentence = self.rule.split(". ")[0].removesuffix(".")
+        description = f"{sentence[0].upper()}{sentence[1:]}."
+        columns = tuple(_find_columns(self.render()))
+        return Relation(self.name, description, columns, self.axis if self.is_wide else None, self.parameters)
+
+
+def _find_columns(query: str) -> Iterator[Column]:
+    """The columns of the last select, which is the first that is not indented."""
+    lines = iter(query.splitlines())
+    for line in lines:
+        if line.startswith("select"):
+            break
+    said: list[str] = []
+    depth = 0
+    for line in lines:
+        if line.startswith("from "):
+            return
+        code, _, comment = line.partition("--")
+        said += [comment.strip()] if comment else []
+        depth += code.count("(") - code.count(")")
+        if not depth and code.rstrip().endswith(","):
+            name = re.findall(r"\w+", code)[-1]
+            description = " ".join(said) or GLOSSARY[name]
+            yield Column(name, "", description, nullable="NULL" in description)
+            said = []
 
 
 @cache
@@ -18,41 +129,64 @@ def sql_folder() -> Path:
     return inside if inside.is_dir() else package.parent / "sql"
 
 
-def view_files() -> list[Path]:
-    """The files that each make one view, in order."""
-    return sorted(sql_folder().glob("*.sql"))
+def list_files() -> list[Path]:
+    """Every file of ``sql/``, in order."""
+    return sorted(sql_folder().rglob("*.sql"))
 
 
-def macro_files() -> list[Path]:
-    """The files that each make one table macro: a view with parameters."""
-    return sorted((sql_folder() / "macros").glob("*.sql"))
+@cache
+def list_views() -> list[Query]:
+    """The views in the order in which they are made, that of the numbers of their files."""
+    return _list_queries("views")
 
 
-def check_files() -> list[Path]:
-    """The files that each hold one check: a query that returns the offenders."""
-    return sorted((sql_folder() / "checks").glob("*.sql"))
+@cache
+def list_macros() -> list[Query]:
+    """The table macros: views with parameters, asked as ``from usable_on('zen4')``."""
+    return _list_queries("macros")
 
 
-def find_views(files: Iterable[Path]) -> list[Path]:
-    """The files of the views that the queries in ``files`` stand on, directly or by other views, in order."""
-    used = {name for file in files for name in find_names(file)}
+@cache
+def list_checks() -> list[Query]:
+    """The checks by name: queries that return the offenders."""
+    return sorted(_list_queries("checks"), key=lambda query: query.name)
+
+
+def _list_queries(folder: str) -> list[Query]:
+    return [query for path in sorted((sql_folder() / folder).glob("*.sql")) for query in _expand(path)]
+
+
+def _expand(path: Path) -> Iterator[Query]:
+    """The queries that a file makes."""
+    words = path.stem.lstrip("0123456789_").split("_")
+    chosen: Iterable[tuple[str, str]] = [("", "")]
+    if "axis" in words:
+        chosen = combinations(AXES, 2) if "other" in words else [(axis, "") for axis in AXES]
+    for axis, other in chosen:
+        yield Query("_".join({"axis": axis, "other": other}.get(word, word) for word in words), path, axis, other)
+
+
+def find_query(name: str) -> Query:
+    """The view or macro of this name."""
+    return next(query for query in (*list_views(), *list_macros()) if query.name == name)
+
+
+def find_views(queries: Iterable[Query]) -> list[Query]:
+    """The views that queries stand on, directly or by other views, in order."""
+    used = {name for query in queries for name in query.find_names()}
     found = []
-    for file in reversed(view_files()):
-        if view_name(file) in used:
-            found.append(file)
-            used |= find_names(file)
+    for view in reversed(list_views()):
+        if view.name in used:
+            found.append(view)
+            used |= view.find_names()
     return found[::-1]
 
 
-def view_name(file: Path) -> str:
-    """The name of the view that a file makes."""
-    return file.stem.partition("_")[2]
+@cache
+def describe_views() -> list[Relation]:
+    return [query.describe() for query in list_views()]
 
 
-def find_names(file: Path) -> set[str]:
-    """What the query in ``file`` reads: tables, views, and parts of itself."""
-    return set(_USED.findall("\n".join(line for line in file.read_text().splitlines() if not line.startswith("--"))))
-
-
-def all_files() -> list[Path]:
-    return [*view_files(), *macro_files(), *check_files()]
+@cache
+def describe_macros() -> list[Relation]:
+    return [query.describe() for query in list_macros()]

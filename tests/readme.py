@@ -10,7 +10,12 @@ import shlex
 import tempfile
 from pathlib import Path
 
-from pipeline.dictionary import render_dictionary
+import duckdb
+
+from pipeline.layout import Layout
+from pipeline.schema import DERIVED_TABLES, TABLES, Column, Relation, describe_wide
+from pipeline.sqlfiles import describe_macros, describe_views
+from pipeline.store.database import list_columns, open_database
 from tests import commands
 
 ROOT = Path(__file__).parent.parent
@@ -63,7 +68,58 @@ def render_readme(text: str, warehouse: Path) -> str:
 
     text = STEPS.sub(answer_steps, text)
     text = COMMAND.sub(answer_command, ANSWER.sub(answer, text))
-    return DICTIONARY.sub(lambda _: "\n" + render_dictionary() + "\n", text)
+    with open_database(Layout(warehouse)) as connection:
+        dictionary = render_dictionary(connection)
+    return DICTIONARY.sub(lambda _: f"\n{dictionary}\n", text)
+
+
+def render_dictionary(connection: duckdb.DuckDBPyConnection) -> str:
+    """Every table, view and macro with its columns, whose types the warehouse tells."""
+    sections = {
+        "### Tables": TABLES,
+        "### Views": describe_views(),
+        "### Table macros: views with parameters": describe_macros(),
+        "### Tables of Spack's rules": DERIVED_TABLES,
+    }
+    parts = []
+    for title, relations in sections.items():
+        parts += [title, *(render_relation(relation, read_types(connection, relation)) for relation in relations)]
+    return "\n\n".join(parts) + "\n"
+
+
+def read_types(connection: duckdb.DuckDBPyConnection, relation: Relation) -> dict[str, str]:
+    call = f"({', '.join('null' for _ in relation.parameters)})" if relation.parameters else ""
+    return dict(list_columns(connection, relation.name + call))
+
+
+def render_relation(relation: Relation, types: dict[str, str]) -> str:
+    rows = [render_column(column, types[column.name]) for column in relation.columns]
+    if relation.wide:
+        rows.append(f"| *each {relation.wide}* | BIGINT | {describe_wide(relation.wide, f'*{relation.wide}*')} |")
+    name = f"#### `{relation.name}`"
+    if relation.parameters:
+        name = f"#### `{relation.name}({', '.join(map(spell_parameter, relation.parameters))})`"
+        rows += [render_parameter(parameter) for parameter in relation.parameters]
+    head = ["| column | type | what |", "| --- | --- | --- |"]
+    return "\n".join([name, relation.description, "", *head, *rows])
+
+
+def render_column(column: Column, kind: str) -> str:
+    kind += ", may be NULL" if column.nullable else ""
+    return f"| `{column.name}` | {escape(kind)} | {escape(column.description)} |"
+
+
+def spell_parameter(parameter: Column) -> str:
+    return f"{parameter.name} := null" if parameter.nullable else parameter.name
+
+
+def render_parameter(parameter: Column) -> str:
+    kind = f"{parameter.type}, may be left out" if parameter.nullable else parameter.type
+    return f"| parameter `{parameter.name}` | {escape(kind)} | {escape(parameter.description)} |"
+
+
+def escape(text: str) -> str:
+    return text.replace("|", "\\|")
 
 
 def main() -> None:

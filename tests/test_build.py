@@ -179,14 +179,14 @@ def generate(seed, snapshots=2, packages=12):
 
 @pytest.mark.parametrize(("batch", "files", "jobs"), [(1, 500, 1), (5000, 500, 1), (2**22, 3, 1), (20_000, 500, 2)])
 def test_parquet_does_not_depend_on_batches_or_processes(tmp_path, monkeypatch, batch, files, jobs):
-    monkeypatch.setattr(write, "GROUP_SPECS", 20)
+    monkeypatch.setattr(write, "GROUP_ROWS", 20)
     source = write_pages(tmp_path / "source", generate(1))
     build([source], tmp_path / "one", jobs=1)
     monkeypatch.setattr(reader, "BATCH_BYTES", batch)
     monkeypatch.setattr(reader, "BATCH_FILES", files)
     if jobs > 1:
         # Other processes have their own module: there the row groups are the usual ones.
-        monkeypatch.setattr(write, "GROUP_SPECS", 50_000)
+        monkeypatch.setattr(write, "GROUP_ROWS", 122_880)
         build([source], tmp_path / "one", jobs=1)
         shutil.rmtree(tmp_path / "one")
         build([source], tmp_path / "one", jobs=1)

@@ -17,7 +17,6 @@ from pipeline.errors import SourceError
 from pipeline.schema import DEPENDENCIES, SPEC_STACKS
 from pipeline.sources.buildcache import Choice, choose_blob, place_mirror
 from pipeline.store import extract_index
-from pipeline.store.extract import INDEX_COLUMNS
 from tests.makers import (
     ask,
     make_hash,
@@ -38,6 +37,7 @@ from tests.makers import (
 DATA = Path(__file__).parent / "data" / "caches"
 ONE = make_index([make_record(make_spec(1))])
 TWO = make_index([make_record(make_spec(1)), make_record(make_spec(2), "zlib")])
+INDEX_COLUMNS = ("compilers", "patches", "compiler_flags", "namespace", "external")
 COMMON = [name for name in SPEC_STACKS.names if name not in (*INDEX_COLUMNS, "source", "size_bytes", "tarball_url")]
 
 

@@ -3,9 +3,9 @@
 import duckdb
 import pytest
 
-from pipeline import sqlfiles
 from pipeline.layout import Layout
 from pipeline.schema import AXES, SPEC_STACKS
+from pipeline.sqlfiles import list_checks
 from pipeline.store.checks import SHOWN, check_attached, run_check, run_checks
 from pipeline.store.database import create_tables, create_views
 from tests.makers import build_pages, make_spec
@@ -139,8 +139,7 @@ def commit(connection, steps):
             insert(connection, step)
 
 
-def file_of(name):
-    return sqlfiles.sql_folder() / "checks" / f"{name}.sql"
+CHECKS = {query.name: query for query in list_checks()}
 
 
 def shown_rows(check):
@@ -148,7 +147,7 @@ def shown_rows(check):
 
 
 def test_every_check_has_an_offence_here():
-    assert {file.stem for file in sqlfiles.check_files()} == set(OFFENCES)
+    assert set(CHECKS) == set(OFFENCES)
 
 
 def test_good_data_passes_every_check(connection):
@@ -158,7 +157,7 @@ def test_good_data_passes_every_check(connection):
 @pytest.mark.parametrize(("name", "steps", "shown"), CASES)
 def test_an_offence_is_found_and_shown(connection, name, steps, shown):
     commit(connection, steps)
-    check = run_check(connection, file_of(name))
+    check = run_check(connection, CHECKS[name])
 
     assert check.offenders >= 1
     assert len(check.rows) == min(check.offenders, SHOWN)
@@ -223,7 +222,7 @@ def test_a_file_is_checked_as_its_own_views_are(tmp_path, monkeypatch):
 
 def test_all_offenders_are_counted_and_a_few_are_shown(connection):
     insert(connection, {"rejects": [{"path": f"page {number}"} for number in range(12)]})
-    check = run_check(connection, file_of("rejects"))
+    check = run_check(connection, CHECKS["rejects"])
 
     assert (check.offenders, len(check.rows)) == (12, SHOWN)
 
@@ -231,15 +230,15 @@ def test_all_offenders_are_counted_and_a_few_are_shown(connection):
 def test_checks_run_in_the_order_of_their_names(connection):
     checks = run_checks(connection)
 
-    assert [check.name for check in checks] == sorted(file.stem for file in sqlfiles.check_files())
+    assert [check.name for check in checks] == sorted(CHECKS)
 
 
-@pytest.mark.parametrize("file", sqlfiles.check_files(), ids=lambda file: file.stem)
-def test_a_check_opens_with_its_name_and_rule(connection, file):
-    first = file.read_text().splitlines()[0]
+@pytest.mark.parametrize("query", CHECKS.values(), ids=lambda query: query.name)
+def test_a_check_opens_with_its_name_and_rule(connection, query):
+    first = query.render().splitlines()[0]
 
-    assert first.startswith(f"-- {file.stem}: ")
-    assert first.removesuffix(" (warning)").endswith(f": {run_check(connection, file).rule}")
+    assert first.startswith(f"-- {query.name}: ")
+    assert first.removesuffix(" (warning)").endswith(f": {run_check(connection, query).rule}")
 
 
 def test_an_empty_warehouse_passes():

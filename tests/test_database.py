@@ -18,10 +18,9 @@ from hypothesis import strategies as st
 from pipeline.cli import cli
 from pipeline.errors import NoWarehouseError
 from pipeline.layout import Layout
-from pipeline.schema import MACROS, RELATIONS, VIEWS
 from pipeline.store.database import create_views, find_database, has_views, open_database, quote_text, wide_columns
 from tests.makers import ask, build_pages, make_spec, thorough
-from tests.test_sql_cases import call, load
+from tests.test_sql_cases import MACROS, RELATIONS, VIEWS, call, load
 from tests.test_sql_cases import insert as add_rows
 
 PAGES = Path(__file__).parent / "data" / "pages"
@@ -166,14 +165,17 @@ names = st.sampled_from(["e4s", "E4S", "e4s_2", "E4S_2", "e4s_3", "snapshot", "P
 @thorough(8, 30)
 @given(st.lists(names, min_size=1, unique=True))
 def test_each_value_has_a_column_and_none_that_is_named_like_another_value(stacks):
-    matrix = RELATIONS["matrix_by_stack"]
     with duckdb.connect() as connection:
         load(connection, {"spec_stacks": [{"stack": stack} for stack in stacks]})
-        columns = wide_columns(connection, matrix)
+        columns = wide_columns(connection, "stack")
         (row,) = connection.execute("from matrix_by_stack").fetchall()
 
     assert [value for value, _ in columns] == sorted(stacks)
-    assert len({name.lower() for name in [*matrix.names, *dict(columns).values()]}) == len(row) == 2 + len(stacks)
+    assert (
+        len({name.lower() for name in [*RELATIONS["matrix_by_stack"].names, *dict(columns).values()]})
+        == len(row)
+        == 2 + len(stacks)
+    )
     assert all(name == value or name not in stacks for value, name in columns)
 
 
@@ -206,7 +208,7 @@ def test_the_matrices_are_made_anew_when_the_data_asks_for_other_columns(before,
         assert not has_views(connection)
         create_views(connection)
         assert has_views(connection)
-        columns = wide_columns(connection, RELATIONS["matrix_by_stack"])
+        columns = wide_columns(connection, "stack")
         row = connection.sql("from matrix_by_stack").fetchall()
         assert [value for value, _ in columns] == after
         assert row == [("develop", "hdf5", *[1] * len(after))]

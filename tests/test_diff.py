@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 from hypothesis import given
 
-from pipeline.ask.diff import CAUSES, DIFF_COLUMNS, Question, list_changes, summarise_changes
+from pipeline.ask.diff import CAUSES, ORDERS, Question, list_changes, summarise_changes
 from pipeline.build import build
 from pipeline.layout import Layout
 from pipeline.store.database import open_database
@@ -27,7 +27,7 @@ def test_the_summary_is_what_brute_force_counts(tmp_path_factory, made):
     warehouse = build_pages(tmp_path_factory.mktemp("diff"), written, {key: {} for key in written})
     with open_database(Layout(warehouse)) as connection:
         summary = summarise_changes(connection, Question(FROM, TO))
-        rows = {by: list_changes(connection, Question(FROM, TO), by) for by in DIFF_COLUMNS}
+        rows = {by: list_changes(connection, Question(FROM, TO), by) for by in ORDERS}
 
     counts = {(what, change): count for what, change, _, _, _, count in summary.totals}
     before, after = ({spec["hash"] for _, _, spec in changes.of(key)} for key in (FROM, TO))

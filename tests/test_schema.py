@@ -1,5 +1,6 @@
 """The columns' one home and the database say the same, in both directions."""
 
+import re
 from pathlib import Path
 
 import duckdb
@@ -7,11 +8,13 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline import sqlfiles
 from pipeline.build import build
-from pipeline.schema import DERIVED_TABLES, MACROS, RELATIONS, TABLES, VIEWS, arrow_schema, describe_wide
+from pipeline.layout import Layout
+from pipeline.schema import DERIVED_TABLES, TABLES, arrow_schema, describe_wide
+from pipeline.sqlfiles import list_macros, list_views
+from pipeline.store.database import list_columns, open_database
 from tests.makers import ask, make_page, make_spec, write_page
-from tests.test_sql_cases import call, load
+from tests.test_sql_cases import MACROS, RELATIONS, VIEWS, call, load
 
 PAGES = Path(__file__).parent / "data" / "pages"
 CACHE = Path(__file__).parent / "data" / "caches" / "spack-1.1"
@@ -44,8 +47,9 @@ def test_a_relation_has_these_columns_with_these_comments(warehouse, relation):
     found = ask(warehouse, query)
     known = found[: len(relation.columns)]
 
-    assert [row[:3] for row in known] == [(c.name, c.type, c.description) for c in relation.columns]
+    assert [(row[0], row[2]) for row in known] == [(c.name, c.description) for c in relation.columns]
     if relation in (*TABLES, *DERIVED_TABLES):
+        assert [row[1] for row in known] == [column.type for column in relation.columns]
         assert [row[3] for row in known] == [column.nullable for column in relation.columns]
     for name, kind, comment, _ in found[len(relation.columns) :]:
         assert relation.wide
@@ -66,8 +70,8 @@ def test_a_macro_has_these_parameters_and_columns(warehouse, macro):
 
     # DuckDB 1.2 lists named parameters in an order of its own.
     assert [set(names) for (names,) in ask(warehouse, query)] == [{one.name for one in macro.parameters}]
-    described = [row[:2] for row in ask(warehouse, f"describe from {fill(macro)}")]
-    assert described == [(column.name, column.type) for column in macro.columns]
+    described = [row[0] for row in ask(warehouse, f"describe from {fill(macro)}")]
+    assert described == macro.names
     assert ask(warehouse, f"from {call(macro.name, {one.name: 'x' for one in macro.parameters})}") == []
 
 
@@ -79,13 +83,11 @@ def test_a_macros_column_that_may_hold_no_null_holds_none(warehouse, macro):
             assert ask(warehouse, query) == [(0,)]
 
 
-def test_every_macro_has_one_file_and_every_file_a_macro():
-    assert {file.stem for file in sqlfiles.macro_files()} == {macro.name for macro in MACROS}
-
-
-@pytest.mark.parametrize("file", sqlfiles.macro_files(), ids=lambda file: file.stem)
-def test_a_file_opens_with_what_its_macro_is(file):
-    assert file.read_text().startswith(f"-- {file.stem}: ")
+@pytest.mark.parametrize("query", [*list_views(), *list_macros()], ids=lambda query: query.name)
+def test_a_file_opens_with_what_its_view_or_macro_is(query):
+    assert query.render().startswith(f"-- {query.name}: ")
+    if query in list_views():
+        assert f"create view {query.name} as\n" in query.render()
 
 
 def test_a_matrix_column_is_described_by_its_value_and_not_by_its_name():
@@ -109,16 +111,21 @@ def test_a_column_that_may_hold_no_null_holds_none(warehouse, view):
             assert ask(warehouse, f'select count(*) from {view.name} where "{column.name}" is null') == [(0,)]
 
 
-def test_every_view_has_one_file_and_every_file_a_view():
-    assert [file.stem.split("_", 1)[1] for file in sqlfiles.view_files()] == [view.name for view in VIEWS]
+@pytest.mark.parametrize("relation", [*VIEWS, *MACROS], ids=lambda relation: relation.name)
+def test_each_is_described_by_one_sentence_that_tells_its_grain(relation):
+    assert re.fullmatch(r"[A-Z][^.]* row per [^.]+[.]", relation.description)
 
 
-@pytest.mark.parametrize("file", sqlfiles.view_files(), ids=lambda file: file.stem)
-def test_a_file_opens_with_what_its_view_is(file):
-    name = file.stem.split("_", 1)[1]
+def test_a_name_is_of_one_query():
+    names = [query.name for query in (*list_views(), *list_macros())]
 
-    assert file.read_text().startswith(f"-- {name}: ")
-    assert f"create view {name} as\n" in file.read_text()
+    assert len(names) == len(set(names))
+
+
+def test_the_types_of_a_view_or_macro_are_told_by_the_database(warehouse):
+    with open_database(Layout(warehouse)) as connection:
+        assert list_columns(connection, "summary_by_stack")[-2:] == [("coverage", "DOUBLE"), ("specs", "BIGINT")]
+        assert list_columns(connection, "hash_diff(null, null)")[-1] == ("stacks", "VARCHAR[]")
 
 
 @pytest.mark.parametrize("table", [*TABLES, *DERIVED_TABLES], ids=lambda table: table.name)

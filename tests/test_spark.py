@@ -6,12 +6,12 @@ import sqlglot
 import yaml
 from sqlglot import exp
 
-from pipeline import sqlfiles
 from pipeline.schema import DERIVED_TABLES, TABLES
+from pipeline.sqlfiles import list_checks, list_macros, list_views
 from pipeline.store.checks import run_check
-from pipeline.store.database import quote_text, render, render_query
+from pipeline.store.database import quote_text, render
 from tests.test_checks import GOOD, OFFENCES
-from tests.test_sql_cases import CALLABLE, CASES, call, load
+from tests.test_sql_cases import CASES, call, load
 
 # What test_spark_itself_answers_as_duckdb_does has seen Spark 4.3 do as DuckDB does. sqlglot carries more than
 # it can, without a word: len of a list becomes length, which Spark has for texts alone.
@@ -38,22 +38,21 @@ KNOWN_TO_SPARK = {
 }
 
 
-def render_any(connection, file, arguments=None):
-    """The SQL of a file; of a macro its query with arguments in place, since Spark's functions are made otherwise."""
-    macro = CALLABLE.get(file.stem)
-    if macro is None or file.parent.name != "macros":
-        return render(connection, file)
+def render_any(connection, query, arguments=None):
+    """The SQL of a query; of a macro with arguments in place, since Spark's functions are made otherwise."""
+    names = [one.name for one in query.parameters]
+    if not names:
+        return render(connection, query)
     if not isinstance(arguments, dict):
-        names = [one.name for one in macro.parameters]
         arguments = dict(zip(names, arguments or ["zen4"] * len(names), strict=False))
     given = {name: quote_text(value) for name, value in arguments.items()}
-    return render_query(macro, {one.name: given.get(one.name, "null") for one in macro.parameters})
+    return query.render(arguments={name: given.get(name, "null") for name in names})
 
 
-def carry(connection, file, arguments=None):
-    """The one statement of a file, in Spark's dialect."""
-    query = render_any(connection, file, arguments)
-    (carried,) = sqlglot.transpile(query, read="duckdb", write="spark", unsupported_level=sqlglot.ErrorLevel.RAISE)
+def carry(connection, query, arguments=None):
+    """The one statement of a query, in Spark's dialect."""
+    text = render_any(connection, query, arguments)
+    (carried,) = sqlglot.transpile(text, read="duckdb", write="spark", unsupported_level=sqlglot.ErrorLevel.RAISE)
     return carried
 
 
@@ -68,33 +67,36 @@ def connection():
         yield made
 
 
-each_file = pytest.mark.parametrize("file", sqlfiles.all_files(), ids=lambda file: file.stem)
+MACROS = {query.name: query for query in list_macros()}
+each_query = pytest.mark.parametrize(
+    "query", [*list_views(), *MACROS.values(), *list_checks()], ids=lambda query: query.name
+)
 
 
-@each_file
-def test_it_is_carried_to_spark(connection, file):
-    assert sqlglot.parse_one(carry(connection, file), read="spark")
+@each_query
+def test_it_is_carried_to_spark(connection, query):
+    assert sqlglot.parse_one(carry(connection, query), read="spark")
 
 
-@each_file
-def test_it_uses_nothing_that_spark_lacks(connection, file):
-    tree = sqlglot.parse_one(render_any(connection, file), read="duckdb")
+@each_query
+def test_it_uses_nothing_that_spark_lacks(connection, query):
+    tree = sqlglot.parse_one(render_any(connection, query), read="duckdb")
 
     assert not list(tree.find_all(exp.Lambda, exp.Comprehension, exp.Qualify))
     assert not [join for join in tree.find_all(exp.Join) if join.method.upper() in ("POSITIONAL", "ASOF")]
 
 
-@each_file
-def test_its_functions_are_known_to_mean_the_same_in_spark(connection, file):
-    tree = sqlglot.parse_one(carry(connection, file), read="spark")
+@each_query
+def test_its_functions_are_known_to_mean_the_same_in_spark(connection, query):
+    tree = sqlglot.parse_one(carry(connection, query), read="spark")
 
     assert {name_function(function) for function in tree.find_all(exp.Func)} - KNOWN_TO_SPARK == set()
 
 
-@each_file
-def test_no_select_unnests_two_lists(connection, file):
+@each_query
+def test_no_select_unnests_two_lists(connection, query):
     # DuckDB walks through both at once; Spark refuses, or gives every pair of them.
-    tree = sqlglot.parse_one(carry(connection, file), read="spark")
+    tree = sqlglot.parse_one(carry(connection, query), read="spark")
 
     for select in tree.find_all(exp.Select):
         assert sum(len(list(column.find_all(exp.Explode))) for column in select.expressions) <= 1
@@ -118,8 +120,8 @@ def lend_tables(connection, spark, folder):
     for table in (*TABLES, *DERIVED_TABLES):
         connection.execute(f"copy {table.name} to '{folder}/{table.name}.parquet' (format parquet)")
         spark.read.parquet(f"{folder}/{table.name}.parquet").createOrReplaceTempView(table.name)
-    for file in sqlfiles.view_files():
-        spark.sql(carry(connection, file).replace("CREATE VIEW", "CREATE OR REPLACE TEMPORARY VIEW", 1))
+    for query in list_views():
+        spark.sql(carry(connection, query).replace("CREATE VIEW", "CREATE OR REPLACE TEMPORARY VIEW", 1))
 
 
 def order(rows):
@@ -136,9 +138,8 @@ def test_spark_itself_answers_as_duckdb_does(spark, tmp_path):
             lend_tables(connection, spark, folder)
             for arguments in [expected.get("arguments") for expected in case["expect"]]:
                 answer = connection.execute(f"from {call(view, arguments)}").fetchall()
-                if view in CALLABLE:
-                    file = sqlfiles.sql_folder() / "macros" / f"{view}.sql"
-                    found = spark.sql(carry(connection, file, arguments)).collect()
+                if view in MACROS:
+                    found = spark.sql(carry(connection, MACROS[view], arguments)).collect()
                 else:
                     found = spark.table(view).collect()
                 assert order(found) == order(answer), f"{view}/{path.stem}"
@@ -151,7 +152,7 @@ def test_spark_itself_finds_what_the_checks_find(spark, tmp_path):
     with duckdb.connect() as connection:
         load(connection, {table.name: [row for rows in added for row in rows.get(table.name, [])] for table in TABLES})
         lend_tables(connection, spark, tmp_path)
-        found = {file.stem: spark.sql(carry(connection, file)).count() for file in sqlfiles.check_files()}
+        found = {query.name: spark.sql(carry(connection, query)).count() for query in list_checks()}
 
-        assert found == {file.stem: run_check(connection, file).offenders for file in sqlfiles.check_files()}
+        assert found == {query.name: run_check(connection, query).offenders for query in list_checks()}
         assert sum(map(bool, found.values())) >= 8

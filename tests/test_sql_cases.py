@@ -10,11 +10,14 @@ import duckdb
 import pytest
 import yaml
 
-from pipeline.schema import MACROS, RELATIONS, VIEWS
+from pipeline.schema import DERIVED_TABLES, TABLES
 from pipeline.spack.compilers import compiler_family
 from pipeline.spack.versions import version_key
+from pipeline.sqlfiles import describe_macros, describe_views
 from pipeline.store.database import create_tables, create_views, quote_name, quote_text
 
+VIEWS, MACROS = describe_views(), describe_macros()
+RELATIONS = {relation.name: relation for relation in (*TABLES, *DERIVED_TABLES, *VIEWS)}
 CASES = sorted((Path(__file__).parent / "sql_cases").glob("*/*.yaml"))
 
 # What a row of each table has where a case does not say.

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from pipeline.build import build
 from pipeline.layout import Layout
-from pipeline.schema import AXES, META_LISTS, RELATIONS, VIEWS, describe_wide
+from pipeline.schema import AXES, META_LISTS, describe_wide
 from pipeline.spack.hosts import WELL_KNOWN_HOSTS
 from pipeline.spack.variants import normalise_variants
 from pipeline.spack.versions import version_key
@@ -22,6 +22,7 @@ from pipeline.store.checks import run_checks
 from pipeline.store.database import open_database
 from tests import makers
 from tests.makers import ask, build_pages, count_meta, make_hash, make_spec, thorough
+from tests.test_sql_cases import RELATIONS, VIEWS
 
 PAGES = Path(__file__).parent / "data" / "pages"
 SNAPSHOTS = [

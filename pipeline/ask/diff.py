@@ -12,7 +12,7 @@ from typing import NamedTuple
 import duckdb
 
 from pipeline.ask.output import Columns
-from pipeline.schema import MACROS
+from pipeline.store.database import list_columns
 
 SOURCE_MISSING = "source missing"
 CAUSES = (
@@ -34,11 +34,6 @@ ORDERS = {
     "lost": f"list_position({list(CAUSES)!r}, cause), package, stack, version, compiler, target, replaced_by",
 }
 _MACRO_OF = {"hash": "hash_diff", "configuration": "configuration_diff", "lost": "lost"}
-DIFF_COLUMNS: dict[str, Columns] = {
-    by: tuple((column.name, column.type) for macro in MACROS if macro.name == name for column in macro.columns)
-    for by, name in _MACRO_OF.items()
-}
-"""The columns of :func:`list_changes` by what is compared."""
 
 SUMMARY_COLUMNS: Columns = (
     ("what", "VARCHAR"),
@@ -81,6 +76,11 @@ class Question(NamedTuple):
     after: str
     packages: Sequence[str] = ()
     stacks: Sequence[str] = ()
+
+
+def list_change_columns(connection: duckdb.DuckDBPyConnection, by: str) -> Columns:
+    """The columns of :func:`list_changes` by what is compared."""
+    return list_columns(connection, f"{_MACRO_OF[by]}(null, null)")
 
 
 def list_changes(connection: duckdb.DuckDBPyConnection, asked: Question, by: str) -> list[tuple[object, ...]]:
@@ -129,7 +129,7 @@ def summarise_changes(connection: duckdb.DuckDBPyConnection, asked: Question) ->
         found["kept"] = _count_kept(connection, asked, by)
         totals += [(what, change, None, None, *found.get(change, (0, 0))) for change in ("lost", "gained", "kept")]
     lost = list_changes(connection, asked, "lost")
-    causes, losses = _sum_up(lost)
+    causes, losses = _sum_up(lost, [name for name, _ in list_change_columns(connection, "lost")])
     gains = _count_gains(connection, asked)
     unknown = [row for row in losses if row[2] == SOURCE_MISSING]
     return Summary(
@@ -141,9 +141,10 @@ def summarise_changes(connection: duckdb.DuckDBPyConnection, asked: Question) ->
     )
 
 
-def _sum_up(lost: Sequence[tuple[object, ...]]) -> tuple[list[tuple[object, ...]], list[tuple[object, ...]]]:
+def _sum_up(
+    lost: Sequence[tuple[object, ...]], names: Sequence[str]
+) -> tuple[list[tuple[object, ...]], list[tuple[object, ...]]]:
     """Losses by cause, and by cause and stack, in the order of the causes; the stacks that lost most first."""
-    names = [name for name, _ in DIFF_COLUMNS["lost"]]
     specs: Counter[tuple[str, str]] = Counter()
     packages: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     for row in lost:

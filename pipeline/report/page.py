@@ -24,7 +24,7 @@ import msgspec
 from markupsafe import Markup
 
 from pipeline import __version__
-from pipeline.ask.diff import CAUSES, DIFF_COLUMNS, Question, list_changes, list_turnover, summarise_changes
+from pipeline.ask.diff import CAUSES, Question, list_change_columns, list_changes, list_turnover, summarise_changes
 from pipeline.ask.scope import PREVIOUS, choose_baseline, list_snapshots
 
 ASSETS = Path(__file__).parent / "assets"
@@ -295,7 +295,7 @@ def add_changes(
     connection: duckdb.DuckDBPyConnection, tables: dict[str, Any], asked: Question
 ) -> list[dict[str, object]]:
     """Add what changed to ``tables``; returns hashes and configurations lost, gained and kept, counted."""
-    columns = [name for name, _ in DIFF_COLUMNS["lost"]]
+    columns = [name for name, _ in list_change_columns(connection, "lost")]
     lost: list[Any] = list_changes(connection, asked, "lost")
     tables["lost"] = encode_table(columns, lost)
     tables["gained"] = read_table(

@@ -18,19 +18,21 @@ from pipeline.layout import BuildPaths
 from pipeline.progress import Progress
 from pipeline.sources.buildcache import ALL, Choice
 from pipeline.sources.files import Entry, Source
-from pipeline.store.state import Seen, SnapshotRows, pack_rows
+from pipeline.store.state import Seen, SnapshotRows
 from pipeline.store.workers import Workers
 
 BATCH_BYTES = 4 * 2**20
 BATCH_FILES = 500
 FEW_BATCHES = 6
 """So many batches are read sooner than other processes have started."""
+FILES_OF_BATCH = 2**16
+"""More than any batch has: with it, a batch and the number of a file in it are one number."""
 LARGE_FILE = 16 * 2**20
 """Bytes of an index whose memory is better another process's, that ends."""
 
 
 class Reader:
-    """Reads files and remembers in ``seen`` what they are, and packed where their rows were spilled.
+    """Reads files and remembers in ``seen`` what they are, and where their rows were spilled.
 
     Pages of a snapshot that is not in ``choice`` count as no pages.
     """
@@ -44,10 +46,10 @@ class Reader:
         self.scratch = scratch
         self.progress = progress
         self.seen: list[Seen] = []
-        self._rows: dict[int, dict[str, bytes]] = defaultdict(dict)
+        self._places: dict[int, dict[str, int]] = defaultdict(dict)
         self._batches: list[list[Entry]] = []
-        self._results: Iterator[list[tuple[Seen, bytes | None]]] = iter(())
-        self._sent = 0
+        self._results: Iterator[list[Seen]] = iter(())
+        self._first = self._sent = 0
 
     def read(self, entries: Sequence[Entry]) -> list[Seen]:
         """What ``entries`` are, in their order."""
@@ -58,57 +60,56 @@ class Reader:
         """Begin to read ``entries``; :meth:`collect` gives what they are."""
         self._batches = list(make_batches(entries))
         constant = len(self._batches)
-        names = [f"{self._sent + number:06}" for number in range(constant)]
-        self._sent += constant
+        self._first, self._sent = self._sent, self._sent + constant
         self.progress.stage("reading", len(entries), "file")
         if constant > FEW_BATCHES or any(entry.size > LARGE_FILE for entry in entries):
             self.workers.start()
         self._results = self.workers.run(
-            read_batch, [self.sources] * constant, self._batches, [self.scratch] * constant, names
+            read_batch,
+            [self.sources] * constant,
+            self._batches,
+            [self.scratch] * constant,
+            range(self._first, self._sent),
         )
 
     def collect(self) -> list[Seen]:
         """What the entries sent last are, in their order."""
         found: list[Seen] = []
-        for batch, outcomes in zip(self._batches, self._results, strict=True):
-            for entry, (one, rows) in zip(batch, outcomes, strict=True):
+        for number, (batch, outcomes) in enumerate(zip(self._batches, self._results, strict=True), self._first):
+            for at, (entry, one) in enumerate(zip(batch, outcomes, strict=True)):
                 if one.snapshot is not None and not one.is_index and not self.choice.takes_snapshot(one.snapshot):
                     found.append(Seen(entry, one.sha256))
                     continue
                 # What comes from a worker is a copy: the entry and the few names there are stand once.
                 shared = {name: value and sys.intern(value) for name, value in one.names.items()}
                 found.append(msgspec.structs.replace(one, entry=entry, **shared))
-                if rows is not None:
-                    self._rows[entry.source][entry.path] = rows
+                if one.snapshot is not None:
+                    self._places[entry.source][entry.path] = number * FILES_OF_BATCH + at
             self.progress.advance(len(batch))
         self._batches = []
         self.seen += found
         return found
 
-    def take_rows(self, pages: Iterable[Seen]) -> list[bytes]:
-        """Where the rows of ``pages`` were spilled, each as :func:`pack_rows` packs it; they are given once."""
-        return [self._rows[page.entry.source].pop(page.entry.path) for page in pages]
+    def take_places(self, pages: Iterable[Seen]) -> list[int]:
+        """Where the rows of ``pages`` were spilled: a batch and the number of a file in it; given once."""
+        return [self._places[page.entry.source].pop(page.entry.path) for page in pages]
 
     def close(self) -> None:
         """End the processes, and give up what was spilled."""
         self.workers.close()
-        self._rows.clear()
+        self._places.clear()
         shutil.rmtree(self.scratch)
 
 
-def read_batch(
-    sources: Sequence[Source], entries: Sequence[Entry], scratch: Path, name: str
-) -> list[tuple[Seen, bytes | None]]:
+def read_batch(sources: Sequence[Source], entries: Sequence[Entry], scratch: Path, batch: int) -> list[Seen]:
     """What the entries are; what reads them is loaded where this is called."""
     if entries[0].index is not None:
         from pipeline.store.extract_index import extract_index
 
-        found = [extract_index(sources[entry.source], entry, scratch, name) for entry in entries]
-    else:
-        from pipeline.store.extract import extract_batch
+        return [extract_index(sources[entry.source], entry, scratch, batch) for entry in entries]
+    from pipeline.store.extract import extract_batch
 
-        found = extract_batch(sources, entries, scratch, name)
-    return [(seen, pack_rows(rows) if rows is not None else None) for seen, rows in found]
+    return extract_batch(sources, entries, scratch, batch)
 
 
 def make_batches(entries: Sequence[Entry]) -> Iterable[list[Entry]]:
@@ -131,18 +132,32 @@ def make_batches(entries: Sequence[Entry]) -> Iterable[list[Entry]]:
 def write_snapshots(build: BuildPaths, reader: Reader, winners: dict[str, list[Seen]]) -> dict[str, SnapshotRows]:
     """Write the Parquet files of each snapshot in ``winners``."""
     reader.progress.stage("writing", len(winners), "snapshot")
-    rows = [reader.take_rows(pages) for pages in winners.values()]
+    places = [reader.take_places(pages) for pages in winners.values()]
     constant = len(winners)
     written = {}
-    results = reader.workers.run(write_rows, [build] * constant, [reader.scratch] * constant, list(winners), rows)
+    results = reader.workers.run(write_rows, [build] * constant, [reader.scratch] * constant, list(winners), places)
     for snapshot, counts in zip(winners, results, strict=True):
         written[snapshot] = counts
         reader.progress.advance(1)
     return written
 
 
-def write_rows(build: BuildPaths, scratch: Path, snapshot: str, packed: Sequence[bytes]) -> SnapshotRows:
+def write_rejects(build: BuildPaths, reader: Reader, seen: Iterable[Seen]) -> None:
+    """Write the rejects of files that could not be loaded at all."""
+    rejected = sorted((one for one in seen if one.reject is not None), key=lambda one: one.entry_key)
+    for _ in reader.workers.run(write_files, [build], [rejected]):
+        pass
+
+
+def write_files(build: BuildPaths, rejected: Sequence[Seen]) -> int:
+    """As :func:`pipeline.store.parquet.write_file_rejects`."""
+    from pipeline.store.parquet import write_file_rejects
+
+    return write_file_rejects(build, rejected)
+
+
+def write_rows(build: BuildPaths, scratch: Path, snapshot: str, places: Sequence[int]) -> SnapshotRows:
     """Write the Parquet files of one snapshot: see :func:`pipeline.store.parquet.write_snapshot`."""
     from pipeline.store.parquet import write_snapshot
 
-    return write_snapshot(build, scratch, snapshot, packed)
+    return write_snapshot(build, scratch, snapshot, places)

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import duckdb
 
-from pipeline import sqlfiles
 from pipeline.progress import run_handlers, watch
-from pipeline.schema import DEPENDENCIES, PAGES_TABLE, REJECTS, SPEC_STACKS, SPECS_VIEW, TABLES
+from pipeline.schema import DEPENDENCIES, PAGES_TABLE, REJECTS, SPEC_STACKS, TABLES
+from pipeline.sqlfiles import Query, find_views, list_checks
 from pipeline.store.database import cut_parts, define_view, quote_text, render
 from pipeline.store.state import SnapshotRows
 
@@ -46,7 +45,7 @@ class Check:
 
 def run_checks(connection: duckdb.DuckDBPyConnection) -> list[Check]:
     """Run every check, in the order of their names."""
-    return [run_check(connection, file) for file in sqlfiles.check_files()]
+    return [run_check(connection, check) for check in list_checks()]
 
 
 def check_attached(connection: duckdb.DuckDBPyConnection, snapshots: Iterable[str] | None = None) -> list[Check]:
@@ -58,10 +57,10 @@ def check_attached(connection: duckdb.DuckDBPyConnection, snapshots: Iterable[st
     connection.execute("attach ':memory:' as checked")
     connection.execute("use checked")
     choose_rows(connection, snapshots)
-    for file in sqlfiles.find_views(sqlfiles.check_files()):
-        define_view(connection, file)
-        if sqlfiles.view_name(file) == SPECS_VIEW.name:
-            keep_rows(connection, SPECS_VIEW.name, CHECKED)
+    for view in find_views(list_checks()):
+        define_view(connection, view)
+        if view.name == "specs":
+            keep_rows(connection, view.name, CHECKED)
     checks = run_checks(connection)
     connection.execute("use memory")
     connection.execute("detach checked")
@@ -109,18 +108,15 @@ def merge_checks(results: Sequence[list[Check]]) -> list[Check]:
     ]
 
 
-def run_check(connection: duckdb.DuckDBPyConnection, file: Path) -> Check:
-    query = render(connection, file)
-    header = " ".join(line.removeprefix("-- ") for line in query.splitlines() if line.startswith("-- "))
-    rule = header.partition(": ")[2]
-    cursor = connection.execute(query)
+def run_check(connection: duckdb.DuckDBPyConnection, check: Query) -> Check:
+    cursor = connection.execute(render(connection, check))
     columns = [column[0] for column in cursor.description or []]
     rows = cursor.fetchmany(SHOWN)
     offenders = len(rows)
     while more := cursor.fetchmany(10_000):
         offenders += len(more)
-    warning = rule.endswith(" (warning)")
-    return Check(file.stem, rule.removesuffix(" (warning)"), warning, offenders, columns, rows)
+    warning = check.rule.endswith(" (warning)")
+    return Check(check.name, check.rule.removesuffix(" (warning)"), warning, offenders, columns, rows)
 
 
 def check_beside(

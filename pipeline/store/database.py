@@ -1,4 +1,4 @@
-"""The DuckDB file: tables from Parquet, views from ``sql/``, comments from :mod:`pipeline.schema`."""
+"""The DuckDB file: tables from Parquet, views from ``sql/``, comments from both their homes."""
 
 from __future__ import annotations
 
@@ -10,33 +10,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import duckdb
-import jinja2
 
-from pipeline import sqlfiles
 from pipeline.errors import NoWarehouseError
 from pipeline.layout import DATABASE, BuildPaths, Layout
 from pipeline.progress import watch
 from pipeline.schema import (
-    AXES,
     DEPENDENCIES,
+    DERIVED_TABLES,
     HOSTS_TABLE,
     LINEAGE_TABLE,
-    MACROS,
     PAGES_TABLE,
     REJECTS,
-    RELATIONS,
     ROOT,
     SPEC_STACKS,
     TABLES,
     TARGETS_TABLE,
     VARIANT_SETS,
-    VIEWS,
     Relation,
     arrow_schema,
     describe_wide,
 )
 from pipeline.spack.hosts import STACK_LINEAGE, WELL_KNOWN_HOSTS, list_ancestry
 from pipeline.spack.variants import normalise_variants
+from pipeline.sqlfiles import Query, describe_macros, describe_views, list_macros, list_views
 from pipeline.store.state import SnapshotRows
 
 if TYPE_CHECKING:
@@ -51,8 +47,6 @@ LEAST_MEMORY = 200 * 2**20
 
 PART_ROWS = 1_500_000
 """So many rows are loaded and checked at once: DuckDB groups them within its memory limit."""
-
-TEMPLATES = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True, autoescape=False)
 
 
 def quote_name(name: str) -> str:
@@ -235,20 +229,22 @@ def create_views(connection: duckdb.DuckDBPyConnection) -> None:
     create_derived_tables(connection)
     if has_views(connection):
         return
-    for macro in reversed(MACROS):
+    for macro in reversed(list_macros()):
         connection.execute(f"drop macro table if exists {macro.name}")
-    for view in reversed(VIEWS):
+    for view in reversed(list_views()):
         connection.execute(f"drop view if exists {view.name}")
-    for file in sqlfiles.view_files():
-        define_view(connection, file)
-    for view in VIEWS:
-        comment(connection, "view", view)
-        for column, description in describe_matrix(connection, view).items():
-            describe(connection, view.name, column, description)
-    for macro in MACROS:
-        connection.execute(render_macro(macro))
+    for view in list_views():
+        define_view(connection, view)
+    for described in describe_views():
+        comment(connection, "view", described)
+        for column, description in describe_matrix(connection, described).items():
+            describe(connection, described.name, column, description)
+    for macro in list_macros():
+        parameters = ", ".join(f"{one.name} := null" if one.nullable else one.name for one in macro.parameters)
+        connection.execute(f"create macro {macro.name}({parameters}) as table\n{macro.render()}")
+    for described in describe_macros():
         # A macro's columns have no comments of their own in DuckDB.
-        connection.execute(f"comment on macro table {macro.name} is {quote_text(macro.description)}")
+        connection.execute(f"comment on macro table {described.name} is {quote_text(described.description)}")
 
 
 def has_views(connection: duckdb.DuckDBPyConnection) -> bool:
@@ -257,7 +253,7 @@ def has_views(connection: duckdb.DuckDBPyConnection) -> bool:
         select column_name, comment from duckdb_columns()
         where database_name = current_database() and table_name = ?
     """
-    for view in VIEWS:
+    for view in describe_views():
         if view.wide is not None:
             held = connection.execute(query, [view.name]).fetchall()
             wide = {name: text for name, text in held if name not in view.names}
@@ -270,49 +266,29 @@ def describe_matrix(connection: duckdb.DuckDBPyConnection, view: Relation) -> di
     """The columns of a wide view that come from the data, with their descriptions; none of any other view."""
     if view.wide is None:
         return {}
-    return {column: describe_wide(view.wide, value) for value, column in wide_columns(connection, view)}
+    return {column: describe_wide(view.wide, value) for value, column in wide_columns(connection, view.wide)}
 
 
-def define_view(connection: duckdb.DuckDBPyConnection, file: Path) -> None:
-    """Create the view of a file, without its comments, on the tables that are there."""
-    connection.execute(render(connection, file))
+def define_view(connection: duckdb.DuckDBPyConnection, view: Query) -> None:
+    """Create a view, without its comments, on the tables that are there."""
+    connection.execute(render(connection, view))
 
 
-def render(connection: duckdb.DuckDBPyConnection, file: Path) -> str:
-    """The SQL of a file, a matrix's columns written out from the data or from the view."""
-    text = file.read_text()
-    if "{%" not in text:
-        return text
-    name = sqlfiles.view_name(file) if file.parent == sqlfiles.sql_folder() else file.stem.removesuffix("_totals")
-    relation = RELATIONS[name]
-    columns = wide_columns(connection, relation)
-    return TEMPLATES.from_string(text).render(
-        columns=[(quote_text(value), quote_name(column)) for value, column in columns]
-    )
+def render(connection: duckdb.DuckDBPyConnection, query: Query) -> str:
+    """The SQL of a view or check, a matrix's columns written out from the data."""
+    columns = wide_columns(connection, query.axis) if query.is_wide else []
+    return query.render([(quote_text(value), quote_name(column)) for value, column in columns])
 
 
-def render_macro(macro: Relation) -> str:
-    """The SQL that makes a table macro of the query in its file."""
-    parameters = ", ".join(f"{one.name} := null" if one.nullable else one.name for one in macro.parameters)
-    return f"create macro {macro.name}({parameters}) as table\n{render_query(macro)}"
-
-
-def render_query(macro: Relation, arguments: Mapping[str, str] | None = None) -> str:
-    """The query of a table macro, with SQL in place of its parameters, by default their own names."""
-    file = sqlfiles.sql_folder() / "macros" / f"{macro.name}.sql"
-    return TEMPLATES.from_string(file.read_text()).render(arguments or {one.name: one.name for one in macro.parameters})
-
-
-def wide_columns(connection: duckdb.DuckDBPyConnection, matrix: Relation) -> list[tuple[str, str]]:
-    """(value, column name) for each value of a matrix's axis, in text order.
+def wide_columns(connection: duckdb.DuckDBPyConnection, axis: str) -> list[tuple[str, str]]:
+    """(value, column name) for each value of an axis, in text order, as its matrix has them.
 
     A column is named by its value. To DuckDB names that differ by case alone are one: a value that
     would repeat an earlier name gets ``_2``, ``_3`` …, whichever is no other value's name.
     """
-    assert matrix.wide in AXES
-    where = f"where stack <> {quote_text(ROOT)}" if matrix.wide == "stack" else ""
-    values = connection.execute(f"select distinct {matrix.wide} from spec_stacks {where} order by 1").fetchall()
-    taken = {name.lower() for name in matrix.names}
+    where = f"where stack <> {quote_text(ROOT)}" if axis == "stack" else ""
+    values = connection.execute(f"select distinct {axis} from spec_stacks {where} order by 1").fetchall()
+    taken = {"snapshot", "package"}
     plain = {value.lower() for (value,) in values}
     columns = []
     for (value,) in values:
@@ -380,7 +356,14 @@ def find_missing(connection: duckdb.DuckDBPyConnection) -> list[str]:
         "union select function_name from duckdb_functions() "
         "where database_name = current_database() and function_type = 'table_macro'"
     ).fetchall()
-    return [name for name in (*RELATIONS, *(macro.name for macro in MACROS)) if (name,) not in held]
+    names = [table.name for table in (*TABLES, *DERIVED_TABLES)]
+    names += [query.name for query in (*list_views(), *list_macros())]
+    return [name for name in names if (name,) not in held]
+
+
+def list_columns(connection: duckdb.DuckDBPyConnection, relation: str) -> list[tuple[str, str]]:
+    """Name and type of each column of a table, view, or macro with its arguments."""
+    return [(name, kind) for name, kind, *_ in connection.execute(f"describe from {relation}").fetchall()]
 
 
 def connect(path: Path) -> duckdb.DuckDBPyConnection:

@@ -1,102 +1,101 @@
-"""Bring together what several indexes, or indexes and pages, say of one snapshot.
+"""What the files of a snapshot say of its specs, brought together: one description of each, and where it stands.
 
-Each index gives the specs of one stack: a spec that stands in five stacks comes five times, and again
-from the root mirror. It is one spec, by its hash; each of its rows keeps the stack and the source that
-gave it, and takes the rest from one description.
+A hash names one spec of a snapshot. Of pages alone the first that gives a hash keeps it. Each index gives the
+specs of one stack: a spec that stands in five stacks comes five times, and again from the root mirror. It is one
+spec; each of its places keeps the stack and the source that gave it.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from typing import NamedTuple
 
-import pyarrow as pa
-import pyarrow.compute as pc
+import msgspec
+import polars as pl
 
-from pipeline.store.extract import REJECT_SCHEMA
+from pipeline.schema import ROOT
+from pipeline.store.frames import make_rows
 
-OWN = ("hash", "stack", "source")
-"""Columns that each row keeps; the others are taken from the spec's one description."""
 IDENTITY = ("package", "version", "compiler", "os", "platform", "target")
 """Columns in which descriptions of one hash may not differ."""
+PLACES = pl.List(pl.Struct({"source": pl.String, "size_bytes": pl.Int64, "tarball_url": pl.String}))
+SPEC = "spec"
+"""The column that numbers a spec of the snapshot, in the order of package and hash."""
 
 
 class Merged(NamedTuple):
-    """Rows of ``spec_stacks`` sorted by package, hash and stack, and the new rejects.
+    """The specs of a snapshot, numbered by :data:`SPEC` in the order of package and hash.
 
-    ``repeated`` and ``lost`` count, by source and stack, the rows that another source gives too and the rejects.
+    ``places`` has a row for each ``spec`` and ``stack`` that holds it, root included, with its ``source``, in that
+    order. ``pages`` are as they were, with their counts set right, ``rejects`` with the new ones after the old.
     """
 
-    rows: pa.Table
-    rejects: pa.Table
-    repeated: Counter[tuple[str, str]]
-    lost: Counter[tuple[str, str]]
+    specs: pl.DataFrame
+    places: pl.DataFrame
+    pages: pl.DataFrame
+    rejects: pl.DataFrame
 
 
-def merge_specs(rows: pa.Table, snapshot: str) -> Merged:
-    """Make one spec of the rows of each hash, and one row of those of each hash and stack.
+def merge_pages(specs: pl.DataFrame, pages: pl.DataFrame, rejects: pl.DataFrame, snapshot: str) -> Merged:
+    """Bring the pages of a snapshot together: ``specs`` as spilled, ``pages`` in the order of their packages.
+
+    A spec whose hash an earlier page gave becomes a reject.
+    """
+    specs = specs.sort("package", "hash")
+    first = pl.col("hash").is_first_distinct()
+    if specs["hash"].n_unique() < specs.height:
+        owners = specs.filter(first).select("hash", owner="package")
+        lost = specs.filter(~first).join(owners, on="hash", how="left", maintain_order="left")
+        rows = [
+            {
+                "path": spec["source"],
+                "place": f"spec_details[hash={spec['hash']}]",
+                "reason": f"the hash is already that of a spec of {spec.pop('owner')}, in the same snapshot",
+                "raw": msgspec.json.encode(spec).decode(),
+                "specs": 1,
+                "snapshot": snapshot,
+                "package": spec["package"],
+            }
+            for spec in lost.iter_rows(named=True)
+        ]
+        specs = specs.filter(first)
+        rejects = append_rejects(rejects, rows)
+        counts = lost.group_by("package").len("lost")
+        counted = pages.join(counts, on="package", how="left", maintain_order="left")
+        pages = counted.with_columns(
+            specs=pl.col("specs") - pl.col("lost").fill_null(0), rejects=pl.col("rejects") + pl.col("lost").fill_null(0)
+        ).drop("lost")
+    specs = specs.with_row_index(SPEC)
+    places = specs.select(SPEC, pl.col("stacks").alias("stack")).explode("stack")
+    rises = (pl.col(SPEC) != pl.col(SPEC).shift()) | (pl.col("stack") > pl.col("stack").shift())
+    if not places.select(rises.all()).item():
+        # Pages up to v0.22.1 list stacks in no order.
+        places = places.unique().sort(SPEC, "stack")
+    places = places.with_columns(source=specs["source"].gather(places[SPEC]))
+    return Merged(specs.drop("stacks"), places, pages, rejects)
+
+
+def merge_indexes(specs: pl.DataFrame, pages: pl.DataFrame, rejects: pl.DataFrame, snapshot: str) -> Merged:
+    """Bring the indexes of a snapshot together, and pages if there are some beside them.
 
     Of several descriptions that of an index comes before that of a page, which tells less, and among
     indexes the first by stack and source. Rows that contradict it in what makes a spec become rejects.
     """
     # An index tells of every spec whether it is external; a page of none.
-    rows = rows.append_column("rank", pc.cast(pc.is_null(rows["external"]), pa.int8()))
-    rows = _sort(rows, ["hash", "rank", "stack", "source"])
-    first = _find_first(rows, ["hash"])
-    same = pa.chunked_array([pa.repeat(pa.scalar(True), rows.num_rows)])
-    for name in IDENTITY:
-        same = pc.and_(same, pc.equal(rows[name], rows[name].take(first)))
-    contradicting = rows.filter(pc.invert(same))
-    described = rows.drop_columns([*OWN, "rank"]).take(first)
-    for name in OWN:
-        described = described.append_column(name, rows[name])
-    described = described.append_column("rank", rows["rank"]).filter(same)
-    names = [name for name in rows.column_names if name != "rank"]
-    del rows  # Of a large snapshot each copy counts.
-    described = _sort(described, ["package", "hash", "stack", "rank", "source"])
-    keep = _is_new(described, ["hash", "stack"])
-    repeated = count_sources(described.filter(pc.invert(keep)))
-    kept = described.filter(keep).select(names)
-    return Merged(kept, make_rejects(contradicting, snapshot), repeated, count_sources(contradicting))
-
-
-def count_sources(rows: pa.Table) -> Counter[tuple[str, str]]:
-    """How many of the rows each source gives for each stack."""
-    counted = rows.group_by(["source", "stack"]).aggregate([([], "count_all")]).to_pylist()
-    return Counter({(row["source"], row["stack"]): row["count_all"] for row in counted})
-
-
-def merge_dependencies(dependencies: pa.Table, hashes: pa.Array) -> pa.Table:
-    """The dependencies of the specs in ``hashes``, each once, sorted by hash, package and hash of the dependency."""
-    dependencies = dependencies.filter(pc.is_in(dependencies["hash"], value_set=hashes))
-    dependencies = _sort(dependencies, ["hash", "dependency", "dependency_hash"])
-    return dependencies.filter(_is_new(dependencies, ["hash", "dependency", "dependency_hash"]))
-
-
-def _sort(rows: pa.Table, columns: Sequence[str]) -> pa.Table:
-    keys = [(name, "ascending") for name in columns]
-    return rows.take(pc.sort_indices(rows.select(columns), sort_keys=keys)).combine_chunks()
-
-
-def _is_new(rows: pa.Table, columns: Sequence[str]) -> pa.Array:
-    """Whether each of the sorted rows differs from the one before it in any of ``columns``."""
-    new = pa.repeat(pa.scalar(False), max(rows.num_rows - 1, 0))
-    for name in columns:
-        column = rows[name].combine_chunks()
-        new = pc.or_(new, pc.not_equal(column.slice(1), column.slice(0, max(rows.num_rows - 1, 0))))
-    return pa.concat_arrays([pa.repeat(pa.scalar(True), min(rows.num_rows, 1)), new])
-
-
-def _find_first(rows: pa.Table, columns: Sequence[str]) -> pa.Array:
-    """The index of the first of the sorted rows that is equal to each in ``columns``."""
-    indices = pa.array(range(rows.num_rows), pa.int64())
-    return pc.fill_null_forward(pc.if_else(_is_new(rows, columns), indices, None))
-
-
-def make_rejects(rows: pa.Table, snapshot: str) -> pa.Table:
-    """The rejects of rows that contradict the description of their spec."""
-    rejects = [
+    specs = specs.with_columns(rank=pl.col("external").is_null(), first_stack=pl.col("stacks").list.min())
+    specs = specs.sort("hash", "rank", "first_stack", "source").drop("first_stack")
+    described = specs.filter(pl.col("hash").is_first_distinct())
+    same = pl.all_horizontal(pl.col(name) == pl.col(name).first().over("hash") for name in IDENTITY)
+    given = specs.select(*IDENTITY, "hash", "rank", "source", "stacks", same=same)
+    del specs  # Of a large snapshot each copy counts.
+    stands = given.rename({"stacks": "stack"}).explode("stack")
+    lost = stands.filter(~pl.col("same")).sort("hash", "rank", "stack", "source")
+    described = described.sort("package", "hash").with_row_index(SPEC)
+    places = stands.filter("same").join(described.select(SPEC, "hash"), on="hash")
+    places = places.sort(SPEC, "stack", "rank", "source").select(SPEC, "stack", "source")
+    new = pl.struct(SPEC, "stack").is_first_distinct()
+    repeated, places = places.filter(~new), places.filter(new)
+    rows = [
         {
             "path": row["source"],
             "place": f"hash {row['hash']}",
@@ -107,6 +106,69 @@ def make_rejects(rows: pa.Table, snapshot: str) -> pa.Table:
             "package": row["package"],
             "stack": row["stack"],
         }
-        for row in rows.to_pylist()
+        for row in lost.iter_rows(named=True)
     ]
-    return pa.Table.from_pylist(rejects, schema=REJECT_SCHEMA)
+    pages = count_merged(pages, places, repeated, lost)
+    # As the table specs has it: of sources, the first by name.
+    sources = places.group_by(SPEC).agg(pl.col("source").min())
+    described = described.drop("stacks", "rank", "source").join(sources, on=SPEC, maintain_order="left")
+    return Merged(described, places, pages, append_rejects(rejects, rows))
+
+
+def append_rejects(rejects: pl.DataFrame, rows: list[dict[str, object]]) -> pl.DataFrame:
+    return pl.concat([rejects, make_rows("rejects", rows, [0] * len(rows)).select(rejects.columns)])
+
+
+def count_merged(pages: pl.DataFrame, places: pl.DataFrame, repeated: pl.DataFrame, lost: pl.DataFrame) -> pl.DataFrame:
+    """``pages`` with their counts set right after a merge."""
+
+    def count(rows: pl.DataFrame) -> Counter[tuple[str, str]]:
+        return Counter({row[:2]: row[2] for row in rows.group_by("source", "stack").len().iter_rows()})
+
+    kept, again, gone = count(places), count(repeated), count(lost)
+    distinct = dict(places.group_by("source").agg(pl.col(SPEC).n_unique()).iter_rows())
+    specs, rejects, repeats = [], [], []
+    for page in pages.select("path", "stack", "rejects", "repeated").iter_rows(named=True):
+        key = page["path"], page["stack"]
+        if page["stack"] is None:
+            specs.append(distinct.get(page["path"], 0))
+            rejects.append(page["rejects"] + sum(count for (path, _), count in gone.items() if path == page["path"]))
+            repeats.append(page["repeated"])
+        else:
+            specs.append(kept[key])
+            rejects.append(page["rejects"] + gone[key])
+            repeats.append(again[key])
+    counts = {"specs": specs, "rejects": rejects, "repeated": repeats}
+    return pages.with_columns(pl.Series(name, values, pl.Int64) for name, values in counts.items())
+
+
+def merge_dependencies(dependencies: pl.DataFrame, hashes: pl.Series) -> pl.DataFrame:
+    """The dependencies of the specs in ``hashes``, each once, sorted by hash, package and hash of the dependency."""
+    key = ["hash", "dependency", "dependency_hash"]
+    return (
+        dependencies.filter(pl.col("hash").is_in(hashes.implode()))
+        .unique(key, keep="first", maintain_order=True)
+        .sort(key)
+    )
+
+
+def gather_places(merged: Merged) -> pl.DataFrame:
+    """``specs`` with what the places of each say.
+
+    ``stacks`` are the stacks in text order, without root; ``in_root`` says whether root holds it. ``places`` lists
+    what differs by place, ``{source, size_bytes, tarball_url}`` for each of the stacks and then for root; it is NULL
+    where all places say the same.
+    """
+    specs, places = merged.specs, merged.places
+    is_root = places["stack"] == ROOT
+    stacks = places.filter(~is_root).group_by(SPEC, maintain_order=True).agg(stacks=pl.col("stack"))
+    specs = specs.join(stacks, on=SPEC, how="left", maintain_order="left").with_columns(
+        pl.col("stacks").fill_null([]), in_root=pl.col(SPEC).is_in(places.filter(is_root)[SPEC].implode())
+    )
+    differs = places["source"] != specs["source"].gather(places[SPEC])
+    if not differs.any():
+        return specs.with_columns(places=pl.lit(None, PLACES))
+    said = places.join(specs.select(SPEC, "size_bytes", "tarball_url"), on=SPEC, how="left")
+    said = said.sort(SPEC, pl.col("stack") == ROOT, "stack")
+    listed = said.group_by(SPEC, maintain_order=True).agg(places=pl.struct("source", "size_bytes", "tarball_url"))
+    return specs.join(listed, on=SPEC, how="left", maintain_order="left").with_columns(pl.col("places").cast(PLACES))

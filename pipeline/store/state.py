@@ -29,29 +29,6 @@ RACY_NS = 2_000_000_000
 """A file changed this shortly before it was looked at may change again without its times telling."""
 
 
-class Rows(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """Where a page's or an index's rows stand in the spilled tables of its batch."""
-
-    batch: str
-    page: int
-    specs: int
-    num_specs: int
-    rejects: int
-    num_rejects: int
-    num_dependencies: int = 0
-    is_index: bool = False
-
-    def span(self, kind: str) -> tuple[int, int]:
-        """Start and length of the page's rows in the table of one kind."""
-        spans = {
-            "pages": (self.page, 1),
-            "specs": (self.specs, self.num_specs),
-            "rejects": (self.rejects, self.num_rejects),
-            "dependencies": (0, self.num_dependencies),
-        }
-        return spans[kind]
-
-
 class Seen(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """What reading one file gave.
 
@@ -127,16 +104,6 @@ class State(msgspec.Struct):
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(State)
 _SEEN = msgspec.msgpack.Decoder(list[Seen])
-_ROWS = msgspec.msgpack.Decoder(Rows)
-
-
-def pack_rows(rows: Rows) -> bytes:
-    """Where rows stand, in a quarter of the memory: there is one for every page while a build reads."""
-    return _ENCODER.encode(rows)
-
-
-def unpack_rows(packed: Iterable[bytes]) -> list[Rows]:
-    return [_ROWS.decode(one) for one in packed]
 
 
 def pack_seen(seen: Iterable[Seen], began_ns: int) -> tuple[msgspec.Raw, Looked]:
@@ -151,11 +118,11 @@ def pack_seen(seen: Iterable[Seen], began_ns: int) -> tuple[msgspec.Raw, Looked]
 def fingerprint(choice: Choice) -> str:
     """A digest of all that the output depends on besides the input: code, SQL, libraries, what is chosen."""
     digest = hashlib.sha256(f"{__version__} {choice}".encode())
-    for name in ("archspec", "duckdb", "msgspec", "pyarrow", "PyYAML"):
+    for name in ("archspec", "duckdb", "msgspec", "polars", "pyarrow", "PyYAML"):
         digest.update(f"{name}={importlib.metadata.version(name)};".encode())
     package = Path(__file__).parents[1]
     modules = {path.relative_to(package).as_posix(): path for path in sorted(package.rglob("*.py"))}
-    queries = {path.relative_to(sqlfiles.sql_folder()).as_posix(): path for path in sqlfiles.all_files()}
+    queries = {path.relative_to(sqlfiles.sql_folder()).as_posix(): path for path in sqlfiles.list_files()}
     for name, path in {**modules, **queries}.items():
         digest.update(name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()

@@ -1,14 +1,10 @@
 -- key_is_unique: (snapshot, package, hash, stack) names one row of spec_stacks.
 select
-    spec_stacks.snapshot,
-    spec_stacks.package,
-    spec_stacks.hash,
-    spec_stacks.stack,
+    snapshot,
+    package,
+    hash,
+    stack,
     count(*) as num_rows,
 from spec_stacks
-group by
-    spec_stacks.snapshot,
-    spec_stacks.package,
-    spec_stacks.hash,
-    spec_stacks.stack
+group by snapshot, package, hash, stack
 having count(*) > 1;

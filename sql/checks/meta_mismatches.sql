@@ -1,8 +1,8 @@
 -- meta_mismatches: every page's own meta agrees with its specs. (warning)
 select
-    meta_mismatches.snapshot,
-    meta_mismatches.package,
-    meta_mismatches.field,
-    meta_mismatches.said,
-    meta_mismatches.found,
+    snapshot,
+    package,
+    field,
+    said,
+    found,
 from meta_mismatches;

@@ -1,11 +1,9 @@
 -- page_is_unique: a snapshot has one page per package.
 select
-    pages.snapshot,
-    pages.package,
+    snapshot,
+    package,
     count(*) as num_pages,
 from pages
-where pages.package is not null
-group by
-    pages.snapshot,
-    pages.package
+where package is not null
+group by snapshot, package
 having count(*) > 1;

@@ -11,23 +11,17 @@ with loaded as (
             pages.snapshot = spec_stacks.snapshot
             and pages.path = spec_stacks.source
             and coalesce(pages.stack, spec_stacks.stack) = spec_stacks.stack
-    group by
-        pages.snapshot,
-        pages.path,
-        pages.stack
+    group by pages.snapshot, pages.path, pages.stack
 ),
 
 rejected as (
     select
-        rejects.snapshot,
-        rejects.path,
-        rejects.stack,
+        snapshot,
+        path,
+        stack,
         count(*) as rejects,
     from rejects
-    group by
-        rejects.snapshot,
-        rejects.path,
-        rejects.stack
+    group by snapshot, path, stack
 )
 
 select

@@ -1,6 +1,6 @@
 -- rejects: everything was read and loaded. (warning)
 select
-    rejects.path,
-    rejects.place,
-    rejects.reason,
+    path,
+    place,
+    reason,
 from rejects;

@@ -1,7 +1,9 @@
--- configuration_diff: a row per configuration that one snapshot has and the other has not: a rebuild
--- changes every hash and no configuration. Spack before 1.0 gave a compiler to packages without
+-- configuration_diff: configurations that one snapshot has and another has not: a row per configuration.
+-- A rebuild changes every hash and no configuration. Spack before 1.0 gave a compiler to packages without
 -- compiled code too: a configuration that differs from another's by having the compiler none is the same.
 -- Of what the other's sources did not load whole, nothing is told: see loaded_sources and absences.
+--   from_snapshot
+--   to_snapshot
 with sides as (
     select
         'lost' as change,
@@ -74,9 +76,9 @@ select
     held.os,
     held.platform,
     held.target,
-    held.variants,
-    held.specs,
-    held.stacks,
+    held.variants,  -- variants by name, one spelling of each, e.g. build_type=Release +mpi
+    held.specs,  -- distinct hashes of the configuration, root-only ones included
+    held.stacks,  -- stacks that hold any of them, in text order, without root
 from held
 left join held as others
     on

@@ -1,5 +1,8 @@
--- hash_diff: a row per hash that one snapshot has and the other has not, root-only ones included.
--- Of what the other's sources did not load whole, nothing is told: see loaded_sources and absences.
+-- hash_diff: hashes that one snapshot has and another has not: a row per hash.
+-- Root-only ones are included. Of what the other's sources did not load whole, nothing is told: see
+-- loaded_sources and absences.
+--   from_snapshot
+--   to_snapshot
 with sides as (
     select
         'lost' as change,
@@ -14,20 +17,20 @@ with sides as (
 
 held as (
     select
-        specs.snapshot,
-        specs.package,
-        specs.hash,
-        specs.version,
-        specs.version_key,
-        specs.compiler,
-        specs.compiler_family,
-        specs.os,
-        specs.platform,
-        specs.target,
-        specs.variants,
-        specs.stacks,
+        snapshot,
+        package,
+        hash,
+        version,
+        version_key,
+        compiler,
+        compiler_family,
+        os,
+        platform,
+        target,
+        variants,
+        stacks,
     from specs
-    where specs.snapshot in ({{ from_snapshot }}, {{ to_snapshot }})
+    where snapshot in ({{ from_snapshot }}, {{ to_snapshot }})
 ),
 
 proven as (
@@ -75,7 +78,7 @@ select
     held.platform,
     held.target,
     held.variants,
-    held.stacks,
+    held.stacks,  -- stacks that held it or hold it, without root
 from sides
 inner join held on sides.snapshot = held.snapshot
 left join held as others on sides.other = others.snapshot and held.hash = others.hash

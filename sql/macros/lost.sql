@@ -1,28 +1,14 @@
--- lost: a row per package, stack, version, compiler, target, cause and replacement: what a stack held
--- in the one snapshot and does not hold in the other; root is no stack.
+-- lost: what each stack held and holds no more, with the cause: a row per package, stack, version, compiler, target, cause and replacement.
 -- A lost spec is compared with what the stack has of the package now, and the nearest tells the cause:
 -- the first of version, compiler, target, os and variants in which that differs. The compiler none
 -- differs from no other: Spack before 1.0 gave a compiler to packages without compiled code too.
 -- Where the sources did not load whole (see loaded_sources, absences) the cause is source missing: no loss
 -- is proven.
-with before as (
-    select
-        spec_stacks.package,
-        spec_stacks.stack,
-        spec_stacks.hash,
-        spec_stacks.version,
-        spec_stacks.compiler,
-        spec_stacks.compiler_family,
-        coalesce(spec_stacks.compiler_version, '') as compiler_version,
-        spec_stacks.target,
-        spec_stacks.os || ' ' || spec_stacks.platform as os,
-        variant_sets.variants_key as variants,
-    from spec_stacks
-    inner join variant_sets on spec_stacks.variants = variant_sets.variants
-    where spec_stacks.snapshot = {{ from_snapshot }} and spec_stacks.stack <> 'root'
-),
-
-after as (
+--   from_snapshot
+--   to_snapshot
+with
+{%- for side, snapshot in [('before', from_snapshot), ('after', to_snapshot)] %}
+{{ side }} as (
     select
         spec_stacks.package,
         spec_stacks.stack,
@@ -37,9 +23,9 @@ after as (
         variant_sets.variants_key as variants,
     from spec_stacks
     inner join variant_sets on spec_stacks.variants = variant_sets.variants
-    where spec_stacks.snapshot = {{ to_snapshot }} and spec_stacks.stack <> 'root'
+    where spec_stacks.snapshot = {{ snapshot }} and spec_stacks.stack <> 'root'
 ),
-
+{% endfor %}
 gone as (
     select
         before.package,
@@ -69,16 +55,16 @@ gone as (
 
 standing as (
     select distinct
-        after.package,
-        after.stack,
-        after.version,
-        after.version_key,
-        after.compiler,
-        after.compiler_family,
-        after.compiler_version,
-        after.target,
-        after.os,
-        after.variants,
+        package,
+        stack,
+        version,
+        version_key,
+        compiler,
+        compiler_family,
+        compiler_version,
+        target,
+        os,
+        variants,
     from after
 ),
 
@@ -113,68 +99,60 @@ compared as (
     left join standing on gone.package = standing.package and gone.stack = standing.stack
 ),
 
--- What the nearest differs in, and how near it is: the greatest text is the nearest, and of equals
--- the newest version.
+-- In what each differs first, from the variants (1) to the version (5); in nothing (6); there is none (0).
 told as (
     select
-        compared.package,
-        compared.stack,
-        compared.version,
-        compared.compiler,
-        compared.target,
-        compared.os,
-        compared.variants,
-        compared.specs,
+        package,
+        stack,
+        version,
+        compiler,
+        target,
+        os,
+        variants,
+        specs,
         case
-            when compared.new_version is null then '0'
-            when compared.other_version = 1 then '5'
-            when compared.other_compiler = 1 then '4'
-            when compared.other_target = 1 then '3'
-            when compared.other_os = 1 then '2'
-            when compared.other_variants = 1 then '1'
-            else '6'
+            when new_version is null then 0
+            when other_version = 1 then 5
+            when other_compiler = 1 then 4
+            when other_target = 1 then 3
+            when other_os = 1 then 2
+            when other_variants = 1 then 1
+            else 6
         end as first_axis,
-        6 - compared.other_version - compared.other_compiler - compared.other_target - compared.other_os - compared.other_variants as nearness,
-        coalesce(compared.version_key, '') as version_key,
+        6 - other_version - other_compiler - other_target - other_os - other_variants as nearness,
+        coalesce(version_key, '') as version_key,
         case
-            when compared.new_version is null then ''
-            when compared.other_version = 1 then compared.new_version
-            when compared.other_compiler = 1 then compared.new_compiler
-            when compared.other_target = 1 then compared.new_target
-            when compared.other_os = 1 then compared.new_os
-            when compared.other_variants = 1 then compared.new_variants
+            when new_version is null then ''
+            when other_version = 1 then new_version
+            when other_compiler = 1 then new_compiler
+            when other_target = 1 then new_target
+            when other_os = 1 then new_os
+            when other_variants = 1 then new_variants
             else ''
         end as replacement,
     from compared
 ),
 
-nearest as (
+-- The nearest comes first: it differs in the fewest, and of those that differ alike it is the newest version.
+ranked as (
     select
-        told.package,
-        told.stack,
-        told.version,
-        told.compiler,
-        told.target,
-        any_value(told.specs) as specs,
-        arg_max(
-            told.first_axis, cast(told.nearness as varchar) || told.first_axis || told.version_key || ' ' || told.replacement
-        ) as first_axis,
-        arg_max(
-            told.replacement, cast(told.nearness as varchar) || told.first_axis || told.version_key || ' ' || told.replacement
-        ) as replacement,
+        package,
+        stack,
+        version,
+        compiler,
+        target,
+        specs,
+        first_axis,
+        replacement,
+        row_number() over (
+            partition by package, stack, version, compiler, target, os, variants
+            order by nearness desc, first_axis desc, version_key desc, replacement desc
+        ) as place,
     from told
-    group by
-        told.package,
-        told.stack,
-        told.version,
-        told.compiler,
-        told.target,
-        told.os,
-        told.variants
 ),
 
 stacks as (
-    select distinct after.stack,
+    select distinct stack,
     from after
 ),
 
@@ -187,19 +165,19 @@ successors as (
 ),
 
 pages_loaded as (
-    select loaded_sources.package,
+    select package,
     from loaded_sources
-    where loaded_sources.snapshot = {{ to_snapshot }} and loaded_sources.stack is null
+    where snapshot = {{ to_snapshot }} and stack is null
     union
-    select absences.package,
+    select package,
     from absences
-    where absences.snapshot = {{ to_snapshot }} and absences.other = {{ from_snapshot }}
+    where snapshot = {{ to_snapshot }} and other = {{ from_snapshot }}
 ),
 
 indexes_loaded as (
-    select distinct loaded_sources.stack,
+    select distinct stack,
     from loaded_sources
-    where loaded_sources.snapshot = {{ to_snapshot }} and loaded_sources.package is null
+    where snapshot = {{ to_snapshot }} and package is null
 ),
 
 -- A stack that nothing holds any more was removed, if of half of its packages at least it is known.
@@ -225,50 +203,48 @@ removed as (
 
 explained as (
     select
-        nearest.package,
-        nearest.stack,
-        nearest.version,
-        nearest.compiler,
-        nearest.target,
-        nearest.specs,
+        ranked.package,
+        ranked.stack,
+        ranked.version,
+        ranked.compiler,
+        ranked.target,
+        ranked.specs,
         case
             when pages_loaded.package is null and indexes_loaded.stack is null then 'source missing'
             when removed.stack is not null then 'stack removed'
-            when nearest.first_axis = '0' then 'package gone from the stack'
-            when nearest.first_axis = '5' then 'version replaced'
-            when nearest.first_axis = '4' then 'compiler replaced'
-            when nearest.first_axis = '3' then 'target replaced'
-            when nearest.first_axis = '2' then 'os replaced'
-            when nearest.first_axis = '1' then 'variant replaced'
+            when ranked.first_axis = 0 then 'package gone from the stack'
+            when ranked.first_axis = 5 then 'version replaced'
+            when ranked.first_axis = 4 then 'compiler replaced'
+            when ranked.first_axis = 3 then 'target replaced'
+            when ranked.first_axis = 2 then 'os replaced'
+            when ranked.first_axis = 1 then 'variant replaced'
             else 'only the hash changed'
         end as cause,
         case
             when pages_loaded.package is null and indexes_loaded.stack is null then null
             when removed.stack is not null then successors.successor
-            when nearest.replacement <> '' then nearest.replacement
+            when ranked.replacement <> '' then ranked.replacement
         end as replaced_by,
-    from nearest
-    left join removed on nearest.stack = removed.stack
-    left join successors on nearest.stack = successors.stack
-    left join pages_loaded on nearest.package = pages_loaded.package
-    left join indexes_loaded on nearest.stack = indexes_loaded.stack
+    from ranked
+    left join removed on ranked.stack = removed.stack
+    left join successors on ranked.stack = successors.stack
+    left join pages_loaded on ranked.package = pages_loaded.package
+    left join indexes_loaded on ranked.stack = indexes_loaded.stack
+    where ranked.place = 1
 )
 
 select
-    explained.package,
-    explained.stack,
-    explained.version,
-    explained.compiler,
-    explained.target,
-    explained.cause,
-    explained.replaced_by,
-    cast(sum(explained.specs) as bigint) as specs,
+    package,
+    stack,
+    version,  -- version of the lost specs
+    compiler,
+    target,
+    -- stack removed, package gone from the stack, version replaced, compiler replaced, target replaced, os
+    -- replaced, variant replaced, only the hash changed; or source missing: not known to be lost
+    cause,
+    -- what stands there instead: the successor of a removed stack, else the value that replaces; NULL where
+    -- nothing does
+    replaced_by,
+    cast(sum(specs) as bigint) as specs,  -- distinct hashes that the stack has lost
 from explained
-group by
-    explained.package,
-    explained.stack,
-    explained.version,
-    explained.compiler,
-    explained.target,
-    explained.cause,
-    explained.replaced_by;
+group by package, stack, version, compiler, target, cause, replaced_by;

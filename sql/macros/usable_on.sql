@@ -1,27 +1,30 @@
--- usable_on: a row per snapshot and hash that a host can use as far as its microarchitecture tells:
--- specs for its target or an ancestor of it, in archspec's graph, on its platform.
--- A target alone names no platform: Apple's are taken for darwin, all others for linux, unless
--- host_platform is given. Where archspec does not know the spec's target, or the host's, nothing can be
--- said, and the spec stays as unresolved. No compiled code suits every compiler family.
+-- usable_on: what a host can use, as far as its microarchitecture tells: a row per snapshot and hash.
+-- That is specs for its target or an ancestor of it, in archspec's graph, on its platform: a target alone
+-- names none. Where archspec does not know the spec's target, or the host's, nothing can be said, and the
+-- spec stays as unresolved. No compiled code suits every compiler family.
+--   host_target: the host's microarchitecture, as spack arch -t prints it
+--   host_os := null: only specs for this operating system
+--   family := null: only specs of this compiler family, or of none
+--   host_platform := null: by default darwin for Apple's targets, else linux
 with platforms as (
     select
-        coalesce(max(case when targets.vendor = 'Apple' then 'darwin' end), 'linux') as platform,
+        coalesce(max(case when vendor = 'Apple' then 'darwin' end), 'linux') as platform,
         count(*) as known,
     from targets
-    where targets.target = {{ host_target }}
+    where target = {{ host_target }}
 ),
 
 resolved as (
-    select distinct targets.target as name,
+    select distinct target as name,
     from targets
 ),
 
 ancestry as (
     select
-        targets.ancestor,
-        targets.distance,
+        ancestor,
+        distance,
     from targets
-    where targets.target = {{ host_target }}
+    where target = {{ host_target }}
 ),
 
 fitting as (
@@ -61,22 +64,21 @@ fitting as (
 
 -- All rows of a spec say the same but for the stack; grouped last, only what fits is.
 select
-    fitting.snapshot,
-    any_value(fitting.package) as package,
-    fitting.hash,
-    any_value(fitting.version) as version,
-    any_value(fitting.version_key) as version_key,
-    any_value(fitting.compiler) as compiler,
-    any_value(fitting.compiler_family) as compiler_family,
-    any_value(fitting.os) as os,
-    any_value(fitting.platform) as platform,
-    any_value(fitting.target) as target,
-    any_value(fitting.variants) as variants,
-    list_sort(coalesce(array_agg(fitting.stack) filter (where fitting.stack <> 'root'), [])) as stacks,
-    any_value(fitting.target_match) as target_match,
-    any_value(fitting.distance) as distance,
-    'unknown' as libc,
+    snapshot,
+    any_value(package) as package,
+    hash,
+    any_value(version) as version,
+    any_value(version_key) as version_key,
+    any_value(compiler) as compiler,
+    any_value(compiler_family) as compiler_family,
+    any_value(os) as os,
+    any_value(platform) as platform,
+    any_value(target) as target,
+    any_value(variants) as variants,
+    list_sort(coalesce(array_agg(stack) filter (where stack <> 'root'), [])) as stacks,
+    -- exact or ancestor: it runs there; unresolved: archspec does not know the target, or the host
+    any_value(target_match) as target_match,
+    any_value(distance) as distance,  -- steps from the target to the host's; NULL where unresolved
+    'unknown' as libc,  -- whether the host's libc will do: always unknown, sources do not tell the spec's
 from fitting
-group by
-    fitting.snapshot,
-    fitting.hash;
+group by snapshot, hash;

@@ -1,27 +1,27 @@
--- survival: a row per weekly snapshot or release that has one before it: what of the earlier one's
--- hashes and configurations it still has. What its sources did not load whole (see loaded_sources and
--- absences) is not counted: whether that survived is not known. A configuration that differs by having
--- the compiler none is the same: Spack before 1.0 gave a compiler to packages without compiled code too.
+-- survival: what of a snapshot is still in the next of its series: a row per snapshot that has one before it.
+-- What the later one's sources did not load whole (see loaded_sources and absences) is not counted: whether
+-- that survived is not known. A configuration that differs by having the compiler none is the same: Spack
+-- before 1.0 gave a compiler to packages without compiled code too.
 create view survival as
 with consecutive as (
     select
-        calendar.series,
-        calendar.snapshot,
-        calendar.date,
-        lag(calendar.snapshot) over (partition by calendar.series order by calendar.position) as previous_snapshot,
-        lag(calendar.date) over (partition by calendar.series order by calendar.position) as previous_date,
+        series,
+        snapshot,
+        date,
+        lag(snapshot) over (partition by series order by position) as previous_snapshot,
+        lag(date) over (partition by series order by position) as previous_date,
     from calendar
-    where calendar.snapshot is not null and calendar.series in ('weekly', 'release')
+    where snapshot is not null and series in ('weekly', 'release')
 ),
 
 pairs as (
     select
-        consecutive.series,
-        consecutive.snapshot,
-        consecutive.previous_snapshot,
-        date_diff('day', consecutive.previous_date, consecutive.date) // 7 as weeks,
+        series,
+        snapshot,
+        previous_snapshot,
+        date_diff('day', previous_date, date) // 7 as weeks,
     from consecutive
-    where consecutive.previous_snapshot is not null
+    where previous_snapshot is not null
 ),
 
 earlier as (
@@ -61,8 +61,8 @@ earlier as (
 
 later as (
     select distinct
-        spec_stacks.snapshot,
-        spec_stacks.hash,
+        snapshot,
+        hash,
     from spec_stacks
 ),
 
@@ -152,15 +152,17 @@ configurations_counted as (
 )
 
 select
-    pairs.series,
-    pairs.snapshot,
-    pairs.previous_snapshot,
-    pairs.weeks,
-    coalesce(specs_counted.specs, 0) as specs,
-    coalesce(specs_counted.survived, 0) as specs_survived,
+    pairs.series,  -- release or weekly: the kind of both snapshots
+    pairs.snapshot,  -- the later snapshot
+    pairs.previous_snapshot,  -- the snapshot before it in the series
+    pairs.weeks,  -- weeks between them; NULL where they have no dates
+    coalesce(specs_counted.specs, 0) as specs,  -- hashes of the earlier one, of sources that the later one has whole too
+    coalesce(specs_counted.survived, 0) as specs_survived,  -- those of them that the later one has
+    -- specs_survived / specs; NULL where there are none
     case when specs_counted.specs > 0 then cast(specs_counted.survived as double) / specs_counted.specs end as spec_survival,
-    coalesce(configurations_counted.configurations, 0) as configurations,
-    coalesce(configurations_counted.survived, 0) as configurations_survived,
+    coalesce(configurations_counted.configurations, 0) as configurations,  -- configurations of the earlier one, likewise
+    coalesce(configurations_counted.survived, 0) as configurations_survived,  -- those that the later one has
+    -- configurations_survived / configurations; NULL where there are none
     case
         when configurations_counted.configurations > 0
             then cast(configurations_counted.survived as double) / configurations_counted.configurations

@@ -1,4 +1,4 @@
--- absences: a row per two snapshots and package that the one has a page of and the other provably has not.
+-- absences: packages without a page where one would be: a row per two snapshots and package that the one provably lacks.
 -- A site has no page of a package that is in no stack, so a page that is not there says something, but
 -- only where the site was loaded: the snapshot must have pages of at least half of the other's packages,
 -- and no file that was rejected may be the page. A site names its files by snapshot and package: a rejected
@@ -11,18 +11,16 @@ with shared as (
         count(*) as pages,
     from pages as here
     inner join pages as there on here.package = there.package
-    group by
-        here.snapshot,
-        there.snapshot
+    group by here.snapshot, there.snapshot
 ),
 
 sizes as (
     select
-        pages.snapshot,
+        snapshot,
         count(*) as pages,
     from pages
-    where pages.package is not null
-    group by pages.snapshot
+    where package is not null
+    group by snapshot
 ),
 
 absent as (
@@ -65,8 +63,8 @@ doubted as (
 )
 
 select
-    absent.snapshot,
-    absent.other,
+    absent.snapshot,  -- snapshot that has no page of the package, and pages of most others
+    absent.other,  -- snapshot that has a page of the package
     absent.package,
 from absent
 left join doubted

@@ -1,0 +1,24 @@
+-- loaded_sources: proof that what is not in the warehouse is not in the cache: a row per source that was loaded whole.
+-- A page tells of one package in every stack, an index of one stack and every package in it; of packages
+-- without a page tells absences. A page with a rejected spec is not whole: what is missed might be that spec.
+create view loaded_sources as
+with broken as (
+    select distinct
+        snapshot,
+        path,
+        stack,
+    from rejects
+    where specs is null or specs > 0
+)
+
+select
+    pages.snapshot,
+    pages.package,  -- package that the source tells of; NULL where of every one
+    pages.stack,  -- stack that the source tells of; NULL where of every one
+from pages
+left join broken
+    on
+        pages.snapshot = broken.snapshot
+        and pages.path = broken.path
+        and coalesce(pages.stack, '') = coalesce(broken.stack, '')
+where broken.path is null;
