@@ -364,3 +364,61 @@ def test_an_ended_build_leaves_nothing_behind(tmp_path):
     assert "Traceback" not in errors
     if process.returncode:
         assert list(tmp_path.glob("w/.builds/*")) == []
+
+
+# What DuckDB's binding says of what is left of it when Python ends.
+LEFT = "leaked"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        (["build", "{pages}", "--warehouse", "{new}"], 0),
+        (["build", "{pages}", "--warehouse", "{new}", "--strict"], 3),
+        (["build", "{pages}", "--warehouse", "{new}", "--jobs", "1"], 0),
+        (["build", "{twice}", "--warehouse", "{new}"], 1),
+        (["sql", "from rejects", "--warehouse", "{sample}"], 0),
+        (["sql", "select error('no')", "--warehouse", "{sample}"], 1),
+        (["have", "nothing-of-that-name", "--warehouse", "{sample}"], 3),
+        (["report", "--warehouse", "{sample}", "--out", "{new}", "--format", "csv,xlsx,html"], 0),
+        (["report", "--warehouse", "{sample}", "--snapshot", "none"], 1),
+        (["check", "--warehouse", "{sample}"], 0),
+    ],
+    ids=lambda value: value if isinstance(value, int) else " ".join(value[:2]),
+)
+def test_nothing_is_said_of_duckdb_at_the_end(tmp_path, sample, arguments, status):
+    records = [make_spec(1), make_spec(2, hash="x"), make_spec(3, os=5), make_spec(4, new_key=1)]
+    for number in range(30):
+        page = make_page(records, f"p{number}", meta={})
+        page = [page, page[:300], page.replace("title", "title: {", 1), page.replace("develop", "[" * 60, 1)][
+            number % 4
+        ]
+        write_page(tmp_path / "pages", page, f"{number}.md")
+    for number in range(2):
+        write_page(tmp_path / "twice", make_page([make_spec(number)]), f"{number}.md")
+    for again in range(3 if arguments[0] == "build" else 1):
+        places = {name: tmp_path / name for name in ("pages", "twice")}
+        done = run_process(*(one.format(**places, sample=sample, new=tmp_path / f"new{again}") for one in arguments))
+
+        assert done.returncode == status, done.stderr
+        assert LEFT not in done.stderr
+
+
+def test_nothing_is_said_of_duckdb_where_a_signal_ends_a_query(sample):
+    """The thread that interrupts the query holds its connection still when the main thread is done."""
+    script = """
+import os, signal, threading, time, pipeline.progress, pipeline.cli
+
+def interrupt_slowly():
+    for connection in list(pipeline.progress._watched):
+        connection.interrupt()
+        time.sleep(1)
+
+pipeline.progress._interrupt_all = interrupt_slowly
+threading.Timer(2, os.kill, [os.getpid(), signal.SIGTERM]).start()
+pipeline.cli.main()
+"""
+    command = [sys.executable, "-c", script, "sql", ENDLESS, "--warehouse", str(sample)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+
+    assert (done.returncode, done.stderr) == (128 + signal.SIGTERM, "")
