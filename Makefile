@@ -9,10 +9,10 @@ WAREHOUSE ?= warehouse
 CONFIG ?= examples/coverage.yaml
 
 .DEFAULT_GOAL := help
-.PHONY: help warehouse report scheduled shell test lint format bench readme lock clean
+.PHONY: help warehouse report scheduled shell test test-slow lint format bench readme lock clean
 
 help: ## Show this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 	@echo
 	@echo "  SOURCE=DIR      what to build from: a folder of cache pages, such as a checkout of cache.spack.io"
 	@echo "                  (now: $(SOURCE))"
@@ -31,8 +31,11 @@ scheduled: $(VENV)/runtime ## Build, check, judge and report as CONFIG says
 shell: $(VENV)/runtime ## Open the DuckDB shell on the warehouse, read-only
 	$(BIN)/spack-warehouse shell --warehouse "$(WAREHOUSE)"
 
-test: $(VENV)/dev $(VENV)/oldest ## Run all tests
-	$(BIN)/python -m pytest -n auto
+test: $(VENV)/dev $(VENV)/oldest ## Run the tests, in five minutes on two processors
+	$(BIN)/python -m pytest -n auto -m "not slow"
+
+test-slow: $(VENV)/dev $(VENV)/oldest ## Run the long tests: kills, readers beside builds, all random input
+	$(BIN)/python -m pytest -n auto -m slow --hypothesis-profile=full
 
 lint: $(VENV)/dev ## Check style, types, SQL and the order of stages; writes nothing
 	$(BIN)/ruff check .

@@ -23,7 +23,7 @@ import click
 from pipeline import __version__
 from pipeline.errors import FileFaultsError, SpecSyntaxError, WarehouseError
 from pipeline.layout import Layout
-from pipeline.progress import Bar, interrupt_on_signals, number_of, say
+from pipeline.progress import Bar, interrupting_on_signals, number_of, say
 from pipeline.questions import FALLS_SHORT, diff, gaps, gate, have, refuse_missing, say_some, warehouse_option
 
 if TYPE_CHECKING:
@@ -422,5 +422,5 @@ def find_signal(error: BaseException) -> int | None:
 
 def main() -> None:
     signal.signal(signal.SIGTERM, _end_on_signal)
-    interrupt_on_signals()
-    cli(prog_name="spack-warehouse")
+    with interrupting_on_signals():
+        cli(prog_name="spack-warehouse")

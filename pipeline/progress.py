@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import weakref
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,16 +80,26 @@ def watch(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def interrupt_on_signals() -> None:
+@contextlib.contextmanager
+def interrupting_on_signals() -> Iterator[None]:
     """Interrupt what the watched connections do whenever a signal comes that Python handles.
 
-    The query then raises, and before anything can catch that the signal's handler runs. To be called once,
-    by the main thread.
+    The query then raises, and before anything can catch that the signal's handler runs. To be entered by the main
+    thread. The thread that interrupts has ended with the context: one that still held a connection when Python ends
+    would keep all of DuckDB, which then says so on stderr, object by object.
     """
     signals, told = os.pipe()
     os.set_blocking(told, False)
     signal.set_wakeup_fd(told, warn_on_full_buffer=False)
-    threading.Thread(target=_await_signals, args=[signals], daemon=True).start()
+    thread = threading.Thread(target=_await_signals, args=[signals], daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(-1)
+        os.close(told)
+        thread.join()
+        os.close(signals)
 
 
 def run_handlers() -> None:

@@ -1,10 +1,20 @@
-"""What tests of several modules need: a browser."""
+"""What tests of several modules need: a browser, warehouses that are built once, how much random input there is."""
 
 import os
 import shutil
 
 import pytest
+from filelock import FileLock
+from hypothesis import settings
 from playwright.sync_api import sync_playwright
+
+from pipeline.build import build
+from tests.makers import SAMPLE
+
+# How many examples a test of makers.thorough() takes; make test-slow chooses "full".
+settings.register_profile("quick", deadline=None)
+settings.register_profile("full", deadline=None)
+settings.load_profile("quick")
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
@@ -20,3 +30,34 @@ def browser():
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def build_once(tmp_path_factory):
+    """Calls ``make(folder)`` once per name for all processes that test; returns the folder, which none may change."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
+
+    def build_once(name, make):
+        folder = shared / f"shared-{name}"
+        with FileLock(f"{folder}.lock"):
+            if not (folder / ".made").exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                make(folder)
+                (folder / ".made").touch()
+        return folder
+
+    return build_once
+
+
+@pytest.fixture(scope="session")
+def sample(build_once):
+    """The warehouse of the sample pages, to be read only."""
+    return build_once("sample", lambda folder: build([SAMPLE], folder / "warehouse", jobs=1)) / "warehouse"
+
+
+@pytest.fixture(scope="module")
+def sample_copy(sample, tmp_path_factory):
+    """A copy of it for the tests of a module, to which reports may be added."""
+    return shutil.copytree(sample, tmp_path_factory.mktemp("sample") / "warehouse", symlinks=True)

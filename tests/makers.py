@@ -7,16 +7,21 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import pytest
 import yaml
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from pipeline.build import Summary, build
 from pipeline.layout import Layout
+
+SAMPLE = Path(__file__).parent / "data" / "pages"
+"""Pages of cache.spack.io as it had them."""
 
 ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
 Record = dict[str, Any]
@@ -208,6 +213,19 @@ def write_caches(folder: Path, pages: Pages) -> Path:
     for (snapshot, stack), held in records.items():
         write_v2(folder / snapshot / ("" if stack == "root" else stack), make_index(held))
     return folder
+
+
+def thorough(quick: int, full: int) -> Callable[[Any], Any]:
+    """Marks a test of random input each example of which is dear, as a warehouse is: ``make test`` tries ``quick`` of
+    them, and ``make test-slow``, whose profile of Hypothesis is "full", ``full``.
+    """
+
+    def mark(test: Any) -> Any:
+        if settings.get_current_profile_name() == "full":
+            return pytest.mark.slow(settings(max_examples=full)(test))
+        return settings(max_examples=quick)(test)
+
+    return mark
 
 
 # What names are made of in the property tests: plain ones, and what trips SQL, YAML, CSV or HTML.

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import re
 import shlex
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -18,6 +16,7 @@ from pipeline.layout import Layout
 from pipeline.schema import DERIVED_TABLES, STORED_SPECS, TABLES, Column, Relation, describe_wide
 from pipeline.sqlfiles import describe_macros, describe_views
 from pipeline.store.database import list_columns, open_database
+from tests import commands
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -39,14 +38,15 @@ DICTIONARY = re.compile(r"(?<=<!-- dictionary -->\n)(?P<dictionary>.*?)(?=<!-- e
 
 def run(*arguments: str) -> str:
     """What a command of the project prints to stdout, from the root of the repository."""
-    command = [sys.executable, "-m", "pipeline", *arguments]
-    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    done = commands.run(*arguments, cwd=ROOT)
+    if done.returncode:
+        raise ValueError(f"{shlex.join(arguments)}: exit status {done.returncode}: {done.stderr}")
+    return done.stdout
 
 
 def show(command: str, warehouse: Path) -> str:
     """What a terminal shows of a command, from the root of the repository: its data, then its messages."""
-    arguments = [sys.executable, "-m", "pipeline", *shlex.split(command), "--warehouse", str(warehouse)]
-    done = subprocess.run(arguments, cwd=ROOT, check=False, capture_output=True, text=True)
+    done = commands.run(*shlex.split(command), "--warehouse", warehouse, cwd=ROOT)
     if done.returncode not in SHOWN:
         raise ValueError(f"{command}: exit status {done.returncode}: {done.stderr}")
     return "\n".join(part.strip("\n") for part in (done.stdout, done.stderr) if part.strip("\n"))

@@ -5,7 +5,7 @@ import random
 import shutil
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.build import build
@@ -23,6 +23,7 @@ from tests.makers import (
     make_spec,
     parquet_bytes,
     rejects,
+    thorough,
     write_page,
     write_pages,
 )
@@ -294,7 +295,7 @@ def outcome(sources, warehouse):
     return parquet_bytes(warehouse)
 
 
-@settings(max_examples=20, deadline=None)
+@thorough(4, 20)
 @given(seed=st.integers(0, 2**32), kinds=st.lists(st.lists(st.sampled_from(KINDS), min_size=1, max_size=3), max_size=4))
 def test_a_build_on_top_of_others_gives_what_a_build_from_nothing_gives(tmp_path_factory, seed, kinds):
     folder = tmp_path_factory.mktemp("edits")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.build import build
@@ -26,6 +26,7 @@ from tests.makers import (
     parquet_bytes,
     rejects,
     specs,
+    thorough,
     write_caches,
     write_page,
     write_pages,
@@ -370,7 +371,7 @@ def caches(draw):
     return pages
 
 
-@settings(max_examples=10, deadline=None)
+@thorough(3, 10)
 @given(caches())
 def test_a_cache_as_pages_and_as_indexes_gives_the_same_rows(tmp_path_factory, pages):
     tmp_path = tmp_path_factory.mktemp("both")
@@ -441,7 +442,7 @@ def change(source, step):
         write_v3(source / "v1.0" / "new", TWO)
 
 
-@settings(max_examples=6, deadline=None)
+@thorough(2, 6)
 @given(st.permutations(["more", "gone", "damaged", "touched", "checksum", "new"]), st.integers(1, 4))
 def test_an_incremental_build_gives_the_bytes_of_a_full_one(tmp_path_factory, steps, count):
     tmp_path = tmp_path_factory.mktemp("edits")

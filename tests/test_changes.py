@@ -4,7 +4,7 @@ import datetime as dt
 import shutil
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.build import build
@@ -12,7 +12,7 @@ from pipeline.layout import Layout
 from pipeline.spack.hosts import STACK_LINEAGE
 from pipeline.spack.variants import normalise_variants
 from pipeline.store.database import open_database
-from tests.makers import ask, build_pages, make_hash, make_spec, write_page, write_pages
+from tests.makers import ask, build_pages, make_hash, make_spec, thorough, write_page, write_pages
 from tests.test_views import Oracle, alike, compiler_of, family_of, runs
 from tests.test_views import newest as newest_of
 
@@ -173,7 +173,7 @@ def turn(rows):
     return {("gained" if row[0] == "lost" else "lost", *row[1:]) for row in rows}
 
 
-@settings(max_examples=60, deadline=None)
+@thorough(10, 60)
 @given(two_snapshots())
 def test_every_macro_is_what_brute_force_finds(tmp_path_factory, made):
     pages, broken = made

@@ -18,23 +18,23 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.cli import cli
+from tests.commands import run
 from tests.makers import make_page, make_spec, write_page
 
 PAGES = Path(__file__).parent / "data" / "pages"
 SECONDS = 60
 
 
-def run(*arguments, cwd=None, **options):
+def run_process(*arguments, **options):
+    """A command in a process of its own, for what is about processes and streams."""
     command = [sys.executable, "-m", "pipeline", *map(str, arguments)]
     options = {"capture_output": True, "text": True, "timeout": SECONDS, **options}
-    return subprocess.run(command, cwd=cwd, check=False, **options)
+    return subprocess.run(command, check=False, **options)
 
 
 @pytest.fixture(scope="module")
-def warehouse(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("cli") / "warehouse"
-    assert run("build", PAGES, "--warehouse", folder).returncode == 0
-    return folder
+def warehouse(sample):
+    return sample
 
 
 def assert_refused(done, status, *words):
@@ -48,7 +48,7 @@ def assert_refused(done, status, *words):
 
 
 def test_build_prints_a_summary(tmp_path):
-    done = run("build", PAGES, "--warehouse", tmp_path / "w")
+    done = run_process("build", PAGES, "--warehouse", tmp_path / "w")
 
     assert done.returncode == 0
     assert done.stdout.startswith("4 pages in 3 snapshots, 157 specs, 360 rows, 0 rejects; 3 snapshots built anew; ")
@@ -91,7 +91,9 @@ def test_unknown_keys_are_told(tmp_path):
 
 
 def test_a_missing_source_is_refused(tmp_path):
-    assert_refused(run("build", tmp_path / "no", "--warehouse", tmp_path / "w"), 1, tmp_path / "no", "no such file")
+    assert_refused(
+        run_process("build", tmp_path / "no", "--warehouse", tmp_path / "w"), 1, tmp_path / "no", "no such file"
+    )
 
 
 def test_a_source_without_pages_is_refused(tmp_path):
@@ -140,7 +142,7 @@ def test_no_warehouse_is_refused(tmp_path, command):
 
 
 def test_sql_prints_a_table(warehouse):
-    done = run("sql", "select count(*) as n from specs", "--warehouse", warehouse)
+    done = run_process("sql", "select count(*) as n from specs", "--warehouse", warehouse)
 
     assert (done.returncode, done.stderr) == (0, "")
     assert "│   157 │" in done.stdout
@@ -154,7 +156,7 @@ def test_sql_writes_other_formats(warehouse, tmp_path):
     )
     (row,) = json.loads(run("sql", query, "--warehouse", warehouse, "--format", "json").stdout)
     assert row == {"snapshot": "develop-2025-03-16", "specs": 32, "date": "2025-03-16"}
-    parquet = run("sql", query, "--warehouse", warehouse, "--format", "parquet", text=False).stdout
+    parquet = run_process("sql", query, "--warehouse", warehouse, "--format", "parquet", text=False).stdout
     (tmp_path / "answer.parquet").write_bytes(parquet)
 
     assert pq.read_table(tmp_path / "answer.parquet").num_rows == 1
@@ -195,7 +197,7 @@ def test_a_closed_pipe_is_no_error(warehouse):
 
 
 def test_check_passes_on_the_sample(warehouse):
-    done = run("check", "--warehouse", warehouse)
+    done = run_process("check", "--warehouse", warehouse)
 
     assert done.returncode == 0
     assert done.stdout.splitlines()[-1].endswith(" checks, 0 failed, 0 with warnings")
@@ -214,7 +216,7 @@ def test_check_shows_offenders_and_ends_with_3(warehouse, tmp_path):
 
 
 def test_report_says_what_it_wrote(warehouse, tmp_path):
-    done = run(
+    done = run_process(
         "report", "--warehouse", warehouse, "--out", tmp_path / "out", "--snapshot", "develop", "--format", "csv"
     )
 
@@ -231,16 +233,16 @@ def test_report_refuses_a_folder_that_cannot_be_written(warehouse, tmp_path):
 
 
 def test_shell_is_duckdbs_and_read_only(warehouse):
-    done = run("shell", "--warehouse", warehouse, "--", "-csv", "-c", "select count(*) as n from specs")
+    done = run_process("shell", "--warehouse", warehouse, "--", "-csv", "-c", "select count(*) as n from specs")
     assert done.stdout == "n\n157\n"
-    refused = run("shell", "--warehouse", warehouse, "--", "-c", "drop table pages")
+    refused = run_process("shell", "--warehouse", warehouse, "--", "-c", "drop table pages")
     assert "read-only" in refused.stderr
 
 
 def test_a_bar_is_drawn_on_a_terminal_and_nowhere_else(tmp_path):
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (24, 80))
-    done = run(
+    done = run_process(
         "build", PAGES, "--warehouse", tmp_path / "w", capture_output=False, stdout=subprocess.PIPE, stderr=theirs
     )
     os.close(theirs)
@@ -327,7 +329,7 @@ pipeline.cli.main()
 def test_a_signal_that_is_handled_late_is_no_failure_either(tmp_path):
     """Its handler runs when Python enters a function: here not before an error has left the views' making."""
     script = f"""
-import ctypes, threading, pipeline.build, pipeline.store.checks, pipeline.cli
+import ctypes, threading, pipeline.store.checks, pipeline.store.database, pipeline.cli
 
 begun = threading.Event()
 
@@ -339,7 +341,7 @@ def fail(connection):
     begun.wait()
     dict(map(ctypes.CDLL(None)["raise"], [{signal.SIGTERM.value}]))
 
-pipeline.store.checks.run_checks, pipeline.build.create_views = check_for_ever, fail
+pipeline.store.checks.run_checks, pipeline.store.database.create_views = check_for_ever, fail
 pipeline.cli.main()
 """
     command = [sys.executable, "-c", script, "build", str(PAGES), "--warehouse", str(tmp_path / "w")]
@@ -362,3 +364,61 @@ def test_an_ended_build_leaves_nothing_behind(tmp_path):
     assert "Traceback" not in errors
     if process.returncode:
         assert list(tmp_path.glob("w/.builds/*")) == []
+
+
+# What DuckDB's binding says of what is left of it when Python ends.
+LEFT = "leaked"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        (["build", "{pages}", "--warehouse", "{new}"], 0),
+        (["build", "{pages}", "--warehouse", "{new}", "--strict"], 3),
+        (["build", "{pages}", "--warehouse", "{new}", "--jobs", "1"], 0),
+        (["build", "{twice}", "--warehouse", "{new}"], 1),
+        (["sql", "from rejects", "--warehouse", "{sample}"], 0),
+        (["sql", "select error('no')", "--warehouse", "{sample}"], 1),
+        (["have", "nothing-of-that-name", "--warehouse", "{sample}"], 3),
+        (["report", "--warehouse", "{sample}", "--out", "{new}", "--format", "csv,xlsx,html"], 0),
+        (["report", "--warehouse", "{sample}", "--snapshot", "none"], 1),
+        (["check", "--warehouse", "{sample}"], 0),
+    ],
+    ids=lambda value: value if isinstance(value, int) else " ".join(value[:2]),
+)
+def test_nothing_is_said_of_duckdb_at_the_end(tmp_path, sample, arguments, status):
+    records = [make_spec(1), make_spec(2, hash="x"), make_spec(3, os=5), make_spec(4, new_key=1)]
+    for number in range(30):
+        page = make_page(records, f"p{number}", meta={})
+        page = [page, page[:300], page.replace("title", "title: {", 1), page.replace("develop", "[" * 60, 1)][
+            number % 4
+        ]
+        write_page(tmp_path / "pages", page, f"{number}.md")
+    for number in range(2):
+        write_page(tmp_path / "twice", make_page([make_spec(number)]), f"{number}.md")
+    for again in range(3 if arguments[0] == "build" else 1):
+        places = {name: tmp_path / name for name in ("pages", "twice")}
+        done = run_process(*(one.format(**places, sample=sample, new=tmp_path / f"new{again}") for one in arguments))
+
+        assert done.returncode == status, done.stderr
+        assert LEFT not in done.stderr
+
+
+def test_nothing_is_said_of_duckdb_where_a_signal_ends_a_query(sample):
+    """The thread that interrupts the query holds its connection still when the main thread is done."""
+    script = """
+import os, signal, threading, time, pipeline.progress, pipeline.cli
+
+def interrupt_slowly():
+    for connection in list(pipeline.progress._watched):
+        connection.interrupt()
+        time.sleep(1)
+
+pipeline.progress._interrupt_all = interrupt_slowly
+threading.Timer(2, os.kill, [os.getpid(), signal.SIGTERM]).start()
+pipeline.cli.main()
+"""
+    command = [sys.executable, "-c", script, "sql", ENDLESS, "--warehouse", str(sample)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+
+    assert (done.returncode, done.stderr) == (128 + signal.SIGTERM, "")

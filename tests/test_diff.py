@@ -6,19 +6,19 @@ import json
 from collections import Counter
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from pipeline.ask.diff import CAUSES, ORDERS, Question, list_changes, summarise_changes
 from pipeline.build import build
 from pipeline.layout import Layout
 from pipeline.store.database import open_database
-from tests.makers import build_pages, make_spec, write_page, write_pages
+from tests.makers import build_pages, make_spec, thorough, write_page, write_pages
 from tests.test_changes import BROKEN, FROM, TO, Changes, two_snapshots
 from tests.test_cli import assert_refused, run
 from tests.test_views import alike
 
 
-@settings(max_examples=30, deadline=None)
+@thorough(6, 30)
 @given(two_snapshots())
 def test_the_summary_is_what_brute_force_counts(tmp_path_factory, made):
     pages, broken = made

@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.ask.output import GUARDED, guard, guard_text
@@ -16,17 +16,15 @@ from pipeline.build import build
 from pipeline.errors import WarehouseError
 from pipeline.layout import Layout
 from pipeline.report.export import REPORTS, export_reports
-from tests.makers import ask, build_pages, make_page, make_spec, write_page
+from tests.makers import ask, build_pages, make_page, make_spec, thorough, write_page
 
 PAGES = Path(__file__).parent / "data" / "pages"
 
 
 @pytest.fixture(scope="module")
-def warehouse(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("report") / "warehouse"
-    build([PAGES], folder, jobs=1)
-    export_reports(Layout(folder))
-    return folder
+def warehouse(sample_copy):
+    export_reports(Layout(sample_copy))
+    return sample_copy
 
 
 def read_csv(path):
@@ -122,15 +120,21 @@ def test_odd_names_make_safe_columns_and_folders(tmp_path):
     assert "'-p" in text
 
 
+@pytest.fixture(scope="module")
+def in_memory():
+    with duckdb.connect() as connection:
+        yield connection
+
+
 cells = st.one_of(st.text(max_size=8), st.builds(str.__add__, st.sampled_from(list(GUARDED)), st.text(max_size=4)))
 
 
-@settings(max_examples=200, deadline=None)
+@thorough(60, 200)
 @given(st.lists(cells.filter(lambda text: "\0" not in text), min_size=1, max_size=5))
-def test_any_text_survives_and_none_is_a_formula(tmp_path_factory, texts):
+def test_any_text_survives_and_none_is_a_formula(in_memory, tmp_path_factory, texts):
     path = tmp_path_factory.mktemp("csv") / "cells.csv"
-    with duckdb.connect() as connection:
-        connection.execute("create table cells (number bigint, cell varchar, many varchar[])")
+    with in_memory.cursor() as connection:
+        connection.execute("create or replace table cells (number bigint, cell varchar, many varchar[])")
         for number, text in enumerate(texts):
             connection.execute("insert into cells values (?, ?, ?)", [number, text, [text]])
         selected = f"number, {guard('cell', 'VARCHAR')} as cell, {guard('many', 'VARCHAR[]')} as many"

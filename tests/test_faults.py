@@ -46,6 +46,7 @@ def assert_alone(session):
     assert list(processes_of(session)) == []
 
 
+@pytest.mark.slow
 def test_a_first_build_that_is_killed_shows_nothing_half(tmp_path, source):
     rng = random.Random(1)
     longest = timed_build(source, tmp_path / "whole")
@@ -65,6 +66,7 @@ def test_a_first_build_that_is_killed_shows_nothing_half(tmp_path, source):
     assert len(builds(warehouse)) == 1
 
 
+@pytest.mark.slow
 def test_a_rebuild_that_is_killed_leaves_the_last_warehouse(tmp_path, source):
     rng = random.Random(2)
     warehouse = tmp_path / "warehouse"
@@ -158,7 +160,7 @@ def test_files_that_become_unreadable_are_rejects_and_come_back(tmp_path):
     assert build([source], warehouse, jobs=1).specs == 9
 
 
-@pytest.mark.parametrize("jobs", ["1", "2"])
+@pytest.mark.parametrize("jobs", ["1", pytest.param("2", marks=pytest.mark.slow)])
 def test_a_source_that_changes_meanwhile_is_right_after_one_more_build(tmp_path, source, jobs):
     warehouse = tmp_path / "warehouse"
     stop = threading.Event()
@@ -204,6 +206,7 @@ def test_two_builds_at_once_wait_for_each_other(tmp_path, source):
     assert ask(warehouse, ANSWER) == [(PAGES, "1", "1")]
 
 
+@pytest.mark.slow
 def test_readers_see_one_build_or_the_next_and_never_fail(tmp_path):
     source, warehouse = tmp_path / "source", tmp_path / "warehouse"
     write_version(source, 1, 30)
@@ -245,6 +248,7 @@ def test_readers_see_one_build_or_the_next_and_never_fail(tmp_path):
     assert len(builds(warehouse)) == 2
 
 
+@pytest.mark.slow
 def test_many_small_rebuilds_do_not_grow_the_database(tmp_path):
     source, warehouse = tmp_path / "source", tmp_path / "warehouse"
     write_version(source, 1, 120, snapshots=6)

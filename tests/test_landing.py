@@ -10,7 +10,6 @@ from urllib.parse import unquote
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from pipeline.build import build
 from pipeline.layout import Layout
 from pipeline.report.export import export_reports, prune_reports
 from pipeline.report.landing import SITE, render_site
@@ -54,10 +53,8 @@ def resolve(page, links):
 
 
 @pytest.fixture(scope="module")
-def warehouse(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("site") / "warehouse"
-    build([PAGES], folder, jobs=1)
-    return folder
+def warehouse(sample_copy):
+    return sample_copy
 
 
 @pytest.fixture(scope="module")

@@ -1,29 +1,20 @@
 """The README is true: its answers, its dictionary, its commands."""
 
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 
 import pytest
 
 from pipeline.cli import cli
-from tests.readme import ANSWER, PAGES, README, ROOT, STEPS, render_readme, run
+from tests.commands import run
+from tests.readme import ANSWER, PAGES, README, ROOT, STEPS, render_readme
 
 
-@pytest.fixture(scope="module")
-def warehouse(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("readme") / "warehouse"
-    run("build", PAGES, "--warehouse", str(folder))
-    return folder
-
-
-def test_answers_and_dictionary_are_current(warehouse):
+def test_answers_and_dictionary_are_current(sample):
     text = README.read_text()
 
-    assert render_readme(text, warehouse) == text, "the README is old: run `make readme`"
+    assert render_readme(text, sample) == text, "the README is old: run `make readme`"
 
 
 def test_it_answers_ten_questions():
@@ -37,8 +28,8 @@ def test_it_documents_every_command():
 
 
 def test_it_documents_every_make_target():
-    targets = re.findall(r"^([a-z]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    documented = set(re.findall(r"make ([a-z]+)", README.read_text()))
+    targets = re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    documented = set(re.findall(r"make ([a-z-]+)", README.read_text()))
 
     assert set(targets) <= documented
 
@@ -65,12 +56,9 @@ def test_the_scheduled_run_is_as_it_says(chapter, tmp_path):
     (tmp_path / "coverage.yaml").write_text(config)
     (log,) = (block for block in read_blocks(chapter, "console") if "TIME sources" in mask(block))
     line, notification = read_blocks(chapter, "json")
-    environment = {name: value for name, value in os.environ.items() if name != "SPACK_WAREHOUSE_WEBHOOK"}
 
     def run_here(*options):
-        command = [sys.executable, "-m", "pipeline", "run", "--config", "coverage.yaml", *options]
-        environment["PYTHONPATH"] = str(ROOT)
-        return subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, text=True, env=environment)
+        return run("run", "--config", "coverage.yaml", *options, cwd=tmp_path, SPACK_WAREHOUSE_WEBHOOK=None)
 
     done = run_here()
     assert done.returncode == 3

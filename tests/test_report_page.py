@@ -88,10 +88,8 @@ def read_payload(html):
 
 
 @pytest.fixture(scope="module")
-def warehouse(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("html") / "warehouse"
-    build([PAGES], folder, jobs=1)
-    return folder
+def warehouse(sample_copy):
+    return sample_copy
 
 
 @pytest.fixture(scope="module")

@@ -22,6 +22,7 @@ from pipeline.report.export import REPORTS
 from pipeline.report.summary import escape
 from pipeline.schedule import STEPS, Outcome, StepLog, list_paths, notify
 from pipeline.schedule import run as run_steps
+from tests import commands
 from tests.makers import ask, make_page, make_spec, write_page, write_pages
 from tests.servers import drip, serve, stall, status
 
@@ -33,9 +34,7 @@ FAILS = {"coverage": [{"stack": "e4s", "packages": 1000}]}
 
 
 def run(*arguments, cwd=None, **environment):
-    command = [sys.executable, "-m", "pipeline", "run", *map(str, arguments)]
-    env = {**os.environ, **environment}
-    return subprocess.run(command, cwd=cwd, check=False, capture_output=True, text=True, timeout=SECONDS, env=env)
+    return commands.run("run", *arguments, cwd=cwd, **environment)
 
 
 def write_config(folder, **keys):
@@ -110,7 +109,7 @@ def test_another_machine_gives_the_same_reports(folder, tmp_path_factory):
     other = tmp_path_factory.mktemp("other")
     shutil.copytree(PAGES, other / "pages")
     assert run("--config", write_config(folder)).returncode == 0
-    assert run("--config", write_config(other), TZ="Asia/Tokyo").returncode == 0
+    assert commands.run_process("run", "--config", write_config(other), TZ="Asia/Tokyo").returncode == 0
 
     first, second = (
         {str(path.relative_to(one)): path.read_bytes() for path in (one / "out").rglob("*") if path.is_file()}
@@ -390,6 +389,7 @@ def test_that_a_file_cannot_be_written_or_removed_is_a_message_and_no_other_stat
     assert done.stderr.splitlines()[-1].endswith("exit status 0")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wait", [0.5, 1.5, 2.5])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_run_that_is_killed_is_made_good_by_the_next(folder, wait, number):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import archspec.cpu
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.build import build
@@ -21,7 +21,7 @@ from pipeline.spack.versions import version_key
 from pipeline.store.checks import run_checks
 from pipeline.store.database import open_database
 from tests import makers
-from tests.makers import ask, build_pages, count_meta, make_hash, make_spec
+from tests.makers import ask, build_pages, count_meta, make_hash, make_spec, thorough
 from tests.test_sql_cases import RELATIONS, VIEWS
 
 PAGES = Path(__file__).parent / "data" / "pages"
@@ -423,7 +423,7 @@ def apply_lies(specs, lies):
     return {field: value for field, value in {**count_meta(specs), **lies}.items() if value is not ...}
 
 
-@settings(max_examples=30, deadline=None)
+@thorough(6, 30)
 @given(st.dictionaries(keys, st.tuples(few_specs, lies), min_size=1, max_size=6))
 def test_every_view_is_what_brute_force_counts(tmp_path_factory, made):
     pages = {key: specs for key, (specs, _) in made.items()}

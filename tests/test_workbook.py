@@ -6,7 +6,7 @@ import json
 import duckdb
 import openpyxl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from openpyxl.utils.escape import unescape
 
@@ -14,7 +14,7 @@ from pipeline.layout import Layout
 from pipeline.report import workbook as xlsx
 from pipeline.report.export import REPORTS, export_reports
 from pipeline.report.workbook import ABOUT, MAX_NAME, MAX_TEXT, cut_text, name_sheet, write_workbook
-from tests.makers import ask, build_pages, make_spec
+from tests.makers import ask, build_pages, make_spec, thorough
 
 STACKS = ["=1+1", "@x", "https://example.org", "e4s"]
 PAGES = {
@@ -127,7 +127,7 @@ def test_numbers_are_exact(tmp_path):
     assert row == [9007199254740992, "9007199254740993", 0.1, "nan", None, "true", "[]"]
 
 
-@settings(max_examples=40, deadline=None)
+@thorough(15, 40)
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1), min_size=1))
 def test_any_text_survives(tmp_path_factory, texts):
     path = tmp_path_factory.mktemp("xlsx") / "any.xlsx"

@@ -16,6 +16,11 @@ from pipeline.errors import WarehouseError
 Result = TypeVar("Result")
 
 
+PRELOADED = ["msgspec", "yaml", "pyarrow.compute", "pyarrow.json", "pyarrow.parquet"]
+"""What the process that forks the workers loads for them all: nothing that starts a thread, as Polars does
+where it is imported."""
+
+
 def count_cpus() -> int:
     """The processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -34,12 +39,14 @@ class Workers:
         if self._pool is None and self._jobs > 1:
             # Arrow's own choice holds some 60 MB more in each process, and is no faster here.
             os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+            # Nor does it start a thread where it is loaded: a process that forks has one alone.
+            os.environ.setdefault("JE_ARROW_MALLOC_CONF", "background_thread:false")
             # Neither plain fork, which copies threads' locks, nor a start from nothing for each.
             method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
             context = multiprocessing.get_context(method)
             if method == "forkserver":
-                context.set_forkserver_preload(["pipeline.store.parquet"])
-            self._pool = ProcessPoolExecutor(self._jobs, context, initializer=_end_with_parent)
+                context.set_forkserver_preload(PRELOADED)
+            self._pool = ProcessPoolExecutor(self._jobs, context, initializer=_begin)
             self._starting = threading.Thread(target=self._pool.submit, args=[os.getpid])
             self._starting.start()
 
@@ -84,6 +91,13 @@ def _await_all(results: Iterator[Result]) -> Iterator[Result]:
 
 def _explain_broken() -> WarehouseError:
     return WarehouseError("a worker process was killed; with little memory, build with --jobs 1")
+
+
+def _begin() -> None:
+    """What each worker does first, before it loads what reads and writes."""
+    # The processes are the threads: in each, Polars has one of its own.
+    os.environ["POLARS_MAX_THREADS"] = "1"
+    _end_with_parent()
 
 
 def _end_with_parent() -> None:
