@@ -20,7 +20,7 @@ from pipeline.cli import cli
 from pipeline.errors import NoWarehouseError
 from pipeline.layout import Layout
 from pipeline.schema import SPEC_STACKS
-from pipeline.sqlfiles import find_query
+from pipeline.sqlfiles import list_views
 from pipeline.store.database import (
     create_views,
     find_database,
@@ -276,7 +276,9 @@ def test_the_long_table_is_that_of_its_parquet_and_specs_what_it_brings_together
         files = quote_text(f"{tmp_path}/warehouse/spec_stacks/*/*.parquet")
         long = f"select {names} from read_parquet({files}, hive_partitioning = true)"
         both = [(long, f"select {names} from spec_stacks")]
-        together = find_query("specs").render().partition(" as\n")[2].rstrip(";\n")
+        together = (
+            next(view for view in list_views() if view.name == "specs").render().partition(" as\n")[2].rstrip(";\n")
+        )
         both.append((together, "select * from specs"))
         for one, other in (pair for two in both for pair in (two, two[::-1])):
             assert connection.execute(f"({one}) except all ({other})").fetchall() == []
