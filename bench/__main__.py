@@ -25,8 +25,8 @@ from pathlib import Path
 from bench import corpus
 from bench.contenders import CONTENDERS, SAMPLES
 from pipeline.layout import Layout
-from pipeline.sqlfiles import list_views
 from pipeline.store.database import open_database
+from pipeline.store.sqlfiles import list_views
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
 REFERENCE = "extract"

@@ -41,8 +41,7 @@ def extract(source: Path, scratch: Path) -> None:
     """Spack Warehouse: extract (validated, normalised, rejects, pages; final Parquet)."""
     from pipeline.layout import Layout
     from pipeline.progress import Progress
-    from pipeline.sources.files import in_order, scan
-    from pipeline.sources.named import find_sources
+    from pipeline.sources.files import find_sources, in_order, scan
     from pipeline.store.batches import Reader, write_snapshots
     from pipeline.store.state import choose_pages
     from pipeline.store.workers import count_cpus, open_workers

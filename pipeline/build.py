@@ -20,8 +20,7 @@ from pipeline.errors import SourceError, WarehouseError
 from pipeline.layout import BuildPaths, Layout, find_cache, hold_lock
 from pipeline.progress import Progress, number_of
 from pipeline.sources.buildcache import ALL, Choice, find_indexes
-from pipeline.sources.files import Entry, Source, in_order, scan
-from pipeline.sources.named import find_sources
+from pipeline.sources.files import Entry, Source, find_sources, in_order, scan
 from pipeline.store.batches import Reader, write_rejects, write_snapshots
 from pipeline.store.state import (
     Plan,

@@ -15,8 +15,7 @@ from pipeline.errors import FileFaultsError
 from pipeline.layout import PUBLISHED, Layout
 from pipeline.settings import Gates, Notify, Reports, RunSettings, SettingsFile, read_gates
 from pipeline.sources.buildcache import ALL, Choice
-from pipeline.sources.files import Source
-from pipeline.sources.named import SourceReader
+from pipeline.sources.files import Source, SourceReader
 from pipeline.yamlvalues import read_text
 
 

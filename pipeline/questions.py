@@ -82,7 +82,7 @@ def have(
     from pipeline.ask.have import HIT_COLUMNS, explain_none, find_specs, guess_host
     from pipeline.ask.output import print_rows
     from pipeline.ask.scope import choose_snapshots, choose_stacks
-    from pipeline.spack.syntax import parse_spec
+    from pipeline.spack.spec import parse_spec
     from pipeline.store.database import open_database
 
     query = parse_spec(" ".join(spec))

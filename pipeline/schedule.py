@@ -25,9 +25,9 @@ from pipeline.build import build
 from pipeline.config import Config
 from pipeline.errors import FileFaultsError, NotInWarehouseError, WarehouseError
 from pipeline.layout import Layout, find_cache, hold_lock, renew_file
-from pipeline.notify import VERSION, encode_notification, may_replace, post_notification
 from pipeline.progress import Progress, number_of
 from pipeline.report.export import choose_kept, export_reports, prune_reports
+from pipeline.report.notify import VERSION, encode_notification, may_replace, post_notification
 from pipeline.report.summary import Found, summarise_run
 from pipeline.schema import NEWEST
 from pipeline.sources.files import Source

@@ -1,7 +1,7 @@
 """The one home of every table and its columns: name, type, nullability, description.
 
 From here come the Arrow schemas of the Parquet files, and the tables and comments of the DuckDB file.
-Views and macros are described by the files of ``sql/`` that make them (see :mod:`pipeline.sqlfiles`);
+Views and macros are described by the files of ``sql/`` that make them (see :mod:`pipeline.store.sqlfiles`);
 what many of their columns mean alike stands in :data:`GLOSSARY`.
 """
 

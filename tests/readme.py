@@ -14,8 +14,8 @@ import duckdb
 
 from pipeline.layout import Layout
 from pipeline.schema import DERIVED_TABLES, STORED_SPECS, TABLES, Column, Relation, describe_wide
-from pipeline.sqlfiles import describe_macros, describe_views
 from pipeline.store.database import list_columns, open_database
+from pipeline.store.sqlfiles import describe_macros, describe_views
 from tests import commands
 
 ROOT = Path(__file__).parent.parent

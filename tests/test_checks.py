@@ -5,9 +5,9 @@ import pytest
 
 from pipeline.layout import Layout
 from pipeline.schema import AXES, SPEC_STACKS
-from pipeline.sqlfiles import list_checks
 from pipeline.store.checks import SHOWN, check_attached, run_check, run_checks
 from pipeline.store.database import create_tables, create_views
+from pipeline.store.sqlfiles import list_checks
 from tests.makers import build_pages, make_spec
 from tests.test_sql_cases import insert, load
 

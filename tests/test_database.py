@@ -20,7 +20,6 @@ from pipeline.cli import cli
 from pipeline.errors import NoWarehouseError
 from pipeline.layout import Layout
 from pipeline.schema import SPEC_STACKS
-from pipeline.sqlfiles import list_views
 from pipeline.store.database import (
     create_views,
     find_database,
@@ -30,6 +29,7 @@ from pipeline.store.database import (
     quote_text,
     wide_columns,
 )
+from pipeline.store.sqlfiles import list_views
 from tests.makers import ask, build_pages, make_spec, thorough, write_pages
 from tests.test_sql_cases import MACROS, RELATIONS, VIEWS, call, load
 from tests.test_sql_cases import insert as add_rows

@@ -16,8 +16,7 @@ from pipeline.ask.expected import parse_list, part_nodes, read_expected
 from pipeline.ask.lock import parse_lock
 from pipeline.errors import FileFaultsError
 from pipeline.layout import Layout
-from pipeline.spack.matching import find_misses
-from pipeline.spack.syntax import parse_spec
+from pipeline.spack.spec import find_misses, parse_spec
 from pipeline.store.database import open_database
 from tests.makers import ask, build_pages, make_hash, make_spec
 from tests.test_cli import PAGES as SAMPLE

@@ -7,8 +7,7 @@ import pytest
 
 from pipeline.errors import Fault, SourceError
 from pipeline.sources import files as source
-from pipeline.sources.files import Source, in_order, read_page_bytes, scan
-from pipeline.sources.named import find_sources
+from pipeline.sources.files import Source, find_sources, in_order, read_page_bytes, scan
 from tests.makers import make_page, make_spec, write_page
 
 

@@ -15,8 +15,7 @@ from pipeline.ask.scope import choose_snapshots, suggest_names
 from pipeline.build import build
 from pipeline.layout import Layout
 from pipeline.spack.hosts import runs_on
-from pipeline.spack.matching import Candidate, find_misses
-from pipeline.spack.syntax import parse_spec
+from pipeline.spack.spec import Candidate, find_misses, parse_spec
 from pipeline.store.database import open_database
 from tests.makers import build_pages, make_hash, make_index, make_record, make_spec, write_pages, write_v2
 from tests.test_cli import assert_refused, run

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.spack.matching import AXES, Candidate, Miss, find_misses, match, match_variants
-from pipeline.spack.syntax import parse_spec
+from pipeline.spack.spec import AXES, Candidate, Miss, find_misses, match, match_variants, parse_spec
 
 HDF5 = Candidate(
     package="hdf5",

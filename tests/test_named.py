@@ -6,8 +6,7 @@ from hypothesis import strategies as st
 
 from pipeline.build import build
 from pipeline.errors import SourceError, WarehouseError
-from pipeline.sources.files import Source
-from pipeline.sources.named import find_sources, read_sources
+from pipeline.sources.files import Source, find_sources, read_sources
 from tests.makers import write_page, write_v2
 from tests.test_buildcache import ONE, TWO, stacks
 

@@ -17,8 +17,8 @@ import pipeline.cli
 import pipeline.schedule
 from pipeline.cli import cli
 from pipeline.config import parse_config, read_config
-from pipeline.notify import encode_notification, post_notification
 from pipeline.report.export import REPORTS
+from pipeline.report.notify import encode_notification, post_notification
 from pipeline.report.summary import escape
 from pipeline.schedule import STEPS, Outcome, StepLog, list_paths, notify
 from pipeline.schedule import run as run_steps

@@ -11,8 +11,8 @@ import pytest
 from pipeline.build import build
 from pipeline.layout import Layout
 from pipeline.schema import DERIVED_TABLES, SPEC_STACKS, STORED_SPECS, TABLES, arrow_schema, describe_wide
-from pipeline.sqlfiles import list_macros, list_views
 from pipeline.store.database import list_columns, open_database
+from pipeline.store.sqlfiles import list_macros, list_views
 from tests.makers import ask, make_page, make_spec, write_page
 from tests.test_sql_cases import MACROS, RELATIONS, VIEWS, call, load
 

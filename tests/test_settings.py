@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from pipeline.config import parse_config, read_config
 from pipeline.errors import FileFaultsError
 from pipeline.settings import RunSettings, SettingsFile, SourcesFile, parse_gates, read_gates
-from pipeline.sources.files import Source
-from pipeline.sources.named import read_sources
+from pipeline.sources.files import Source, read_sources
 from tests.makers import write_page
 
 ROOT = Path(__file__).parent.parent

@@ -7,9 +7,9 @@ import yaml
 from sqlglot import exp
 
 from pipeline.schema import DERIVED_TABLES, TABLES
-from pipeline.sqlfiles import list_checks, list_macros, list_views
 from pipeline.store.checks import run_check
 from pipeline.store.database import quote_text, render
+from pipeline.store.sqlfiles import list_checks, list_macros, list_views
 from tests.test_checks import GOOD, OFFENCES
 from tests.test_sql_cases import CASES, call, load
 

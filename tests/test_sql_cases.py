@@ -13,8 +13,8 @@ import yaml
 from pipeline.schema import DERIVED_TABLES, SPEC_STACKS, STORED_SPECS, TABLES
 from pipeline.spack.compilers import compiler_family
 from pipeline.spack.versions import version_key
-from pipeline.sqlfiles import describe_macros, describe_views
 from pipeline.store.database import create_tables, create_views, quote_name, quote_text, store_rows
+from pipeline.store.sqlfiles import describe_macros, describe_views
 
 VIEWS, MACROS = describe_views(), describe_macros()
 RELATIONS = {relation.name: relation for relation in (STORED_SPECS, *TABLES, *DERIVED_TABLES, *VIEWS)}

@@ -5,9 +5,9 @@ import sys
 
 import pytest
 
-from pipeline import sqlfiles
 from pipeline.schema import GLOSSARY, META_LISTS, SPEC_STACKS, Column
-from pipeline.sqlfiles import (
+from pipeline.store import sqlfiles
+from pipeline.store.sqlfiles import (
     describe_macros,
     describe_views,
     find_views,
@@ -151,6 +151,6 @@ def test_templates_know_the_tables():
 
 
 def test_help_reads_no_sql():
-    code = "import sys, pipeline.cli; sys.exit('pipeline.sqlfiles' in sys.modules)"
+    code = "import sys, pipeline.cli; sys.exit('pipeline.store.sqlfiles' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -11,7 +11,7 @@ from pipeline.ask.expected import Expected
 from pipeline.ask.have import Held, describe_misses, load_specs
 from pipeline.ask.output import Columns
 from pipeline.ask.scope import list_stacks
-from pipeline.spack.matching import Miss, find_misses
+from pipeline.spack.spec import Miss, find_misses
 
 ANYWHERE = "*"
 """In place of a stack: any of them, or root."""

@@ -18,7 +18,7 @@ import yaml
 from pipeline.ask.expected import ExpectedList, Reader, Text, parse_lenient, part_flags, part_nodes
 from pipeline.errors import FileFaultsError, SpecSyntaxError
 from pipeline.spack.hosts import satisfies_target
-from pipeline.spack.syntax import AskedCompiler, Query
+from pipeline.spack.spec import AskedCompiler, Query
 from pipeline.spack.variants import meets
 from pipeline.spack.versions import VersionList
 from pipeline.yamlvalues import compose

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from pipeline.errors import FileFaultsError, SpecSyntaxError
 from pipeline.spack.compilers import FLAGS
-from pipeline.spack.syntax import Query, parse_spec
+from pipeline.spack.spec import Query, parse_spec
 from pipeline.yamlvalues import read_text
 
 _QUOTED = r"""'[^']*'|"[^"]*\""""

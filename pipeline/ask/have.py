@@ -1,6 +1,6 @@
 """Answer whether a warehouse has a spec: the matches, or the nearest misses and what they fail on.
 
-The meaning of a spec is :mod:`pipeline.spack.matching`'s alone. SQL only leaves out what cannot match: by snapshot,
+The meaning of a spec is :mod:`pipeline.spack.spec`'s alone. SQL only leaves out what cannot match: by snapshot,
 package and hash, and, where no package is named, by the values that each column is found to have.
 """
 
@@ -16,8 +16,7 @@ from pipeline.ask.output import Columns
 from pipeline.ask.scope import suggest_names
 from pipeline.schema import ROOT
 from pipeline.spack.hosts import is_known, measure_ancestors, runs_on
-from pipeline.spack.matching import Candidate, Miss, find_misses
-from pipeline.spack.syntax import Query
+from pipeline.spack.spec import Candidate, Miss, Query, find_misses
 from pipeline.spack.versions import version_key
 
 NEAREST = 5

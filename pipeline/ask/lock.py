@@ -22,7 +22,7 @@ import msgspec
 from pipeline.ask.expected import Expected, ExpectedList
 from pipeline.errors import Fault, FileFaultsError
 from pipeline.spack.compilers import compiler_family
-from pipeline.spack.syntax import AskedCompiler, Query
+from pipeline.spack.spec import AskedCompiler, Query
 from pipeline.spack.variants import parse_variant
 from pipeline.spack.versions import parse_versions, split_ref
 from pipeline.specs.check import normalise_compiler

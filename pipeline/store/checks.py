@@ -10,8 +10,8 @@ import duckdb
 
 from pipeline.progress import run_handlers, watch
 from pipeline.schema import DEPENDENCIES, PAGES_TABLE, REJECTS, STORED_SPECS
-from pipeline.sqlfiles import Query, find_views, list_checks, list_stored
 from pipeline.store.database import cut_parts, define_view, quote_text, render
+from pipeline.store.sqlfiles import Query, find_views, list_checks, list_stored
 from pipeline.store.state import SnapshotRows
 
 SHOWN = 5

@@ -32,7 +32,7 @@ from pipeline.schema import (
 )
 from pipeline.spack.hosts import STACK_LINEAGE, WELL_KNOWN_HOSTS, list_ancestry
 from pipeline.spack.variants import normalise_variants
-from pipeline.sqlfiles import Query, describe_macros, describe_views, list_macros, list_stored, list_views
+from pipeline.store.sqlfiles import Query, describe_macros, describe_views, list_macros, list_stored, list_views
 from pipeline.store.state import SnapshotRows
 
 if TYPE_CHECKING:

@@ -18,12 +18,13 @@ from pathlib import Path
 
 import msgspec
 
-from pipeline import __version__, sqlfiles
+from pipeline import __version__
 from pipeline.errors import DuplicatePageError, Fault
 from pipeline.layout import BuildPaths, Layout
 from pipeline.sources.buildcache import ALL, Choice
 from pipeline.sources.files import Entry, Source, read_index_bytes, read_page_bytes
 from pipeline.specs.check import Reject
+from pipeline.store import sqlfiles
 
 RACY_NS = 2_000_000_000
 """A file changed this shortly before it was looked at may change again without its times telling."""

@@ -133,7 +133,7 @@ def _find_columns(query: str) -> Iterator[Column]:
 @cache
 def sql_folder() -> Path:
     """``sql/`` beside the package in a checkout, inside it in an installed wheel."""
-    package = Path(__file__).parent
+    package = Path(__file__).parents[1]
     inside = package / "sql"
     return inside if inside.is_dir() else package.parent / "sql"
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import SpecSyntaxError, WarehouseError
-from pipeline.spack.syntax import AskedCompiler, Query, parse_spec
+from pipeline.spack.spec import AskedCompiler, Query, parse_spec
 from pipeline.spack.variants import parse_variant
 from pipeline.spack.versions import parse_versions
 
