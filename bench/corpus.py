@@ -192,6 +192,8 @@ def spell_spec(spec: Spec, python: bool, generation: str) -> dict[str, object]:
             key: spelt[key]
             for key in ("hash", "versions", "os", "platform", "target", "size", "compiler", "variants", "stacks")
         }
+        # As pages up to v0.22.1 list them: in no order, and root anywhere.
+        spelt["stacks"] = sorted(spec.stacks, key=lambda stack: stack[::-1])
         spelt["tarball"] = f"https://binaries.spack.io/mirror/build_cache/{spec.hash}.spack"
     return spelt
 

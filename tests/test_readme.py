@@ -8,6 +8,7 @@ import pytest
 
 from pipeline.cli import cli
 from tests.commands import run
+from tests.makers import ask
 from tests.readme import ANSWER, PAGES, README, ROOT, STEPS, render_readme
 
 
@@ -82,3 +83,17 @@ def test_the_files_that_it_names_are_there():
 
     assert links
     assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_the_parquet_in_polars_is_what_the_views_say(sample, tmp_path, monkeypatch):
+    (block,) = (block for block in read_blocks(README.read_text(), "python") if "import polars" in block)
+    (tmp_path / "warehouse").symlink_to(sample)
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    exec(block, names)
+    by_stack = names["rows"].filter(names["pl"].col("stack") != "root").group_by("snapshot", "stack")
+    counted = by_stack.agg(packages=names["pl"].col("package").n_unique(), specs=names["pl"].len()).collect()
+
+    rows = ask(sample, "select snapshot, stack, packages, specs from summary_by_stack")
+    assert sorted(counted.rows()) == sorted(rows)
+    assert names["covered"].collect().height == len({stack for _, stack, *_ in rows})
