@@ -48,7 +48,7 @@ MANY_FILES = 1000
 
 
 @dataclass(frozen=True)
-class Summary:
+class BuildSummary:
     """What a build found and made; ``rebuilt``, ``gone`` and ``checks`` are of this build's own work alone."""
 
     snapshots: int
@@ -84,7 +84,7 @@ def build(
     choice: Choice = ALL,
     cache: Path | None = None,
     offline: bool = False,
-) -> Summary:
+) -> BuildSummary:
     """Make ``warehouse`` the warehouse of ``sources``, at once or not at all.
 
     ``jobs`` is the number of processes, by default that of the processors; ``choice`` says which
@@ -110,7 +110,7 @@ def build(
     except OSError as error:
         # Arrow says what failed, not where.
         raise WarehouseError(f"{error.filename or warehouse}: {error.strerror or error}") from error
-    return Summary(**{**summary.__dict__, "seconds": time.monotonic() - began})
+    return BuildSummary(**{**summary.__dict__, "seconds": time.monotonic() - began})
 
 
 def fetch(sources: Sequence[Source], choice: Choice, cache: Path, offline: bool, progress: Progress) -> list[Entry]:
@@ -126,7 +126,7 @@ def fetch(sources: Sequence[Source], choice: Choice, cache: Path, offline: bool,
 
 def update(
     layout: Layout, sources: Sequence[Source], fetched: Sequence[Entry], jobs: int, progress: Progress, choice: Choice
-) -> Summary:
+) -> BuildSummary:
     """The part of a build that runs under the lock; ``fetched`` are the indexes of remote sources."""
     began_ns = time.time_ns()
     current = layout.current
@@ -240,10 +240,10 @@ def read_changes(reader: Reader, plan: Plan) -> tuple[list[Seen], set[str], bool
     return kept, affected, changed
 
 
-def summarise(state: State, rebuilt: int = 0, gone: int = 0, checks: Sequence[Check] = ()) -> Summary:
+def summarise(state: State, rebuilt: int = 0, gone: int = 0, checks: Sequence[Check] = ()) -> BuildSummary:
     snapshots = state.snapshots.values()
     looked = state.looked
-    return Summary(
+    return BuildSummary(
         snapshots=len(snapshots),
         pages=sum(one.pages for one in snapshots) - looked.indexes,
         indexes=looked.indexes,

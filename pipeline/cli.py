@@ -27,7 +27,7 @@ from pipeline.progress import Bar, interrupting_on_signals, number_of, say
 from pipeline.questions import FALLS_SHORT, diff, gaps, gate, have, refuse_missing, say_some, warehouse_option
 
 if TYPE_CHECKING:
-    from pipeline.build import Summary
+    from pipeline.build import BuildSummary
     from pipeline.store.checks import Check
 
 SHOWN_REJECTS = 20
@@ -150,7 +150,7 @@ def build(
         sys.exit(FALLS_SHORT)
 
 
-def describe_summary(summary: Summary) -> str:
+def describe_summary(summary: BuildSummary) -> str:
     held = [(summary.pages, "page"), (summary.indexes, "index")]
     read = " and ".join(
         number_of(number, name) for number, name in held if number or (name == "page" and not summary.indexes)
@@ -163,7 +163,7 @@ def describe_summary(summary: Summary) -> str:
     return f"{', '.join(parts)}; {summary.describe_changes()}; {summary.seconds:.1f} seconds"
 
 
-def show_rejects(warehouse: Path, summary: Summary) -> None:
+def show_rejects(warehouse: Path, summary: BuildSummary) -> None:
     """The first rejects, a line each."""
     from pipeline.store.database import open_database
 
@@ -205,12 +205,12 @@ def report(warehouse: Path, out: Path | None, formats: str, snapshots: tuple[str
     that are written with it.
     """
     from pipeline.report.export import export_reports
-    from pipeline.schema import FORMATS
+    from pipeline.schema import REPORT_FORMATS
 
     chosen = [name.strip() for name in formats.split(",") if name.strip()]
     for name in chosen or [formats]:
-        if name not in FORMATS:
-            raise click.BadParameter(f"{name!r} is none of: {', '.join(FORMATS)}", param_hint="--format")
+        if name not in REPORT_FORMATS:
+            raise click.BadParameter(f"{name!r} is none of: {', '.join(REPORT_FORMATS)}", param_hint="--format")
     with showing_progress() as progress:
         exports = export_reports(Layout(warehouse), out, list(dict.fromkeys(chosen)), snapshots, progress)
     folder = out or Layout(warehouse).reports

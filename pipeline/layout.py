@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 import filelock
 import msgspec
@@ -42,8 +42,8 @@ PAGES = "pages"
 DEPENDENCIES = "dependencies"
 REJECTS = "rejects"
 STATE = "state.msgpack"
-TABLES = (SPEC_STACKS, PAGES, DEPENDENCIES, REJECTS)
-PUBLISHED = (*TABLES, DATABASE)
+PARQUET_FOLDERS = (SPEC_STACKS, PAGES, DEPENDENCIES, REJECTS)
+PUBLISHED = (*PARQUET_FOLDERS, DATABASE)
 
 CURRENT = ".current"
 BUILDS = ".builds"
@@ -64,11 +64,6 @@ def partition_name(snapshot: str) -> str:
     :data:`LONGEST_PARTITION`.
     """
     return "snapshot=" + quote(snapshot, safe="")
-
-
-def partition_snapshot(name: str) -> str:
-    """The snapshot of a partition folder; the inverse of :func:`partition_name`."""
-    return unquote(name.removeprefix("snapshot="))
 
 
 # File names end at 255 bytes on every common file system; rejects add ".parquet" to the name.
@@ -175,7 +170,7 @@ class Layout:
         self.sweep()
         newest = max((int(folder.name) for folder in self._numbered()), default=0)
         folder = self.builds / f"{newest + 1:06}{UNFINISHED}"
-        for name in TABLES:
+        for name in PARQUET_FOLDERS:
             (folder / name).mkdir(parents=True)
         return BuildPaths(folder)
 

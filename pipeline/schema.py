@@ -87,7 +87,7 @@ SPEC = (
     Column(
         "external", "BOOLEAN", "whether it is of the system, not built by Spack; NULL where not told", nullable=True
     ),
-    Column("source", "VARCHAR", "path or URL of the page or index, relative to the source root"),
+    Column("source", "VARCHAR", "path or URL of the page or index, relative to its source"),
 )
 """What a source says of one spec, apart from where it stands."""
 
@@ -136,7 +136,7 @@ PAGES_TABLE = Relation(
         SNAPSHOT,
         replace(PACKAGE, description="package of the page; NULL for an index", nullable=True),
         Column("stack", "VARCHAR", "stack of the index, root for the union mirror's; NULL for a page", nullable=True),
-        Column("path", "VARCHAR", "path or URL of the file, relative to the source root"),
+        Column("path", "VARCHAR", "path or URL of the file, relative to its source"),
         Column("bytes", "BIGINT", "size of the file in bytes"),
         Column("sha256", "VARCHAR", "SHA-256 of the file's bytes, in hexadecimal"),
         Column("specs", "BIGINT", "specs loaded from it"),
@@ -169,7 +169,7 @@ REJECTS = Relation(
     "rejects",
     "What could not be read or loaded: a row per file, page, index, meta field or spec.",
     (
-        Column("path", "VARCHAR", "path of the file, relative to the source root"),
+        Column("path", "VARCHAR", "path of the file, relative to its source"),
         Column("place", "VARCHAR", "where in the file, e.g. spec_details[3].hash"),
         Column("reason", "VARCHAR", "why, in one sentence"),
         Column(
@@ -281,7 +281,7 @@ def arrow_schema(relation: Relation, without: tuple[str, ...] = ()) -> pa.Schema
 
 TABLE_FORMATS = ("csv", "parquet", "json")
 """Formats of reports with a file for each report."""
-FORMATS = (*TABLE_FORMATS, "xlsx", "markdown", "html")
+REPORT_FORMATS = (*TABLE_FORMATS, "xlsx", "markdown", "html")
 """All of them; the others have one file for a snapshot."""
 DEFAULT_FORMATS = ("csv", "parquet")
 

@@ -30,7 +30,7 @@ from pydantic.functional_validators import (
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from pipeline.errors import FileFaultsError
-from pipeline.schema import DEFAULT_FORMATS, FORMATS, NEWEST
+from pipeline.schema import DEFAULT_FORMATS, NEWEST, REPORT_FORMATS
 from pipeline.yamlvalues import Keyed, Null, line_of, read_text, read_values, show
 
 # A file that is being read
@@ -184,9 +184,11 @@ _ANY_TEXT = _spelt("a text is expected", r"(?s).*\S.*")
 Written = Annotated[str, _ANY_TEXT]
 Printable = Annotated[str, BeforeValidator(_be_printable), _spelt("is not a text", "(?s).+")]
 WrittenList = Annotated[tuple[Written, ...], WrapValidator(_one_or_many)]
-Format = Annotated[str, _spelt(f"{{shown}} is none of: {', '.join(FORMATS)}", "|".join(FORMATS)), _ANY_TEXT]
+Format = Annotated[
+    str, _spelt(f"{{shown}} is none of: {', '.join(REPORT_FORMATS)}", "|".join(REPORT_FORMATS)), _ANY_TEXT
+]
 Formats = Annotated[
-    tuple[Format, ...], WrapValidator(_one_or_many), _some(f"none is in it; there are: {', '.join(FORMATS)}")
+    tuple[Format, ...], WrapValidator(_one_or_many), _some(f"none is in it; there are: {', '.join(REPORT_FORMATS)}")
 ]
 PathBeside = Annotated[Path, BeforeValidator(_be_path), _ANY_TEXT]
 Number = Annotated[int, Field(lt=10**9), _spelt("{shown} is no whole number from 0 on", "[0-9]+")]

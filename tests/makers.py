@@ -17,7 +17,7 @@ import yaml
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from pipeline.build import Summary, build
+from pipeline.build import BuildSummary, build
 from pipeline.layout import Layout
 
 SAMPLE = Path(__file__).parent / "data" / "pages"
@@ -117,7 +117,7 @@ def build_pages(folder: Path, pages: Pages, metas: Mapping[tuple[str, str], Any]
     return folder / "warehouse"
 
 
-def build_text(folder: Path, text: str | bytes) -> tuple[Summary, Path]:
+def build_text(folder: Path, text: str | bytes) -> tuple[BuildSummary, Path]:
     """A warehouse of one page given as text: the summary and the warehouse's folder."""
     write_page(folder / "source", text)
     return build([folder / "source"], folder / "warehouse", jobs=1), folder / "warehouse"

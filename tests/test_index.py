@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from pipeline.errors import Fault
 from pipeline.specs.check import Reject
-from pipeline.specs.index import Index, IndexSpec
-from pipeline.specs.node import quote_value, spell_variant
+from pipeline.specs.index import Index
+from pipeline.specs.node import ConcreteSpec, quote_value, spell_variant
 from tests.makers import make_hash, make_index, make_record, make_spec, unique_specs
 
 DATA = Path(__file__).parent / "data"
@@ -191,7 +191,7 @@ def test_flags_and_patches_are_kept_apart():
 def test_each_record_is_a_spec_once(specs):
     index, found = read(make_index(make_record(spec) for spec in specs))
 
-    assert [type(one) for one in found] == [IndexSpec] * len(specs)
+    assert [type(one) for one in found] == [ConcreteSpec] * len(specs)
     assert [(one.hash, one.version, one.os, one.platform, one.target) for one in found] == [
         (spec["hash"], spec["versions"][0], spec["os"], spec["platform"], spec["target"]) for spec in specs
     ]
@@ -242,7 +242,7 @@ def test_a_hash_that_stands_there_twice_is_a_reject_and_the_first_is_kept():
     other = make_record(make_spec(2), "zlib", in_buildcache=False)
     pairs = [(make_hash(1), first), (make_hash(2), other), (make_hash(1), second), (make_hash(2), 5)]
     index, found = read(join_records(pairs))
-    (spec,) = [one for one in found if isinstance(one, IndexSpec)]
+    (spec,) = [one for one in found if isinstance(one, ConcreteSpec)]
     rejects = [one for one in found if isinstance(one, Reject)]
 
     assert spec.version == "1.0"
@@ -269,7 +269,7 @@ def test_the_records_of_an_index_add_up(drawn):
     first = dict(reversed(drawn))
 
     assert len(index) == len(drawn) == len(found) + index.externals + index.holes
-    assert [one.hash for one in found if isinstance(one, IndexSpec)] == [
+    assert [one.hash for one in found if isinstance(one, ConcreteSpec)] == [
         make_hash(number) for number in dict.fromkeys(number for number, _ in drawn) if first[number]
     ]
 

@@ -13,7 +13,7 @@ from axe_playwright_python.sync_playwright import Axe
 from pipeline.layout import Layout
 from pipeline.report.export import export_reports, prune_reports
 from pipeline.report.landing import SITE, render_site
-from pipeline.schema import FORMATS
+from pipeline.schema import REPORT_FORMATS
 from tests.makers import build_pages, make_spec
 
 PAGES = Path(__file__).parent / "data" / "pages"
@@ -59,7 +59,7 @@ def warehouse(sample_copy):
 
 @pytest.fixture(scope="module")
 def site(warehouse):
-    export_reports(Layout(warehouse), formats=FORMATS)
+    export_reports(Layout(warehouse), formats=REPORT_FORMATS)
     return warehouse / "reports" / SITE
 
 

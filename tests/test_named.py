@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from pipeline.build import build
 from pipeline.errors import SourceError, WarehouseError
-from pipeline.sources.files import Source, find_sources, read_sources
+from pipeline.sources.files import Source, find_sources
 from tests.makers import write_page, write_v2
 from tests.test_buildcache import ONE, TWO, stacks
 
@@ -106,7 +106,7 @@ FAULTS = {
 def test_each_fault_has_its_line(tmp_path, text):
     path = write(tmp_path, text)
     with pytest.raises(WarehouseError) as caught:
-        read_sources(path)
+        find_sources([path])
     lines = getattr(caught.value, "faults", [str(caught.value)])
 
     for expected in FAULTS[text]:
@@ -118,4 +118,4 @@ def test_each_fault_has_its_line(tmp_path, text):
 def test_any_text_is_sources_or_faults(tmp_path_factory, text):
     path = write(tmp_path_factory.mktemp("any"), text.encode("utf-8", "replace"))
     with pytest.raises(WarehouseError):
-        read_sources(path)
+        find_sources([path])

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pipeline.config import parse_config, read_config
 from pipeline.errors import FileFaultsError
 from pipeline.settings import RunSettings, SettingsFile, SourcesFile, parse_gates, read_gates
-from pipeline.sources.files import Source, read_sources
+from pipeline.sources.files import Source, find_sources
 from tests.makers import write_page
 
 ROOT = Path(__file__).parent.parent
@@ -101,7 +101,7 @@ def test_a_key_of_a_run_without_a_value_is_left_out(nothing):
 
 def test_aliases_and_the_last_of_two_lists_of_sources_count(tmp_path):
     path = write_page(tmp_path, "sources: &a [{path: ., stack: &s e4s}]\nsources: *a\n", "sources.yaml")
-    assert read_sources(path) == [Source(str(tmp_path), None, None, "e4s")]
+    assert find_sources([path]) == [Source(str(tmp_path), None, None, "e4s")]
     gates = parse_gates("coverage:\n- &a {stack: b, packages: 1}\n- *a\n", "g")
     assert [one.line for one in gates.coverage] == [2, 2]
 

@@ -10,9 +10,11 @@ from markdown_it import MarkdownIt
 
 from pipeline.layout import Layout
 from pipeline.report.export import export_reports
-from pipeline.report.summary import LONGEST, MAX_BYTES, SHOWN_CHANGES, SHOWN_GAPS, SHOWN_LOST, escape, make_table
+from pipeline.report.summary import LONGEST, SHOWN_CHANGES, SHOWN_GAPS, SHOWN_LOST, escape, make_table
 from tests.makers import ask, build_pages, make_spec
 
+GITHUB_TAKES = 1024 * 1024
+"""Bytes of a summary of one step of a workflow."""
 OLD, NEW = "develop-2025-03-23", "develop-2025-03-30"
 
 
@@ -150,6 +152,6 @@ def test_a_summary_of_the_worst_texts_is_far_below_githubs_limit(tmp_path):
         pages[NEW, "n" + odd[:100]] = [make_spec(1000 + number, stacks=[stacks[number % 26]], versions=["<" * 200])]
     text = summary(build_pages(tmp_path, pages))
 
-    assert len(text.encode()) < MAX_BYTES // 2
+    assert len(text.encode()) < GITHUB_TAKES // 2
     assert max(len(table) for table in tables(text)) == SHOWN_LOST + 1
     assert f"The first {SHOWN_LOST} of 120 packages." in text

@@ -50,7 +50,7 @@ NAMED_STACKS = 3
 """So many stacks of a cause are named in a table, those that lost the most specs."""
 
 
-class Summary(NamedTuple):
+class ChangeSummary(NamedTuple):
     """Rows of :data:`SUMMARY_COLUMNS`, and ``causes`` of :data:`CAUSE_COLUMNS`.
 
     ``totals`` counts hashes and configurations lost, gained and kept; ``losses`` the specs that each
@@ -115,7 +115,7 @@ def list_turnover(connection: duckdb.DuckDBPyConnection, asked: Question) -> lis
     ).fetchall()
 
 
-def summarise_changes(connection: duckdb.DuckDBPyConnection, asked: Question) -> Summary:
+def summarise_changes(connection: duckdb.DuckDBPyConnection, asked: Question) -> ChangeSummary:
     """What changed, counted."""
     totals: list[tuple[object, ...]] = []
     among = _filter(asked, "list_has_any(stacks, $stacks)")
@@ -132,7 +132,7 @@ def summarise_changes(connection: duckdb.DuckDBPyConnection, asked: Question) ->
     causes, losses = _sum_up(lost, [name for name, _ in list_change_columns(connection, "lost")])
     gains = _count_gains(connection, asked)
     unknown = [row for row in losses if row[2] == SOURCE_MISSING]
-    return Summary(
+    return ChangeSummary(
         totals,
         [row for row in causes if row[0] != SOURCE_MISSING],
         [row for row in losses if row[2] != SOURCE_MISSING],

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import yaml
 
-from pipeline.ask.expected import ExpectedList, Reader, Text, parse_lenient, part_flags, part_nodes
+from pipeline.ask.expected import Collector, ExpectedList, SpecText, parse_lenient, part_flags, part_nodes
 from pipeline.errors import FileFaultsError, SpecSyntaxError
 from pipeline.spack.hosts import satisfies_target
 from pipeline.spack.spec import AskedCompiler, Query
@@ -32,15 +32,15 @@ DEEPEST = 20
 class Matrix:
     """The product of rows of specs and of matrices, less what ``exclude`` names."""
 
-    rows: tuple[tuple[Text | Matrix, ...], ...]
-    exclude: tuple[Text, ...]
+    rows: tuple[tuple[SpecText | Matrix, ...], ...]
+    exclude: tuple[SpecText, ...]
     line: int
     sigil: str = ""
 
 
 def parse_environment(text: str, name: str) -> ExpectedList:
     """What the specs of a ``spack.yaml`` are, definitions and matrices written out."""
-    reader = Reader(name)
+    reader = Collector(name)
     root = compose(text, name)
     top = _read_mapping(root)
     environment = top.get("spack") or top.get("env")
@@ -51,7 +51,7 @@ def parse_environment(text: str, name: str) -> ExpectedList:
     for key in ("include", "include_concrete", "packages"):
         if key in keys:
             reader.note(_line(keys[key]), f"not evaluated: what {key}: adds to the specs")
-    definitions: dict[str, tuple[Text | Matrix, ...]] = {}
+    definitions: dict[str, tuple[SpecText | Matrix, ...]] = {}
     for node in _read_sequence(reader, keys.get("definitions"), "definitions"):
         _read_definition(reader, node, definitions)
     entries = _read_specs(reader, keys.get("specs"), definitions, "specs")
@@ -79,7 +79,7 @@ def _is_null(node: yaml.Node | None) -> bool:
     return node is None or node.tag == "tag:yaml.org,2002:null"
 
 
-def _read_sequence(reader: Reader, node: yaml.Node | None, what: str) -> list[yaml.Node]:
+def _read_sequence(reader: Collector, node: yaml.Node | None, what: str) -> list[yaml.Node]:
     if node is None or _is_null(node):
         return []
     if not isinstance(node, yaml.SequenceNode):
@@ -88,7 +88,7 @@ def _read_sequence(reader: Reader, node: yaml.Node | None, what: str) -> list[ya
     return list(node.value)
 
 
-def _read_definition(reader: Reader, node: yaml.Node, definitions: dict[str, tuple[Text | Matrix, ...]]) -> None:
+def _read_definition(reader: Collector, node: yaml.Node, definitions: dict[str, tuple[SpecText | Matrix, ...]]) -> None:
     """Add one entry of ``definitions`` to those before it."""
     keys = _read_mapping(node)
     when = keys.pop("when", None)
@@ -104,14 +104,14 @@ def _read_definition(reader: Reader, node: yaml.Node, definitions: dict[str, tup
 
 
 def _read_specs(
-    reader: Reader,
+    reader: Collector,
     node: yaml.Node | None,
-    definitions: Mapping[str, tuple[Text | Matrix, ...]],
+    definitions: Mapping[str, tuple[SpecText | Matrix, ...]],
     what: str,
     depth: int = 0,
-) -> tuple[Text | Matrix, ...]:
+) -> tuple[SpecText | Matrix, ...]:
     """A list of specs, references and matrices, its references resolved."""
-    entries: list[Text | Matrix] = []
+    entries: list[SpecText | Matrix] = []
     if depth > DEEPEST and node is not None:
         reader.refuse(_line(node), f"{what}: lists stand in each other too deeply")
         return ()
@@ -125,16 +125,16 @@ def _read_specs(
         elif item.value.startswith("$"):
             entries += _resolve(reader, item, definitions)
         else:
-            entries.append(Text(item.value.strip(), _line(item)))
+            entries.append(SpecText(item.value.strip(), _line(item)))
     return tuple(entries)
 
 
 def _read_mapped(
-    reader: Reader, node: yaml.Node, definitions: Mapping[str, tuple[Text | Matrix, ...]], depth: int
-) -> list[Text | Matrix]:
+    reader: Collector, node: yaml.Node, definitions: Mapping[str, tuple[SpecText | Matrix, ...]], depth: int
+) -> list[SpecText | Matrix]:
     """What a mapping among specs stands for: a matrix, or a group of specs (Spack 1.2)."""
     keys = _read_mapping(node)
-    entries: list[Text | Matrix] = []
+    entries: list[SpecText | Matrix] = []
     group = {"group", "specs", "needs", "explicit", "override"} if "group" in keys or "specs" in keys else set()
     for key, value in keys.items():
         if key not in {"matrix", "exclude"} | group:
@@ -149,7 +149,7 @@ def _read_mapped(
         entries.append(
             Matrix(
                 tuple(_read_specs(reader, row, definitions, "matrix", depth + 1) for row in rows),
-                tuple(Text(str(one.value), _line(one)) for one in excluded),
+                tuple(SpecText(str(one.value), _line(one)) for one in excluded),
                 _line(node),
             )
         )
@@ -159,34 +159,36 @@ def _read_mapped(
 
 
 def _resolve(
-    reader: Reader, node: yaml.Node, definitions: Mapping[str, tuple[Text | Matrix, ...]]
-) -> list[Text | Matrix]:
+    reader: Collector, node: yaml.Node, definitions: Mapping[str, tuple[SpecText | Matrix, ...]]
+) -> list[SpecText | Matrix]:
     """The specs that ``$name``, ``$^name`` or ``$%name`` stands for."""
     sigil, name = re.fullmatch(r"\$([\^%]?)(.*)", node.value, re.DOTALL).groups()  # type: ignore[union-attr]
     if name not in definitions:
         reader.refuse(_line(node), f"{node.value}: no definition {name!r} stands before it")
         return []
-    found: list[Text | Matrix] = []
+    found: list[SpecText | Matrix] = []
     for entry in definitions[name]:
         if isinstance(entry, Matrix):
             found.append(Matrix(entry.rows, entry.exclude, entry.line, sigil) if sigil else entry)
         else:
-            found.append(Text(sigil + entry.text, entry.line))
+            found.append(SpecText(sigil + entry.text, entry.line))
     return found
 
 
-def _expand(reader: Reader, entry: Text | Matrix) -> list[list[Text]]:
+def _expand(reader: Collector, entry: SpecText | Matrix) -> list[list[SpecText]]:
     """The combinations of constraints that an entry stands for."""
-    if isinstance(entry, Text):
+    if isinstance(entry, SpecText):
         return [[entry]]
-    rows: list[list[list[Text]]] = []
+    rows: list[list[list[SpecText]]] = []
     for row in entry.rows:
-        combinations: list[list[Text]] = []
+        combinations: list[list[SpecText]] = []
         for cell in row:
             expanded = _expand(reader, cell)
             if isinstance(cell, Matrix):
                 # As in Spack, what a matrix in a matrix gives is one constraint of the outer one.
-                expanded = [[Text(" ".join(one.text for one in combination), cell.line)] for combination in expanded]
+                expanded = [
+                    [SpecText(" ".join(one.text for one in combination), cell.line)] for combination in expanded
+                ]
             combinations += expanded
         rows.append(combinations)
     if not rows:
@@ -201,12 +203,12 @@ def _expand(reader: Reader, entry: Text | Matrix) -> list[list[Text]]:
             continue
         if entry.sigil:
             first = constraints[0]
-            constraints[0] = Text(entry.sigil + first.text, first.line)
+            constraints[0] = SpecText(entry.sigil + first.text, first.line)
         results.append(constraints)
     return results
 
 
-def _is_excluded(reader: Reader, constraints: Sequence[Text], exclude: Text) -> bool:
+def _is_excluded(reader: Collector, constraints: Sequence[SpecText], exclude: SpecText) -> bool:
     """Whether a combination satisfies an ``exclude``, its dependencies included."""
     asked = _read_nodes(reader, exclude)
     given = [_read_nodes(reader, one) for one in constraints]
@@ -219,7 +221,7 @@ def _is_excluded(reader: Reader, constraints: Sequence[Text], exclude: Text) -> 
     )
 
 
-def _read_nodes(reader: Reader, one: Text) -> list[Query] | None:
+def _read_nodes(reader: Collector, one: SpecText) -> list[Query] | None:
     node, dependencies = part_nodes(one.text)
     queries = []
     for text in (node, *dependencies):

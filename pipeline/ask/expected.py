@@ -72,7 +72,7 @@ def read_expected(path: Path) -> ExpectedList:
     return parse_list(text, name)
 
 
-class Text(NamedTuple):
+class SpecText(NamedTuple):
     """A spec as a file spells it, and its line."""
 
     text: str
@@ -80,7 +80,7 @@ class Text(NamedTuple):
 
 
 @dataclass
-class Reader:
+class Collector:
     """What is collected while one file is read: faults, notes, and what specs turned out to be."""
 
     name: str
@@ -96,7 +96,7 @@ class Reader:
         if note not in self.notes:
             self.notes.append(note)
 
-    def expect(self, constraints: Sequence[Text], line: int) -> Expected | None:
+    def expect(self, constraints: Sequence[SpecText], line: int) -> Expected | None:
         """The one spec that is all of ``constraints``."""
         queries = [query for one in constraints if (query := self.read(one)) is not None]
         text = " ".join(one.text for one in constraints)
@@ -110,7 +110,7 @@ class Reader:
             return Expected(text, f"{self.name}:{line}", tuple(queries))
         return None
 
-    def read(self, one: Text) -> Query | None:
+    def read(self, one: SpecText) -> Query | None:
         """The query of one spec without what cannot be answered; None where nothing is left, or it is wrong."""
         node, dependencies = part_nodes(one.text)
         plain, flags = part_flags(node)
@@ -180,10 +180,10 @@ def part_flags(text: str) -> tuple[str, list[str]]:
 
 def parse_list(text: str, name: str) -> ExpectedList:
     """What a list expects: a spec to a line; what follows a ``#`` is a comment."""
-    reader = Reader(name)
+    reader = Collector(name)
     items = []
     for number, line in enumerate(text.splitlines(), 1):
         spec = _COMMENT.sub("", line).strip()
-        if spec and (item := reader.expect([Text(spec, number)], number)) is not None:
+        if spec and (item := reader.expect([SpecText(spec, number)], number)) is not None:
             items.append(item)
     return reader.finish(items)

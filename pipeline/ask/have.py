@@ -37,7 +37,7 @@ HIT_COLUMNS: Columns = (
 )
 
 
-class Host(NamedTuple):
+class Machine(NamedTuple):
     """A machine that is to run a spec: its microarchitecture, and Spack's name of its platform."""
 
     target: str
@@ -78,9 +78,9 @@ class Answer:
     nearest: list[NearMiss]
 
 
-def guess_host(target: str, platform: str | None) -> Host:
+def guess_host(target: str, platform: str | None) -> Machine:
     """The host of a target: of the platform that was asked for, else darwin for Apple's, else linux."""
-    return Host(target, platform or ("darwin" if "m1" in measure_ancestors(target) else "linux"))
+    return Machine(target, platform or ("darwin" if "m1" in measure_ancestors(target) else "linux"))
 
 
 def find_specs(
@@ -88,7 +88,7 @@ def find_specs(
     query: Query,
     snapshots: Sequence[str],
     stacks: Sequence[str] = (),
-    host: Host | None = None,
+    host: Machine | None = None,
 ) -> Answer:
     """What ``snapshots``, the newest first, hold of a query, in any of ``stacks`` (or anywhere, root included).
 
@@ -110,7 +110,7 @@ def find_specs(
     return Answer([], len({one.spec.hash for one in held}), find_nearest(query, held, rank, host))
 
 
-def miss_host(query: Query, spec: Candidate, host: Host | None) -> list[Miss]:
+def miss_host(query: Query, spec: Candidate, host: Machine | None) -> list[Miss]:
     """Where ``spec`` falls short of ``query``, or of what ``host`` can run."""
     misses = find_misses(query, spec)
     if host is not None:
@@ -123,7 +123,7 @@ def miss_host(query: Query, spec: Candidate, host: Host | None) -> list[Miss]:
 
 
 def find_nearest(
-    query: Query, held: Iterable[Held], rank: Mapping[str, int], host: Host | None = None, count: int = NEAREST
+    query: Query, held: Iterable[Held], rank: Mapping[str, int], host: Machine | None = None, count: int = NEAREST
 ) -> list[NearMiss]:
     """The nearest misses: the fewest things missed first, then of the newest snapshot, then the most specs."""
     groups: dict[tuple[Miss, ...], list[Held]] = {}
@@ -142,7 +142,7 @@ def load_specs(
     snapshots: Sequence[str],
     stacks: Sequence[str] = (),
     query: Query | None = None,
-    host: Host | None = None,
+    host: Machine | None = None,
     narrow: bool = False,
     packages: Sequence[str] | None = None,
 ) -> list[Held]:
@@ -195,7 +195,7 @@ def _read_row(row: tuple[Any, ...]) -> Held:
 def _narrow(
     connection: duckdb.DuckDBPyConnection,
     query: Query,
-    host: Host | None,
+    host: Machine | None,
     where: list[str],
     given: dict[str, object],
 ) -> None:

@@ -28,7 +28,7 @@ from pipeline.spack.versions import parse_versions, split_ref
 from pipeline.specs.check import normalise_compiler
 from pipeline.specs.node import ConcreteSpec, Node, decode_node, explain, make_spec, resolve_dependencies
 
-VERSIONS = ("1", "2", "3", "4", "5", "6", "7", "8")
+LOCK_VERSIONS = ("1", "2", "3", "4", "5", "6", "7", "8")
 """The versions of Spack's lock files that are known here."""
 _KEYED_OTHERWISE = ("1", "2", "3")
 """Those whose keys are not the hashes of their nodes."""
@@ -128,8 +128,8 @@ def _decode_lock(text: str, name: str) -> _Lock:
     except (msgspec.DecodeError, RecursionError) as error:
         raise FileFaultsError([f"{name}: is no JSON: {error}"]) from None
     version = lock.meta and lock.meta.version
-    if version is not None and str(version) not in VERSIONS:
-        known = f"known are {VERSIONS[0]} to {VERSIONS[-1]}"
+    if version is not None and str(version) not in LOCK_VERSIONS:
+        known = f"known are {LOCK_VERSIONS[0]} to {LOCK_VERSIONS[-1]}"
         raise FileFaultsError([f"{name}: _meta.lockfile-version: is {version!r}; {known}"])
     return lock
 

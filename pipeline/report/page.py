@@ -67,7 +67,7 @@ class File(Protocol):
     def bytes(self) -> int: ...
 
 
-class Page(NamedTuple):
+class RenderedPage(NamedTuple):
     """A page, and how many rows of which columns its largest table, the specs, has."""
 
     html: bytes
@@ -141,7 +141,7 @@ def pack(payload: Mapping[str, Any]) -> str:
     return base64.b64encode(zlib.compress(msgspec.json.encode(payload), 9)).decode()
 
 
-def render_page(connection: duckdb.DuckDBPyConnection, snapshot: str, files: Sequence[File] = ()) -> Page:
+def render_page(connection: duckdb.DuckDBPyConnection, snapshot: str, files: Sequence[File] = ()) -> RenderedPage:
     """The page of a snapshot; ``files`` are those beside it, to which it links."""
     payload = collect(connection, snapshot)
     specs = payload["tables"]["specs"]
@@ -162,7 +162,7 @@ def render_page(connection: duckdb.DuckDBPyConnection, snapshot: str, files: Seq
         scripts=[Markup(script) for script in scripts],
         data=Markup(pack(payload)),
     )
-    return Page(html.encode(), specs["rows"], list(specs["columns"]))
+    return RenderedPage(html.encode(), specs["rows"], list(specs["columns"]))
 
 
 def make_policy(scripts: Iterable[str], styles: Iterable[str]) -> str:

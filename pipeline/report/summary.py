@@ -15,15 +15,13 @@ from typing import NamedTuple
 import duckdb
 
 from pipeline.ask.coverage import rank_gaps
-from pipeline.ask.diff import Question, Summary, list_changes, list_turnover, summarise_changes
+from pipeline.ask.diff import ChangeSummary, Question, list_changes, list_turnover, summarise_changes
 from pipeline.ask.gates import SHORTFALL_COLUMNS
 from pipeline.ask.scope import PREVIOUS, Snapshot, choose_baseline, list_snapshots
 from pipeline.errors import NoWarehouseError
 from pipeline.layout import Layout
 from pipeline.store.database import open_database
 
-MAX_BYTES = 1024 * 1024
-"""What GitHub takes as a summary of one step."""
 SHOWN_GAPS, SHOWN_CHANGES, SHOWN_LOST = 10, 20, 100
 LONGEST = 120
 """Characters of a cell."""
@@ -128,7 +126,7 @@ def _tell_change(by: int) -> str:
     return f"{by:+,}" if by else "0"
 
 
-def _tell_lost(connection: duckdb.DuckDBPyConnection, asked: Question, summary: Summary) -> list[str]:
+def _tell_lost(connection: duckdb.DuckDBPyConnection, asked: Question, summary: ChangeSummary) -> list[str]:
     """The packages that left the snapshot, then every cause, then what else is gone from stacks."""
     lines = [f"## Lost since {escape(asked.before)}", ""]
     gone = _list_gone(connection, asked)
@@ -193,7 +191,7 @@ def _join_stacks(
     ).fetchall()
 
 
-def _tell_gained(connection: duckdb.DuckDBPyConnection, asked: Question, summary: Summary) -> list[str]:
+def _tell_gained(connection: duckdb.DuckDBPyConnection, asked: Question, summary: ChangeSummary) -> list[str]:
     lines = [f"## Gained since {escape(asked.before)}", ""]
     gained: dict[str, tuple[int, set[str]]] = {}
     for change, package, version, *_ in list_changes(connection, asked, "configuration"):

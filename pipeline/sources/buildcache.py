@@ -27,7 +27,7 @@ import msgspec
 
 from pipeline.errors import SourceError
 from pipeline.schema import ROOT
-from pipeline.sources.files import Entry, Index, Source, look
+from pipeline.sources.files import Entry, IndexRole, Source, look
 
 LISTING = "cache_spack_io_index.json"
 V2_INDEX = "build_cache/index.json"
@@ -215,17 +215,17 @@ class _Finder:
                 blob = choose_blob(self._read(file))
             except (OSError, ValueError) as error:
                 fault = f"is no manifest of an index: {error}"
-                return Entry(self.number, file, b"", Index(snapshot, stack, fault=fault))
+                return Entry(self.number, file, b"", IndexRole(snapshot, stack, fault=fault))
             mirror = self._locate(file).partition(f"/{V3_INDEXES}")[0]
             path = posixpath.join(mirror, "blobs", "sha256", blob[:2], blob)
-            return look(self.number, path, file, Index(snapshot, stack, blob, path))
+            return look(self.number, path, file, IndexRole(snapshot, stack, blob, path))
         checksum = ""
         if named := _BLOB.fullmatch(file):
             checksum = named[1]
         else:
             with contextlib.suppress(OSError):
                 checksum = self._read(file + V2_CHECKSUM).decode("ascii", "replace").strip().lower()
-        role = Index(snapshot, stack, checksum if _SHA256.fullmatch(checksum) else "")
+        role = IndexRole(snapshot, stack, checksum if _SHA256.fullmatch(checksum) else "")
         return look(self.number, self._locate(file), file, role)
 
     def _locate(self, path: str) -> str:
@@ -252,7 +252,7 @@ class _Finder:
             if os.path.lexists(self._locate(path)):
                 entry = self._make_index(path, snapshot, stack)
             else:
-                role = Index(snapshot, stack, fault=f"is not there, though {listing} lists it")
+                role = IndexRole(snapshot, stack, fault=f"is not there, though {listing} lists it")
                 entry = Entry(self.number, path, b"", role)
             if entry.path in entries:
                 # One index may be named for several stacks: what it gives goes by its path.

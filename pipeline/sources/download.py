@@ -55,7 +55,7 @@ class Limits:
     parallel: int = 8
 
 
-class Entry(msgspec.Struct):
+class Kept(msgspec.Struct):
     """What is kept of a URL beside its body."""
 
     url: str
@@ -175,8 +175,8 @@ class RemoteFiles:
         return max(backoff(state), min(asked, self._limits.idle))
 
     def _download(
-        self, url: str, folder: Path, cached: Entry | None, sha256: str, advance: Callable[[int], None]
-    ) -> Entry:
+        self, url: str, folder: Path, cached: Kept | None, sha256: str, advance: Callable[[int], None]
+    ) -> Kept:
         """One attempt: the body to a file of its own, then to its place, then the entry that makes it count."""
         folder.mkdir(parents=True, exist_ok=True)
         etag = cached.etag if cached is not None else None
@@ -207,7 +207,7 @@ class RemoteFiles:
                 os.fsync(file.fileno())
             if expected is not None and size != expected:
                 raise _TransientError(f"ended after {size:,} of {expected:,} bytes")
-            entry = Entry(url=show_url(url), etag=new_etag, size=size, sha256=digest.hexdigest())
+            entry = Kept(url=show_url(url), etag=new_etag, size=size, sha256=digest.hexdigest())
             if sha256 and entry.sha256 != sha256:
                 raise _TransientError(f"is truncated or altered: its SHA-256 is {entry.sha256}, not {sha256}")
             os.replace(name, folder / "body")
@@ -309,10 +309,10 @@ def _explain(error: httpx.TransportError) -> str:
     return f"cannot be reached: {' '.join(str(error).split()) or type(error).__name__}"
 
 
-def _load(folder: Path) -> Entry | None:
+def _load(folder: Path) -> Kept | None:
     """The entry of a body that is as it was written; None where anything is missing or damaged."""
     try:
-        entry = msgspec.json.decode((folder / "entry.json").read_bytes(), type=Entry)
+        entry = msgspec.json.decode((folder / "entry.json").read_bytes(), type=Kept)
         with (folder / "body").open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     except (OSError, msgspec.DecodeError):
@@ -320,5 +320,5 @@ def _load(folder: Path) -> Entry | None:
     return entry if sha256 == entry.sha256 else None
 
 
-def _as_fetched(folder: Path, entry: Entry, was_cached: bool) -> Fetched:
+def _as_fetched(folder: Path, entry: Kept, was_cached: bool) -> Fetched:
     return Fetched(entry.url, folder / "body", entry.size, entry.sha256, was_cached)

@@ -32,7 +32,7 @@ FIRST_READ = 2**20
 _SIGNATURE = struct.Struct("<QqqQ")
 
 
-class Index(msgspec.Struct, frozen=True, gc=False, array_like=True):
+class IndexRole(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """That a file is the build-cache index of a stack in a snapshot (of the root mirror: ``root``).
 
     ``checksum`` is the SHA-256 that the cache gives for it, ``file`` where it is to be read if that is
@@ -58,7 +58,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False, array_like=True):
     source: int
     path: str
     signature: bytes
-    index: Index | None = None
+    index: IndexRole | None = None
 
     def is_as(self, before: Entry) -> bool:
         """Whether the file is what it was ``before``: its content, and what it is taken for."""
@@ -130,7 +130,7 @@ def in_order(entries: Iterable[Entry]) -> list[Entry]:
     return sorted(entries, key=lambda entry: (entry.source, entry.path))
 
 
-def look(source: int, full: str, path: str, index: Index | None = None) -> Entry:
+def look(source: int, full: str, path: str, index: IndexRole | None = None) -> Entry:
     """The entry of one file, whatever it is."""
     try:
         path.encode()
@@ -280,19 +280,6 @@ def find_sources(named: Sequence[str | Path | Source]) -> list[Source]:
         if reader.faults:
             raise FileFaultsError(reader.faults)
     return list(dict.fromkeys(sources))
-
-
-def read_sources(path: Path) -> list[Source]:
-    """The sources that a YAML file names.
-
-    Raises:
-        FileFaultsError: it is no such file: ``file:line: what is wrong``, a line for each fault.
-    """
-    reader = SourceReader()
-    sources = reader.read_file(path)
-    if reader.faults:
-        raise FileFaultsError(reader.faults)
-    return sources
 
 
 class SourceReader:

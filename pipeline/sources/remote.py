@@ -27,7 +27,7 @@ from pipeline.sources.buildcache import (
     read_listing,
 )
 from pipeline.sources.download import Fetched, RemoteFiles
-from pipeline.sources.files import Entry, Index, Source, look, show_url
+from pipeline.sources.files import Entry, IndexRole, Source, look, show_url
 
 _BLOB = re.compile(r"(.*)/blobs/sha256/[0-9a-f]{2}/([0-9a-f]{64})")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -146,7 +146,7 @@ def _make_entry(
     if isinstance(found, RemoteError):
         fault = _reason(found)
     if fault or not isinstance(found, Fetched):
-        return Entry(one.number, path, b"", Index(one.snapshot, one.stack, fault=fault or "was not fetched"))
+        return Entry(one.number, path, b"", IndexRole(one.snapshot, one.stack, fault=fault or "was not fetched"))
     checksum = ""
     if blob := _BLOB.fullmatch(urlsplit(url).path):
         checksum = blob[2]
@@ -155,7 +155,7 @@ def _make_entry(
         if isinstance(said, Fetched):
             text = said.path.read_bytes()[:200].decode("ascii", "replace").strip().lower()
             checksum = text if _SHA256.fullmatch(text) else ""
-    return look(one.number, str(found.path), path, Index(one.snapshot, one.stack, checksum, str(found.path)))
+    return look(one.number, str(found.path), path, IndexRole(one.snapshot, one.stack, checksum, str(found.path)))
 
 
 def _reason(error: RemoteError) -> str:

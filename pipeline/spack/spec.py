@@ -314,11 +314,6 @@ def match(query: Query, spec: Candidate) -> list[str]:
     return list(dict.fromkeys(miss.axis for miss in find_misses(query, spec)))
 
 
-def match_variants(query: Query, variants: Iterable[str]) -> str | None:
-    """The first variant asked for that a spec's ``variants`` do not meet, as it was asked; None: they meet all."""
-    return next((miss.asked for miss in _miss_variants(query.variants, variants)), None)
-
-
 def find_misses(query: Query, spec: Candidate) -> list[Miss]:
     """Each thing asked for that ``spec`` is not, in the order of :data:`AXES`: the fewer, the nearer it is."""
     return list(_miss_each(query, spec))

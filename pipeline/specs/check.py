@@ -38,7 +38,7 @@ REQUIRED = tuple(name for name in Spec.__struct_fields__ if name != "tarball")
 LISTS = ("stacks", "variants", "versions")
 
 # Spack's hashes are base32 in lower case: https://spack.readthedocs.io (spack.hash_types).
-HASH = re.compile("[a-z2-7]{32}")
+HASH_PATTERN = re.compile("[a-z2-7]{32}")
 _COMPILER = re.compile(r"([^@/\s]+)(?:@=?([^/\s]+))?(?:/\S*)?")
 _RAWS = msgspec.json.Decoder(list[msgspec.Raw])
 
@@ -186,7 +186,7 @@ def check_type(name: str, value: object) -> None:
 
 def check_values(spec: Spec) -> None:
     """Refuse a spec whose values, of the right types, cannot be."""
-    if not HASH.fullmatch(spec.hash):
+    if not HASH_PATTERN.fullmatch(spec.hash):
         raise Fault("hash", f"{spec.hash[:80]!r} is not 32 characters of base32 (a-z, 2-7)")
     if len(spec.versions) != 1:
         raise Fault("versions", f"holds {len(spec.versions)} versions, not one" if spec.versions else "is empty")

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.json
 
 from pipeline.errors import Fault
-from pipeline.specs.check import HASH, LISTS, REQUIRED, Spec, normalise_compiler
+from pipeline.specs.check import HASH_PATTERN, LISTS, REQUIRED, Spec, normalise_compiler
 
 _TYPES = {name: pa.list_(pa.string()) for name in LISTS}
 RECORD_SCHEMA = pa.schema([(name, _TYPES.get(name, pa.string())) for name in Spec.__struct_fields__])
@@ -99,7 +99,7 @@ def find_amiss(specs: pl.DataFrame) -> list[int]:
     wrong = pl.any_horizontal(
         *(text.is_null() | (text == "") for text in texts),
         *(each.list.eval(pl.element().is_null() | (pl.element() == "")).list.any() for each in lists),
-        ~pl.col("hash").str.contains(f"^{HASH.pattern}$"),
+        ~pl.col("hash").str.contains(f"^{HASH_PATTERN.pattern}$"),
         pl.col("versions").list.len() != 1,
         pl.col("stacks").list.len() == 0,
         pl.col("compiler").is_in(compilers),

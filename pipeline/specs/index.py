@@ -1,7 +1,7 @@
 """From the bytes of a build-cache index to checked specs: pure functions, no I/O.
 
 An index is the database that Spack writes of a build cache (``lib/spack/spack/database.py``):
-``{"database": {"version": "8", "installs": {HASH: RECORD, …}}}`` with records ``{spec, ref_count,
+``{"database": {"version": "8", "installs": {HASH_PATTERN: RECORD, …}}}`` with records ``{spec, ref_count,
 in_buildcache}``. Its version is that of the database, and says little of the specs in it: an index of
 version 8 holds old specs beside new ones. :mod:`pipeline.specs.node` reads a spec in any form; here is
 which records there are, and which of them a build cache holds.
@@ -16,13 +16,10 @@ from collections.abc import Iterator
 import msgspec
 
 from pipeline.errors import Fault
-from pipeline.specs.check import HASH, LONGEST_SPEC, Reject
-from pipeline.specs.node import NUL, Node, decode_node, explain, make_spec
-from pipeline.specs.node import ConcreteSpec as IndexSpec
+from pipeline.specs.check import HASH_PATTERN, LONGEST_SPEC, Reject
+from pipeline.specs.node import NUL, ConcreteSpec, Node, decode_node, explain, make_spec
 
-__all__ = ["VERSIONS", "Index", "IndexSpec"]
-
-VERSIONS = ("5", "6", "7", "8", "9")
+DATABASE_VERSIONS = ("5", "6", "7", "8", "9")
 """The versions of Spack's database whose records are known here."""
 
 
@@ -74,8 +71,10 @@ class Index:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise Fault("file", f"is no JSON: {error}") from None
         self.version = str(database.version)
-        if self.version not in VERSIONS:
-            raise Fault("database.version", f"is {self.version!r}; known are {VERSIONS[0]} to {VERSIONS[-1]}")
+        if self.version not in DATABASE_VERSIONS:
+            raise Fault(
+                "database.version", f"is {self.version!r}; known are {DATABASE_VERSIONS[0]} to {DATABASE_VERSIONS[-1]}"
+            )
         self._records = database.installs
         # Of two records of one hash the first is kept.
         self._kept = {key.text: raw for key, raw in reversed(self._records.items())}
@@ -89,7 +88,7 @@ class Index:
     def __len__(self) -> int:
         return len(self._records)
 
-    def read(self) -> Iterator[IndexSpec | Reject]:
+    def read(self) -> Iterator[ConcreteSpec | Reject]:
         """Each record in the build cache, as a spec or as the reject that it is.
 
         A second record of a hash is a reject, whatever it is of.
@@ -107,7 +106,7 @@ class Index:
                     else:
                         self.holes += 1
                     continue
-                if not HASH.fullmatch(hash):
+                if not HASH_PATTERN.fullmatch(hash):
                     raise Fault("", "its hash is not 32 characters of base32 (a-z, 2-7)")
                 if node.hash not in (None, hash):
                     raise Fault("spec.hash", f"is {node.hash!r}, and not the key it stands under")

@@ -30,9 +30,9 @@ import msgspec
 
 from pipeline.errors import Fault
 from pipeline.spack.compilers import FLAGS, LANGUAGES
-from pipeline.specs.check import HASH, normalise_compiler
+from pipeline.specs.check import HASH_PATTERN, normalise_compiler
 
-VERSIONS = (1, 2, 3, 4, 5, 6)
+SPECFILE_VERSIONS = (1, 2, 3, 4, 5, 6)
 """The versions of Spack's spec files that are known here."""
 
 NUL = b"\\u0000"
@@ -301,13 +301,15 @@ def read_spec_file(data: bytes) -> list[ConcreteSpec]:
     if NUL in data:
         raise Fault("file", "holds a NUL character")
     raws, place = (body, "spec") if isinstance(body, list) else (body.nodes, "spec.nodes")
-    if not isinstance(body, list) and body.meta.version not in VERSIONS:
-        raise Fault("spec._meta.version", f"is {body.meta.version}; known are {VERSIONS[0]} to {VERSIONS[-1]}")
+    if not isinstance(body, list) and body.meta.version not in SPECFILE_VERSIONS:
+        raise Fault(
+            "spec._meta.version", f"is {body.meta.version}; known are {SPECFILE_VERSIONS[0]} to {SPECFILE_VERSIONS[-1]}"
+        )
     if not raws:
         raise Fault(place, "has no spec")
     nodes = [decode_node(raw, f"{place}[{number}]") for number, raw in enumerate(raws)]
     for number, node in enumerate(nodes):
-        if not HASH.fullmatch(node.hash or ""):
+        if not HASH_PATTERN.fullmatch(node.hash or ""):
             raise Fault(f"{place}[{number}].hash", "is not 32 characters of base32 (a-z, 2-7)")
     named = join_nodes(nodes)
     versions = {node.hash: node.version for node in nodes}

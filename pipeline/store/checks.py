@@ -11,7 +11,7 @@ import duckdb
 from pipeline.progress import run_handlers, watch
 from pipeline.schema import DEPENDENCIES, PAGES_TABLE, REJECTS, STORED_SPECS
 from pipeline.store.database import cut_parts, define_view, quote_text, render
-from pipeline.store.sqlfiles import Query, find_views, list_checks, list_stored
+from pipeline.store.sqlfiles import SqlQuery, find_views, list_checks, list_stored
 from pipeline.store.state import SnapshotRows
 
 SHOWN = 5
@@ -94,7 +94,7 @@ def merge_checks(results: Sequence[list[Check]]) -> list[Check]:
     ]
 
 
-def run_check(connection: duckdb.DuckDBPyConnection, check: Query) -> Check:
+def run_check(connection: duckdb.DuckDBPyConnection, check: SqlQuery) -> Check:
     cursor = connection.execute(render(connection, list_stored().get(check.name, check)))
     columns = [column[0] for column in cursor.description or []]
     rows = cursor.fetchmany(SHOWN)

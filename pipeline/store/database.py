@@ -32,7 +32,7 @@ from pipeline.schema import (
 )
 from pipeline.spack.hosts import STACK_LINEAGE, WELL_KNOWN_HOSTS, list_ancestry
 from pipeline.spack.variants import normalise_variants
-from pipeline.store.sqlfiles import Query, describe_macros, describe_views, list_macros, list_stored, list_views
+from pipeline.store.sqlfiles import SqlQuery, describe_macros, describe_views, list_macros, list_stored, list_views
 from pipeline.store.state import SnapshotRows
 
 if TYPE_CHECKING:
@@ -276,12 +276,12 @@ def describe_matrix(connection: duckdb.DuckDBPyConnection, view: Relation) -> di
     return {column: describe_wide(view.wide, value) for value, column in wide_columns(connection, view.wide)}
 
 
-def define_view(connection: duckdb.DuckDBPyConnection, view: Query) -> None:
+def define_view(connection: duckdb.DuckDBPyConnection, view: SqlQuery) -> None:
     """Create a view, without its comments, on the tables that are there."""
     connection.execute(render(connection, list_stored().get(view.name, view)))
 
 
-def render(connection: duckdb.DuckDBPyConnection, query: Query) -> str:
+def render(connection: duckdb.DuckDBPyConnection, query: SqlQuery) -> str:
     """The SQL of a view or check, a matrix's columns written out from the data."""
     columns = wide_columns(connection, query.axis) if query.is_wide else []
     named = [(quote_text(value), quote_name(column)) for value, column in columns]

@@ -15,7 +15,8 @@ from pipeline.errors import Fault
 from pipeline.layout import LONGEST_PARTITION, partition_name
 from pipeline.sources.files import LARGEST_INDEX, Entry, Source, read_index_bytes
 from pipeline.specs.check import Reject, normalise_compiler
-from pipeline.specs.index import Index, IndexSpec
+from pipeline.specs.index import Index
+from pipeline.specs.node import ConcreteSpec
 from pipeline.store.frames import FILE, SPEC_SCHEMA, derive_columns, make_frame, make_rows, spill
 from pipeline.store.state import Seen
 
@@ -52,7 +53,7 @@ def _extract(source: Source, entry: Entry, scratch: Path, batch: int) -> Seen:
     del data
     num_specs = num_rejects = 0
     for part, chunk in enumerate(_chunks(index)):
-        specs = [one for one in chunk if isinstance(one, IndexSpec)]
+        specs = [one for one in chunk if isinstance(one, ConcreteSpec)]
         rejects = [one for one in chunk if isinstance(one, Reject)]
         spill(scratch, batch, "specs", make_specs(specs, entry.path, role.stack), part=part)
         spill(scratch, batch, "rejects", make_rejects(rejects, entry), part=part)
@@ -82,7 +83,7 @@ def unpack(data: bytes) -> bytes:
     return unpacked
 
 
-def _chunks(index: Index) -> Iterator[list[IndexSpec | Reject]]:
+def _chunks(index: Index) -> Iterator[list[ConcreteSpec | Reject]]:
     records = index.read()
     while chunk := list(islice(records, CHUNK)):
         yield chunk
@@ -92,7 +93,7 @@ SAME = ("package", "hash", "version", "os", "platform", "target", "variants", "p
 """Columns of a spec that are as the index has them."""
 
 
-def make_specs(specs: Sequence[IndexSpec], path: str, stack: str) -> pl.DataFrame:
+def make_specs(specs: Sequence[ConcreteSpec], path: str, stack: str) -> pl.DataFrame:
     """Specs as a frame of the kind ``specs``, all of one stack."""
     columns = {
         **{name: [getattr(spec, name) for spec in specs] for name in SAME},
@@ -112,7 +113,7 @@ def make_specs(specs: Sequence[IndexSpec], path: str, stack: str) -> pl.DataFram
     return derive_columns(frame.drop(derived)).select(*SPEC_SCHEMA.names, FILE)
 
 
-def make_dependencies(specs: Sequence[IndexSpec]) -> pl.DataFrame:
+def make_dependencies(specs: Sequence[ConcreteSpec]) -> pl.DataFrame:
     """The dependencies of specs, as a frame of the kind ``dependencies``."""
     edges = [(spec.hash, edge) for spec in specs for edge in spec.dependencies]
     columns = {

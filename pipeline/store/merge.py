@@ -19,7 +19,7 @@ from pipeline.store.frames import make_rows
 IDENTITY = ("package", "version", "compiler", "os", "platform", "target")
 """Columns in which descriptions of one hash may not differ."""
 PLACES = pl.List(pl.Struct({"source": pl.String, "size_bytes": pl.Int64, "tarball_url": pl.String}))
-SPEC = "spec"
+NUMBER = "spec"
 """The column that numbers a spec of the snapshot, in the order of package and hash."""
 
 
@@ -65,13 +65,13 @@ def merge_pages(specs: pl.DataFrame, pages: pl.DataFrame, rejects: pl.DataFrame,
         pages = counted.with_columns(
             specs=pl.col("specs") - pl.col("lost").fill_null(0), rejects=pl.col("rejects") + pl.col("lost").fill_null(0)
         ).drop("lost")
-    specs = specs.with_row_index(SPEC)
-    places = specs.select(SPEC, pl.col("stacks").alias("stack")).explode("stack")
-    rises = (pl.col(SPEC) != pl.col(SPEC).shift()) | (pl.col("stack") > pl.col("stack").shift())
+    specs = specs.with_row_index(NUMBER)
+    places = specs.select(NUMBER, pl.col("stacks").alias("stack")).explode("stack")
+    rises = (pl.col(NUMBER) != pl.col(NUMBER).shift()) | (pl.col("stack") > pl.col("stack").shift())
     if not places.select(rises.all()).item():
         # Pages up to v0.22.1 list stacks in no order.
-        places = places.unique().sort(SPEC, "stack")
-    places = places.with_columns(source=specs["source"].gather(places[SPEC]))
+        places = places.unique().sort(NUMBER, "stack")
+    places = places.with_columns(source=specs["source"].gather(places[NUMBER]))
     return Merged(specs.drop("stacks"), places, pages, rejects)
 
 
@@ -90,10 +90,10 @@ def merge_indexes(specs: pl.DataFrame, pages: pl.DataFrame, rejects: pl.DataFram
     del specs  # Of a large snapshot each copy counts.
     stands = given.rename({"stacks": "stack"}).explode("stack")
     lost = stands.filter(~pl.col("same")).sort("hash", "rank", "stack", "source")
-    described = described.sort("package", "hash").with_row_index(SPEC)
-    places = stands.filter("same").join(described.select(SPEC, "hash"), on="hash")
-    places = places.sort(SPEC, "stack", "rank", "source").select(SPEC, "stack", "source")
-    new = pl.struct(SPEC, "stack").is_first_distinct()
+    described = described.sort("package", "hash").with_row_index(NUMBER)
+    places = stands.filter("same").join(described.select(NUMBER, "hash"), on="hash")
+    places = places.sort(NUMBER, "stack", "rank", "source").select(NUMBER, "stack", "source")
+    new = pl.struct(NUMBER, "stack").is_first_distinct()
     repeated, places = places.filter(~new), places.filter(new)
     rows = [
         {
@@ -110,8 +110,8 @@ def merge_indexes(specs: pl.DataFrame, pages: pl.DataFrame, rejects: pl.DataFram
     ]
     pages = count_merged(pages, places, repeated, lost)
     # As the table specs has it: of sources, the first by name.
-    sources = places.group_by(SPEC).agg(pl.col("source").min())
-    described = described.drop("stacks", "rank", "source").join(sources, on=SPEC, maintain_order="left")
+    sources = places.group_by(NUMBER).agg(pl.col("source").min())
+    described = described.drop("stacks", "rank", "source").join(sources, on=NUMBER, maintain_order="left")
     return Merged(described, places, pages, append_rejects(rejects, rows))
 
 
@@ -126,7 +126,7 @@ def count_merged(pages: pl.DataFrame, places: pl.DataFrame, repeated: pl.DataFra
         return Counter({row[:2]: row[2] for row in rows.group_by("source", "stack").len().iter_rows()})
 
     kept, again, gone = count(places), count(repeated), count(lost)
-    distinct = dict(places.group_by("source").agg(pl.col(SPEC).n_unique()).iter_rows())
+    distinct = dict(places.group_by("source").agg(pl.col(NUMBER).n_unique()).iter_rows())
     specs, rejects, repeats = [], [], []
     for page in pages.select("path", "stack", "rejects", "repeated").iter_rows(named=True):
         key = page["path"], page["stack"]
@@ -161,14 +161,14 @@ def gather_places(merged: Merged) -> pl.DataFrame:
     """
     specs, places = merged.specs, merged.places
     is_root = places["stack"] == ROOT
-    stacks = places.filter(~is_root).group_by(SPEC, maintain_order=True).agg(stacks=pl.col("stack"))
-    specs = specs.join(stacks, on=SPEC, how="left", maintain_order="left").with_columns(
-        pl.col("stacks").fill_null([]), in_root=pl.col(SPEC).is_in(places.filter(is_root)[SPEC].implode())
+    stacks = places.filter(~is_root).group_by(NUMBER, maintain_order=True).agg(stacks=pl.col("stack"))
+    specs = specs.join(stacks, on=NUMBER, how="left", maintain_order="left").with_columns(
+        pl.col("stacks").fill_null([]), in_root=pl.col(NUMBER).is_in(places.filter(is_root)[NUMBER].implode())
     )
-    differs = places["source"] != specs["source"].gather(places[SPEC])
+    differs = places["source"] != specs["source"].gather(places[NUMBER])
     if not differs.any():
         return specs.with_columns(places=pl.lit(None, PLACES))
-    said = places.join(specs.select(SPEC, "size_bytes", "tarball_url"), on=SPEC, how="left")
-    said = said.sort(SPEC, pl.col("stack") == ROOT, "stack")
-    listed = said.group_by(SPEC, maintain_order=True).agg(places=pl.struct("source", "size_bytes", "tarball_url"))
-    return specs.join(listed, on=SPEC, how="left", maintain_order="left").with_columns(pl.col("places").cast(PLACES))
+    said = places.join(specs.select(NUMBER, "size_bytes", "tarball_url"), on=NUMBER, how="left")
+    said = said.sort(NUMBER, pl.col("stack") == ROOT, "stack")
+    listed = said.group_by(NUMBER, maintain_order=True).agg(places=pl.struct("source", "size_bytes", "tarball_url"))
+    return specs.join(listed, on=NUMBER, how="left", maintain_order="left").with_columns(pl.col("places").cast(PLACES))

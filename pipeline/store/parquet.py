@@ -19,7 +19,7 @@ from pipeline.store.frames import (
     make_rows,
     to_table,
 )
-from pipeline.store.merge import SPEC, Merged, gather_places, merge_dependencies, merge_indexes, merge_pages
+from pipeline.store.merge import NUMBER, Merged, gather_places, merge_dependencies, merge_indexes, merge_pages
 from pipeline.store.state import Seen, SnapshotRows
 
 GROUP_ROWS = 122_880
@@ -40,7 +40,7 @@ def write_snapshot(build: BuildPaths, scratch: Path, snapshot: str, places: Sequ
     merged = merge(spilled.read("specs"), spilled.pages, spilled.read_in_order("rejects"), snapshot)
     rows = write_tables(build.spec_stacks(snapshot), cut_groups(merged), SPEC_STACKS_SCHEMA)
     # DuckDB loads specs at their own grain from here, half the work that the rows of spec_stacks would be.
-    stored = gather_places(merged).drop(SPEC).to_arrow()
+    stored = gather_places(merged).drop(NUMBER).to_arrow()
     pq.write_table(stored, build.stored_specs(snapshot), compression="lz4", write_statistics=False)
     del stored
     if has_indexes:
@@ -54,10 +54,10 @@ def write_snapshot(build: BuildPaths, scratch: Path, snapshot: str, places: Sequ
 
 def cut_groups(merged: Merged) -> Iterator[pa.Table]:
     """The rows of ``spec_stacks``, sorted by package, hash and stack, in the row groups of a Parquet file."""
-    specs = merged.specs.drop(SPEC, "source")
+    specs = merged.specs.drop(NUMBER, "source")
     for start in range(0, max(merged.places.height, 1), GROUP_ROWS):
         places = merged.places.slice(start, GROUP_ROWS)
-        yield to_table(specs[places[SPEC]].with_columns(places["stack"], places["source"]), SPEC_STACKS_SCHEMA)
+        yield to_table(specs[places[NUMBER]].with_columns(places["stack"], places["source"]), SPEC_STACKS_SCHEMA)
 
 
 def write_frame(path: Path, frame: pl.DataFrame, schema: pa.Schema) -> int:

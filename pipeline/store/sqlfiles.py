@@ -40,7 +40,7 @@ alike, and what a hash has alike in every stack."""
 
 
 @dataclass(frozen=True)
-class Query:
+class SqlQuery:
     """A view, macro or check: its name and file, and for which ``axis`` (and ``other``) where there are several."""
 
     name: str
@@ -144,44 +144,44 @@ def list_files() -> list[Path]:
 
 
 @cache
-def list_views() -> list[Query]:
+def list_views() -> list[SqlQuery]:
     """The views in the order in which they are made, that of the numbers of their files."""
     return _list_queries("views")
 
 
 @cache
-def list_stored() -> Mapping[str, Query]:
+def list_stored() -> Mapping[str, SqlQuery]:
     """What the DuckDB file has in place of the long table and of a view that brings it together, by name."""
     return {query.name: query for query in _list_queries("stored")}
 
 
 @cache
-def list_macros() -> list[Query]:
+def list_macros() -> list[SqlQuery]:
     """The table macros: views with parameters, asked as ``from usable_on('zen4')``."""
     return _list_queries("macros")
 
 
 @cache
-def list_checks() -> list[Query]:
+def list_checks() -> list[SqlQuery]:
     """The checks by name: queries that return the offenders."""
     return sorted(_list_queries("checks"), key=lambda query: query.name)
 
 
-def _list_queries(folder: str) -> list[Query]:
+def _list_queries(folder: str) -> list[SqlQuery]:
     return [query for path in sorted((sql_folder() / folder).glob("*.sql")) for query in _expand(path)]
 
 
-def _expand(path: Path) -> Iterator[Query]:
+def _expand(path: Path) -> Iterator[SqlQuery]:
     """The queries that a file makes."""
     words = path.stem.lstrip("0123456789_").split("_")
     chosen: Iterable[tuple[str, str]] = [("", "")]
     if "axis" in words:
         chosen = combinations(AXES, 2) if "other" in words else [(axis, "") for axis in AXES]
     for axis, other in chosen:
-        yield Query("_".join({"axis": axis, "other": other}.get(word, word) for word in words), path, axis, other)
+        yield SqlQuery("_".join({"axis": axis, "other": other}.get(word, word) for word in words), path, axis, other)
 
 
-def find_views(queries: Iterable[Query]) -> list[Query]:
+def find_views(queries: Iterable[SqlQuery]) -> list[SqlQuery]:
     """The views that queries stand on, directly or by other views, in order."""
     used = {name for query in queries for name in query.find_names()}
     found = []
