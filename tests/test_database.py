@@ -91,7 +91,8 @@ def test_the_shell_shows_the_comments(warehouse, tmp_path):
     comments = run_shell(database, "select view_name, comment from duckdb_views() where not internal", tmp_path)
 
     assert "root mirror" in run_shell(database, query, tmp_path)[0]["comment"]
-    assert {row["view_name"]: row["comment"] for row in comments} == {view.name: view.description for view in VIEWS}
+    described = {view.name: view.description for view in (SPEC_STACKS, *VIEWS)}
+    assert {row["view_name"]: row["comment"] for row in comments} == described
 
 
 @pytest.mark.parametrize("copy", [["cp", "-r"], ["cp", "-rL"], ["mv"]], ids=" ".join)
@@ -267,9 +268,11 @@ def test_a_warehouse_of_another_version_is_refused_with_what_to_do(tmp_path, com
 def test_the_long_table_is_that_of_its_parquet_and_specs_what_it_brings_together(tmp_path):
     """How the file stores specs shows in no answer: of pages, of indexes, and of both for one snapshot."""
     mirror = Path(__file__).parent / "data" / "caches" / "spack-1.1"
+    for stack in ("e4s", "hep"):
+        shutil.copytree(mirror, tmp_path / "caches" / "develop-2025-06-01" / stack)
     pages = {("spack-1.1", "zlib"): [make_spec(1, stacks=["root", "hep", "e4s"]), make_spec(2, stacks=["root"])]}
     source = write_pages(tmp_path / "source", {**pages, ("develop", "zlib"): [make_spec(1, size="7", tarball="u")]})
-    build([source, mirror], tmp_path / "warehouse", jobs=1)
+    build([source, tmp_path / "caches"], tmp_path / "warehouse", jobs=1)
     database = Layout(tmp_path / "warehouse").database.resolve()
     names = ", ".join(map(quote_name, SPEC_STACKS.names))
     with duckdb.connect(str(database), read_only=True) as connection:
