@@ -208,7 +208,8 @@ def test_check_shows_offenders_and_ends_with_3(warehouse, tmp_path):
     shutil.copytree(warehouse, copy, symlinks=True)
     with duckdb.connect(str((copy / "warehouse.duckdb").resolve())) as connection:
         connection.execute(
-            "insert into stored_specs select * replace (stacks[:1] as stacks, false as in_root) from stored_specs limit 1"
+            "insert into stored_specs select * replace (stacks[:1] as stacks, false as in_root) "
+            "from stored_specs limit 1"
         )
     done = run("check", "--warehouse", copy)
 
