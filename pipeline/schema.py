@@ -109,7 +109,7 @@ STORED_SPECS = Relation(
         Column("in_root", "BOOLEAN", "whether the root mirror holds it: the spec is published"),
         Column(
             "places",
-            "STRUCT(source VARCHAR, size_bytes BIGINT, tarball_url VARCHAR)[]",
+            'STRUCT("source" VARCHAR, size_bytes BIGINT, tarball_url VARCHAR)[]',
             "what each of the stacks, and then root, says otherwise; NULL where all say the same",
             nullable=True,
         ),

@@ -14,6 +14,7 @@ from pipeline.store.sqlfiles import (
     list_checks,
     list_files,
     list_macros,
+    list_stored,
     list_views,
     sql_folder,
 )
@@ -129,7 +130,7 @@ def test_a_column_that_nothing_describes_is_an_error(folder):
 
 
 def test_every_file_makes_a_query():
-    made = {query.path for query in (*list_views(), *list_macros(), *list_checks())}
+    made = {query.path for query in (*list_views(), *list_macros(), *list_checks(), *list_stored().values())}
 
     assert made == set(list_files()) == set(sql_folder().rglob("*.*"))
 

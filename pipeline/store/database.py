@@ -284,8 +284,7 @@ def define_view(connection: duckdb.DuckDBPyConnection, view: SqlQuery) -> None:
 def render(connection: duckdb.DuckDBPyConnection, query: SqlQuery) -> str:
     """The SQL of a view or check, a matrix's columns written out from the data."""
     columns = wide_columns(connection, query.axis) if query.is_wide else []
-    named = [(quote_text(value), quote_name(column)) for value, column in columns]
-    return query.render(named, descriptions=STORED_SPECS.name)
+    return query.render([(quote_text(value), quote_name(column)) for value, column in columns])
 
 
 def wide_columns(connection: duckdb.DuckDBPyConnection, axis: str) -> list[tuple[str, str]]:

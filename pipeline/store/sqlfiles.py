@@ -65,25 +65,18 @@ class SqlQuery:
             for found in _PARAMETER.finditer(self.text)
         )
 
-    def render(
-        self,
-        columns: Iterable[tuple[str, str]] = (),
-        arguments: Mapping[str, str] | None = None,
-        descriptions: str = "spec_stacks",
-    ) -> str:
+    def render(self, columns: Iterable[tuple[str, str]] = (), arguments: Mapping[str, str] | None = None) -> str:
         """The SQL of the query.
 
         ``columns`` are value and name, as SQL, of each column of a matrix; ``arguments`` are SQL in place of the
-        parameters, by default their own names. ``table`` has a row for each hash and value of the axis;
-        ``descriptions`` is what has every description of a spec at least once.
+        parameters, by default their own names. ``table`` has a row for each hash and value of the axis.
         """
-        return _TEMPLATES.from_string(self.text).render(
+        return _compile(self.text).render(
             **COLUMNS_OF_SPECS,
             axis=self.axis,
             other=self.other,
             table="spec_stacks" if self.axis == "stack" else "specs",
             columns=list(columns),
-            descriptions=descriptions,
             axes=AXES,
             lists=META_LISTS,
             **(arguments or {one.name: one.name for one in self.parameters}),
@@ -107,6 +100,11 @@ class SqlQuery:
         description = f"{sentence[0].upper()}{sentence[1:]}."
         columns = tuple(_find_columns(self.render()))
         return Relation(self.name, description, columns, self.axis if self.is_wide else None, self.parameters)
+
+
+@cache
+def _compile(text: str) -> jinja2.Template:
+    return _TEMPLATES.from_string(text)
 
 
 def _find_columns(query: str) -> Iterator[Column]:

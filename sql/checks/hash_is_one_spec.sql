@@ -5,7 +5,7 @@ with described as (
         -- Distinct rows of so many columns would take three times as long as their digests.
         -- Maps are digested as text, for Spark does not digest them otherwise.
         hash({{ same | join(', ') }}) as digest,
-    from {{ descriptions }}
+    from spec_stacks
 )
 
 select
