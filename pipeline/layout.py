@@ -1,4 +1,4 @@
-"""The paths of a warehouse folder, and the one pointer that publishes a build.
+"""The paths of a warehouse and of a folder of reports, and the one way in which either is published.
 
 ::
 
@@ -176,18 +176,13 @@ class Layout:
 
     def publish(self, build: BuildPaths) -> None:
         """Make ``build`` the warehouse that readers see, at once."""
-        for path in build.folder.rglob("*"):
-            if path.is_file():
-                _sync(path)
         finished = build.folder.with_name(build.folder.name.removesuffix(UNFINISHED))
-        build.folder.rename(finished)
-        _sync(self.builds)
+        _put(build.folder, finished)
         _replace_link(self.root / CURRENT, f"{BUILDS}/{finished.name}")
         for name in PUBLISHED:
             link, target = self.root / name, f"{CURRENT}/{name}"
             if not link.is_symlink() or os.readlink(link) != target:
                 _replace_link(link, target)
-        _sync(self.root)
         self.sweep()
 
     def sweep(self) -> None:
@@ -222,11 +217,25 @@ def _replace_link(link: Path, target: str) -> None:
     if link.is_dir() and not link.is_symlink():
         # A copy that followed the links left a folder here: a rename cannot replace it.
         shutil.rmtree(link)
-    new.replace(link)
+    _put(new, link)
+
+
+def _put(new: Path, place: Path) -> None:
+    """Let a file, folder or link take its place by one rename: the one way in which anything is published.
+
+    What it holds is on the disk before, and its name after, so that a power cut shows the old or the new, whole.
+    """
+    if not new.is_symlink():
+        for path in (new, *new.rglob("*")):
+            _sync(path)
+    new.replace(place)
+    # A folder that may be written to and not read cannot be flushed.
+    with contextlib.suppress(PermissionError):
+        _sync(place.parent)
 
 
 def _sync(path: Path) -> None:
-    """Flush a file or folder to the disk, so that a power cut cannot undo a published build."""
+    """Flush a file or folder to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -241,7 +250,7 @@ def renew_file(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     new = _staged(path)
     new.write_bytes(data)
-    new.replace(path)
+    _put(new, path)
 
 
 @contextlib.contextmanager
@@ -353,7 +362,7 @@ class ReportFolder:
                 old.mkdir()
                 with contextlib.suppress(FileNotFoundError):
                     folder.rename(old / folder.name)
-                new.rename(folder)
+                _put(new, folder)
         except OSError as error:
             if error.filename is None:
                 error.filename = str(folder)

@@ -3,11 +3,15 @@
 import os
 import random
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import pipeline
 from pipeline.build import build
 from pipeline.errors import DuplicatePageError, SourceError
 from pipeline.layout import Layout
@@ -390,3 +394,23 @@ def test_a_state_of_another_version_is_not_trusted(tmp_path, monkeypatch):
     monkeypatch.setattr("pipeline.store.state.__version__", "0.0.0")
 
     assert build([source], tmp_path / "warehouse", jobs=1).rebuilt == 2
+
+
+def test_a_state_is_of_the_code_of_every_stage(tmp_path):
+    """A change of any module or query makes another fingerprint: stale state is never trusted."""
+    root = Path(pipeline.__file__).parent
+    shutil.copytree(root, tmp_path / "pipeline", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(root.parent / "sql", tmp_path / "sql")
+    code = "from pipeline.store.state import ALL, fingerprint; print(fingerprint(ALL))"
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+
+    def tell():
+        command = [sys.executable, "-c", code]
+        return subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True).stdout
+
+    prints = [tell()]
+    for name in ("pipeline/spack/versions.py", "pipeline/store/merge.py", "sql/views/008_specs.sql"):
+        path = tmp_path / name
+        path.write_text(path.read_text() + "\n")
+        prints.append(tell())
+    assert len(set(prints)) == 4

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
@@ -10,7 +11,8 @@ from hypothesis import strategies as st
 
 from pipeline.build import build
 from pipeline.errors import WarehouseError
-from pipeline.layout import partition_name, renew_file
+from pipeline.layout import Layout, partition_name, renew_file
+from pipeline.report.export import export_reports
 from tests.makers import ask, build_pages, make_spec, write_pages
 
 
@@ -119,3 +121,37 @@ def test_a_file_is_renewed_at_once_or_left_alone(tmp_path):
     assert path.read_bytes() == b"two"
     assert path.stat().st_ino != before.st_ino, "a reader of the old one goes on with it"
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_what_is_published_is_on_the_disk_before_it_takes_its_place(tmp_path, monkeypatch):
+    """Files, then their folder, then the rename, then the folder above: of builds, reports and single files."""
+    done = []
+    flush, rename = os.fsync, os.replace
+
+    def note_flush(descriptor):
+        done.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+        flush(descriptor)
+
+    def note_rename(path, target):
+        done.append(("renamed", str(target)))
+        rename(path, target)
+
+    monkeypatch.setattr(os, "fsync", note_flush)
+    monkeypatch.setattr(Path, "replace", note_rename)
+    warehouse = build_pages(tmp_path, {("develop", "p"): [make_spec(1)]})
+    reports = export_reports(Layout(warehouse), formats=["csv"])
+    current = Layout(warehouse).current.folder
+
+    def before(place):
+        at = done.index(("renamed", str(place)))
+        return done[:at], done[at + 1]
+
+    flushed, after = before(current)
+    unfinished = current.with_name(current.name + ".unfinished")
+    assert {str(unfinished / path.relative_to(current)) for path in current.rglob("*")} <= set(flushed)
+    assert after == str(current.parent)
+    flushed, after = before(warehouse / "reports" / "develop")
+    assert sum(str(one).endswith(".csv") for one in flushed) == len(reports)
+    assert after == str(warehouse / "reports")
+    flushed, after = before(warehouse / "reports" / "index.json")
+    assert flushed[-1] == str(warehouse / "reports" / ".index.json.new")
