@@ -137,8 +137,14 @@ def gaps(
 
     Exit status 3: something expected is nowhere, or, with --stack, is missing in one of those.
     """
-    from pipeline.ask.coverage import COVERAGE_COLUMNS, GAP_COLUMNS, ITEM_COLUMNS, measure_coverage, rank_gaps
-    from pipeline.ask.expected import read_expected
+    from pipeline.ask.coverage import (
+        COVERAGE_COLUMNS,
+        GAP_COLUMNS,
+        ITEM_COLUMNS,
+        measure_coverage,
+        rank_gaps,
+        read_expected,
+    )
     from pipeline.ask.output import print_rows
     from pipeline.ask.scope import choose_snapshot, choose_stacks
     from pipeline.store.database import open_database

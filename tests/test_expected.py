@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.ask.coverage import measure_coverage, rank_gaps, weigh_packages
+from pipeline.ask.coverage import measure_coverage, rank_gaps, read_expected, weigh_packages
 from pipeline.ask.environment import entails, parse_environment
-from pipeline.ask.expected import parse_list, part_nodes, read_expected
+from pipeline.ask.expected import parse_list, part_nodes
 from pipeline.ask.lock import parse_lock
 from pipeline.errors import FileFaultsError
 from pipeline.layout import Layout

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import duckdb
 
-from pipeline.ask.expected import Expected
+from pipeline.ask.environment import parse_environment
+from pipeline.ask.expected import Expected, ExpectedList, parse_list
 from pipeline.ask.have import Held, describe_misses, load_specs
+from pipeline.ask.lock import parse_lock
 from pipeline.ask.output import Columns
 from pipeline.ask.scope import list_stacks
 from pipeline.spack.spec import Miss, find_misses
+from pipeline.yamlvalues import read_text
 
 ANYWHERE = "*"
 """In place of a stack: any of them, or root."""
@@ -113,6 +117,22 @@ class Coverage:
             )
             for one in self.findings
         ]
+
+
+def read_expected(path: Path) -> ExpectedList:
+    """What a file expects: by its name a ``.yaml``, a ``.lock`` or ``.json``, else a list, a spec to a line.
+
+    Raises:
+        FileFaultsError: the file says something wrong; each fault names file and line.
+        OSError: it cannot be read.
+    """
+    name = str(path)
+    text = read_text(path)
+    if path.suffix in (".yaml", ".yml"):
+        return parse_environment(text, name)
+    if path.suffix in (".lock", ".json"):
+        return parse_lock(text, name)
+    return parse_list(text, name)
 
 
 def rank_gaps(

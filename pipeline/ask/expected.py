@@ -10,13 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import NamedTuple
 
 from pipeline.errors import FileFaultsError, SpecSyntaxError
 from pipeline.spack.compilers import FLAGS
 from pipeline.spack.spec import Query, parse_spec
-from pipeline.yamlvalues import read_text
 
 _QUOTED = r"""'[^']*'|"[^"]*\""""
 _FLAG = re.compile(rf"(?<!\S)(?:{'|'.join(sorted(FLAGS))})(?::?==?)(?:{_QUOTED}|\S*)\s*")
@@ -50,26 +48,6 @@ class ExpectedList:
 
     items: list[Expected]
     notes: list[str]
-
-
-def read_expected(path: Path) -> ExpectedList:
-    """What a file expects: by its name a ``.yaml``, a ``.lock`` or ``.json``, else a list, a spec to a line.
-
-    Raises:
-        FileFaultsError: the file says something wrong; each fault names file and line.
-        OSError: it cannot be read.
-    """
-    # Those two build on this module.
-    from pipeline.ask.environment import parse_environment
-    from pipeline.ask.lock import parse_lock
-
-    name = str(path)
-    text = read_text(path)
-    if path.suffix in (".yaml", ".yml"):
-        return parse_environment(text, name)
-    if path.suffix in (".lock", ".json"):
-        return parse_lock(text, name)
-    return parse_list(text, name)
 
 
 class SpecText(NamedTuple):

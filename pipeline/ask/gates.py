@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from pipeline.ask.coverage import measure_coverage
-from pipeline.ask.expected import ExpectedList, read_expected
+from pipeline.ask.coverage import measure_coverage, read_expected
+from pipeline.ask.expected import ExpectedList
 from pipeline.ask.output import Columns
 from pipeline.ask.scope import Snapshot, choose_baseline, list_snapshots, list_stacks
 from pipeline.progress import number_of

@@ -17,15 +17,13 @@ from pipeline.layout import BuildPaths
 from pipeline.progress import Progress
 from pipeline.sources.buildcache import ALL, Choice
 from pipeline.sources.files import Entry, Source
-from pipeline.store.state import Seen, SnapshotRows
+from pipeline.store.state import FILES_OF_BATCH, Seen, SnapshotRows
 from pipeline.store.workers import Workers
 
 BATCH_BYTES = 4 * 2**20
 BATCH_FILES = 500
 FEW_BATCHES = 6
 """So many batches are read sooner than other processes have started."""
-FILES_OF_BATCH = 2**16
-"""More than any batch has: with it, a batch and the number of a file in it are one number."""
 LARGE_FILE = 16 * 2**20
 """Bytes of an index whose memory is better another process's, that ends."""
 

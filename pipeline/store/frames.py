@@ -18,7 +18,7 @@ from pipeline.schema import DEPENDENCIES, PAGES_TABLE, REJECTS, SPEC_STACKS, arr
 from pipeline.spack.compilers import compiler_family
 from pipeline.spack.versions import version_key
 from pipeline.specs.check import normalise_compiler
-from pipeline.store.batches import FILES_OF_BATCH
+from pipeline.store.state import FILES_OF_BATCH
 
 FILE = "file"
 """The column that numbers a row's file in its batch."""

@@ -26,6 +26,8 @@ from pipeline.sources.files import Entry, Source, read_index_bytes, read_page_by
 from pipeline.specs.check import Reject
 from pipeline.store import sqlfiles
 
+FILES_OF_BATCH = 2**16
+"""More than any batch has: with it, a batch and the number of a file in it are one number."""
 RACY_NS = 2_000_000_000
 """A file changed this shortly before it was looked at may change again without its times telling."""
 
