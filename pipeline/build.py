@@ -202,7 +202,8 @@ def assemble(
         for held in (kept, winners, reader.seen):
             held.clear()
         plan.forget()
-        gc.collect()
+        if looked.files > MANY_FILES:
+            gc.collect()
         reader.progress.stage("building warehouse.duckdb", 1, "file")
         with open_tables(layout, build, affected if reused else None) as connection:
             for part in cut_parts(written):

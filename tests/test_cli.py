@@ -320,7 +320,7 @@ def check_for_ever(connection):
     pathlib.Path({str(begun)!r}).touch()
     connection.execute({ENDLESS!r})
 
-pipeline.store.checks.run_checks = check_for_ever
+pipeline.store.checks.run_checks, pipeline.store.checks.FEW_ROWS = check_for_ever, -1
 pipeline.cli.main()
 """
     command = [sys.executable, "-c", script, "build", str(PAGES), "--warehouse", str(tmp_path / "w")]
@@ -345,6 +345,7 @@ def fail(connection):
     dict(map(ctypes.CDLL(None)["raise"], [{signal.SIGTERM.value}]))
 
 pipeline.store.checks.run_checks, pipeline.store.database.create_views = check_for_ever, fail
+pipeline.store.checks.FEW_ROWS = -1
 pipeline.cli.main()
 """
     command = [sys.executable, "-c", script, "build", str(PAGES), "--warehouse", str(tmp_path / "w")]

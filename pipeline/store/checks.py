@@ -14,6 +14,8 @@ from pipeline.store.database import cut_parts, define_view, quote_text, render
 from pipeline.store.sqlfiles import SqlQuery, find_views, list_checks, list_stored
 from pipeline.store.state import SnapshotRows
 
+FEW_ROWS = 10_000
+"""So many rows are checked sooner than views are made for it once more."""
 SHOWN = 5
 """Offenders that are shown of each check."""
 
@@ -114,7 +116,11 @@ def check_beside(
     """Run the checks of a build, in a thread and by a second connection, while ``meanwhile`` runs on the first.
 
     That keeps one processor busy only. Where it fails, or a signal comes, what the checks ask is interrupted.
+    What is small is checked after it, by its own views.
     """
+    if whole and sum(counts.rows for counts in snapshots.values()) <= FEW_ROWS:
+        meanwhile(connection)
+        return run_checks(connection)
     with watch(connection.cursor()) as second, ThreadPoolExecutor(1) as beside:
         running = beside.submit(run_build_checks, second, snapshots, whole)
         try:
