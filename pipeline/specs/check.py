@@ -63,6 +63,15 @@ class Reject(NamedTuple):
     specs: int | None
 
 
+def make_reject(fault: Fault) -> Reject:
+    """What a fault says of a whole file.
+
+    It is kept in place of the fault: an exception holds every frame that it passed, and in what the garbage collector
+    does not look into, as the structs here, those would stay until Python ends.
+    """
+    return Reject(fault.place, fault.reason, fault.raw, fault.specs)
+
+
 @dataclass
 class Records:
     """What a page gave: specs sorted by hash, rejects in page order, unknown keys counted."""

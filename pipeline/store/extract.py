@@ -20,7 +20,7 @@ from pipeline.errors import Fault
 from pipeline.layout import LONGEST_PARTITION, partition_name
 from pipeline.schema import META_LISTS
 from pipeline.sources.files import Entry, Source, read_page_bytes
-from pipeline.specs.check import Meta, Reject, Spec, read_meta, read_records
+from pipeline.specs.check import Meta, Reject, Spec, make_reject, read_meta, read_records
 from pipeline.specs.columns import decode_pages, make_records
 from pipeline.specs.page import Page, parse_page
 from pipeline.store.frames import FILE, SPEC_SCHEMA, derive_columns, make_frame, make_rows, spill
@@ -45,7 +45,7 @@ class _Read(msgspec.Struct, gc=False):
     rejects: list[Reject]
     unknown_keys: list[str]
     num_specs: int = 0
-    fault: Fault | None = None
+    reject: Reject | None = None
 
 
 def extract_batch(sources: Sequence[Source], entries: Sequence[Entry], scratch: Path, batch: int) -> list[Seen]:
@@ -57,7 +57,7 @@ def extract_batch(sources: Sequence[Source], entries: Sequence[Entry], scratch: 
         # In the order in which they are written.
         pages = sorted((one for one in outcomes if isinstance(one, _Read)), key=lambda one: (one.snapshot, one.package))
         specs = read_specs(pages)
-        pages = [page for page in pages if page.fault is None]
+        pages = [page for page in pages if page.reject is None]
         start = 0
         for group, (_, held) in enumerate(groupby(pages, key=lambda page: page.snapshot)):
             of_snapshot = list(held)
@@ -71,18 +71,18 @@ def extract_batch(sources: Sequence[Source], entries: Sequence[Entry], scratch: 
         gc.enable()
 
 
-def describe(entry: Entry, one: _Read | Fault | None) -> Seen:
+def describe(entry: Entry, one: _Read | Reject | None) -> Seen:
     """What a file is."""
-    fault = one.fault if isinstance(one, _Read) else one
-    if fault is not None:
-        return Seen(entry, reject=Reject(fault.place, fault.reason, fault.raw, fault.specs))
+    reject = one.reject if isinstance(one, _Read) else one
+    if reject is not None:
+        return Seen(entry, reject=reject)
     if not isinstance(one, _Read):
         return Seen(entry)
     return Seen(entry, one.sha256, one.snapshot, one.package, one.num_specs, len(one.rejects))
 
 
-def read_page(source: Source, entry: Entry, number: int) -> _Read | Fault | None:
-    """The page in a file, its specs not yet read; the fault of one that cannot be loaded; None where it is no page."""
+def read_page(source: Source, entry: Entry, number: int) -> _Read | Reject | None:
+    """The page in a file, its specs not yet read; the reject of one that cannot be loaded; None where it is no page."""
     try:
         data, sha256 = read_page_bytes(source.locate(entry))
         if data is None or (not data and not entry.path.endswith(PAGE_SUFFIX)):
@@ -93,13 +93,13 @@ def read_page(source: Source, entry: Entry, number: int) -> _Read | Fault | None
         if len(partition_name(front.snapshot)) > LONGEST_PARTITION:
             raise Fault("categories[1]", f"is too long for a snapshot's name: {front.snapshot[:80]!r}…")
     except Fault as fault:
-        return fault
+        return make_reject(fault)
     meta, said, rejects = read_meta(front)
     return _Read(number, front.package, front.snapshot, entry.path, len(data), sha256, meta, said, front, rejects, [])
 
 
 def read_specs(pages: Sequence[_Read]) -> pl.DataFrame:
-    """The specs of ``pages`` as a frame of the kind ``specs``; each page is told how many it has, or its fault."""
+    """The specs of ``pages`` as a frame of the kind ``specs``; each page is told how many it has, or its reject."""
     as_text = [page for page in pages if isinstance(page.front.spec_details, bytes)]
     decoded, amiss = decode_pages([page.front.spec_details for page in as_text])  # type: ignore[misc]
     position = {page.number: at for at, page in enumerate(pages)}
@@ -126,11 +126,11 @@ def count_rows(numbers: pl.Series, length: int) -> list[int]:
 
 
 def read_carefully(page: _Read) -> list[Spec]:
-    """The specs of a page, record by record; its rejects and unknown keys, or its fault, are noted in it."""
+    """The specs of a page, record by record; its rejects and unknown keys, or its own reject, are noted in it."""
     try:
         found = read_records(page.front)
     except Fault as fault:
-        page.fault = fault
+        page.reject = make_reject(fault)
         return []
     page.num_specs = len(found.specs)
     page.rejects = [*found.rejects, *page.rejects]

@@ -14,7 +14,7 @@ import pyarrow as pa
 from pipeline.errors import Fault
 from pipeline.layout import LONGEST_PARTITION, partition_name
 from pipeline.sources.files import LARGEST_INDEX, Entry, Source, read_index_bytes
-from pipeline.specs.check import Reject, normalise_compiler
+from pipeline.specs.check import Reject, make_reject, normalise_compiler
 from pipeline.specs.index import Index
 from pipeline.specs.node import ConcreteSpec
 from pipeline.store.frames import FILE, SPEC_SCHEMA, derive_columns, make_frame, make_rows, spill
@@ -33,7 +33,7 @@ def extract_index(source: Source, entry: Entry, scratch: Path, batch: int) -> Se
     try:
         return _extract(source, entry, scratch, batch)
     except Fault as fault:
-        return Seen(entry, reject=Reject(fault.place, fault.reason, fault.raw, fault.specs))
+        return Seen(entry, reject=make_reject(fault))
     finally:
         gc.enable()
 
