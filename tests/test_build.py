@@ -299,7 +299,7 @@ def outcome(sources, warehouse):
     return parquet_bytes(warehouse)
 
 
-@thorough(4, 20)
+@thorough(2, 20)
 @given(seed=st.integers(0, 2**32), kinds=st.lists(st.lists(st.sampled_from(KINDS), min_size=1, max_size=3), max_size=4))
 def test_a_build_on_top_of_others_gives_what_a_build_from_nothing_gives(tmp_path_factory, seed, kinds):
     folder = tmp_path_factory.mktemp("edits")

@@ -371,7 +371,7 @@ def caches(draw):
     return pages
 
 
-@thorough(3, 10)
+@thorough(1, 10)
 @given(caches())
 def test_a_cache_as_pages_and_as_indexes_gives_the_same_rows(tmp_path_factory, pages):
     tmp_path = tmp_path_factory.mktemp("both")
@@ -442,7 +442,7 @@ def change(source, step):
         write_v3(source / "v1.0" / "new", TWO)
 
 
-@thorough(2, 6)
+@thorough(1, 6)
 @given(st.permutations(["more", "gone", "damaged", "touched", "checksum", "new"]), st.integers(1, 4))
 def test_an_incremental_build_gives_the_bytes_of_a_full_one(tmp_path_factory, steps, count):
     tmp_path = tmp_path_factory.mktemp("edits")

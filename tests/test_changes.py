@@ -173,7 +173,7 @@ def turn(rows):
     return {("gained" if row[0] == "lost" else "lost", *row[1:]) for row in rows}
 
 
-@thorough(10, 60)
+@thorough(5, 60)
 @given(two_snapshots())
 def test_every_macro_is_what_brute_force_finds(tmp_path_factory, made):
     pages, broken = made

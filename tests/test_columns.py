@@ -3,12 +3,12 @@
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.specs.check import read_each
 from pipeline.specs.columns import FEW_PAGES, RECORD_SCHEMA, decode_pages, make_records
-from tests.makers import broken_specs, make_hash, make_spec, specs, unique_specs
+from tests.makers import broken_specs, make_hash, make_spec, specs, thorough, unique_specs
 
 
 def encode(records):
@@ -27,7 +27,7 @@ def rows_of(frame):
     return [{**row, "stacks": sorted(set(row["stacks"]))} for row in rows]
 
 
-@settings(max_examples=300, deadline=None)
+@thorough(60, 300)
 @given(st.lists(unique_specs(), max_size=4))
 def test_clean_pages_give_what_the_careful_way_gives(pages):
     found, amiss = decode_pages([encode(records) for records in pages])
@@ -39,7 +39,7 @@ def test_clean_pages_give_what_the_careful_way_gives(pages):
     assert found["page"].is_sorted()
 
 
-@settings(max_examples=500, deadline=None)
+@thorough(120, 500)
 @given(st.lists(specs | broken_specs | st.sampled_from([None, 1, "x", [], {}]), max_size=4))
 def test_whatever_is_amiss_is_left_to_the_careful_way(records):
     rows, wrong = careful(records)

@@ -174,7 +174,7 @@ def test_a_reader_cannot_write(warehouse):
 names = st.sampled_from(["e4s", "E4S", "e4s_2", "E4S_2", "e4s_3", "snapshot", "Package", "package_2", "ü", "Ü", 'a"b'])
 
 
-@thorough(8, 30)
+@thorough(4, 30)
 @given(st.lists(names, min_size=1, unique=True))
 def test_each_value_has_a_column_and_none_that_is_named_like_another_value(stacks):
     with duckdb.connect() as connection:

@@ -18,7 +18,7 @@ from tests.test_cli import assert_refused, run
 from tests.test_views import alike
 
 
-@thorough(6, 30)
+@thorough(3, 30)
 @given(two_snapshots())
 def test_the_summary_is_what_brute_force_counts(tmp_path_factory, made):
     pages, broken = made

@@ -18,7 +18,7 @@ from pipeline.errors import FileFaultsError
 from pipeline.layout import Layout
 from pipeline.spack.spec import find_misses, parse_spec
 from pipeline.store.database import open_database
-from tests.makers import ask, build_pages, make_hash, make_spec
+from tests.makers import ask, build_pages, make_hash, make_spec, thorough
 from tests.test_cli import PAGES as SAMPLE
 from tests.test_cli import assert_refused, run
 from tests.test_matching import HDF5, candidates
@@ -516,7 +516,7 @@ specs = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@thorough(8, 25)
 @given(specs=specs)
 def test_shares_are_those_of_counting_pages(warehouse, specs):
     for coverage in measure(warehouse, parse_list("\n".join(specs), "f").items):

@@ -129,7 +129,7 @@ def in_memory():
 cells = st.one_of(st.text(max_size=8), st.builds(str.__add__, st.sampled_from(list(GUARDED)), st.text(max_size=4)))
 
 
-@thorough(60, 200)
+@thorough(30, 200)
 @given(st.lists(cells.filter(lambda text: "\0" not in text), min_size=1, max_size=5))
 def test_any_text_survives_and_none_is_a_formula(in_memory, tmp_path_factory, texts):
     path = tmp_path_factory.mktemp("csv") / "cells.csv"

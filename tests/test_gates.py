@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 import duckdb
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.ask.gates import (
@@ -24,7 +24,7 @@ from pipeline.ask.scope import Snapshot, list_snapshots
 from pipeline.layout import Layout
 from pipeline.settings import parse_gates
 from pipeline.store.database import open_database
-from tests.makers import ask, build_pages, make_page, make_spec, write_page
+from tests.makers import ask, build_pages, make_page, make_spec, thorough, write_page
 from tests.test_cli import assert_refused, run
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "gates.yaml"
@@ -284,7 +284,7 @@ held = st.dictionaries(
 )
 
 
-@settings(max_examples=15, deadline=None)
+@thorough(4, 15)
 @given(old=held, new=held, allowed=st.sampled_from(["", "a", "[ab]"]), stack=st.sampled_from(["*", "s"]))
 def test_losses_are_those_of_comparing_pages(tmp_path_factory, old, new, allowed, stack):
     warehouse = build_pages(tmp_path_factory.mktemp("lost"), lay_out({OLD: old, NEW: new}))

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from playwright.sync_api import Error
 
@@ -18,7 +18,7 @@ from pipeline.layout import Layout
 from pipeline.report.export import FILES, export_reports
 from pipeline.report.page import read_asset
 from pipeline.spack.versions import parse_versions, version_key
-from tests.makers import ask, build_pages, make_page, make_spec, write_page
+from tests.makers import ask, build_pages, make_page, make_spec, thorough, write_page
 from tests.test_versions import COMMIT, versions
 
 PAGE = FILES["html"][1]
@@ -313,7 +313,7 @@ shapes = st.sampled_from(["{0}", "={0}", "{0}:", ":{0}", "{0}:{1}", "{0},{1}:", 
 
 
 @given(st.lists(st.one_of(versions(), versions().map("git.r={}".format)), min_size=1, max_size=6), st.data())
-@settings(max_examples=50, deadline=None)
+@thorough(12, 50)
 def test_the_page_understands_versions_as_the_warehouse_does(page_versions, found, data):
     texts = st.sampled_from([*found, "1.2rc1", "develop", "", "maim", COMMIT])
     asked = [data.draw(shapes).format(data.draw(texts), data.draw(texts)) for _ in range(6)]

@@ -423,7 +423,7 @@ def apply_lies(specs, lies):
     return {field: value for field, value in {**count_meta(specs), **lies}.items() if value is not ...}
 
 
-@thorough(6, 30)
+@thorough(3, 30)
 @given(st.dictionaries(keys, st.tuples(few_specs, lies), min_size=1, max_size=6))
 def test_every_view_is_what_brute_force_counts(tmp_path_factory, made):
     pages = {key: specs for key, (specs, _) in made.items()}

@@ -127,7 +127,7 @@ def test_numbers_are_exact(tmp_path):
     assert row == [9007199254740992, "9007199254740993", 0.1, "nan", None, "true", "[]"]
 
 
-@thorough(15, 40)
+@thorough(8, 40)
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1), min_size=1))
 def test_any_text_survives(tmp_path_factory, texts):
     path = tmp_path_factory.mktemp("xlsx") / "any.xlsx"
