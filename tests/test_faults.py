@@ -104,6 +104,7 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "-l", folder], check=True)
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_line_and_the_last_warehouse_stays(tmp_path, small_disk):
     warehouse = small_disk / "warehouse"
     write_version(tmp_path / "source", 1, 60)
@@ -125,6 +126,7 @@ def test_a_full_disk_is_one_line_and_the_last_warehouse_stays(tmp_path, small_di
     assert ask(warehouse, ANSWER) == [(60, "2", "2")]
 
 
+@pytest.mark.slow
 def test_a_file_that_may_not_grow_is_one_line_and_the_last_warehouse_stays(tmp_path, source):
     warehouse = tmp_path / "warehouse"
     timed_build(source, warehouse)
@@ -160,7 +162,8 @@ def test_files_that_become_unreadable_are_rejects_and_come_back(tmp_path):
     assert build([source], warehouse, jobs=1).specs == 9
 
 
-@pytest.mark.parametrize("jobs", ["1", pytest.param("2", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("jobs", ["1", "2"])
 def test_a_source_that_changes_meanwhile_is_right_after_one_more_build(tmp_path, source, jobs):
     warehouse = tmp_path / "warehouse"
     stop = threading.Event()

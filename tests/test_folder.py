@@ -111,6 +111,7 @@ def test_somebody_elses_folder_is_none_of_reports(warehouse, tmp_path, index):
     assert not (tmp_path / "develop").exists()
 
 
+@pytest.mark.slow
 def test_exports_at_once_wait_for_each_other(warehouse, tmp_path):
     def work():
         for _ in range(3):

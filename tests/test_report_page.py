@@ -284,6 +284,7 @@ def test_a_snapshot_without_specs_has_a_page(tmp_path):
     assert read_payload(page.html.decode())["facts"]["rejects"] == 1
 
 
+@pytest.mark.slow
 def test_a_real_snapshot_fits(tmp_path):
     generate(tmp_path / "source", snapshots=2, packages=1275, specs=26, seed=3)
     build([tmp_path / "source"], tmp_path / "warehouse", jobs=2)

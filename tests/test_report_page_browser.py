@@ -258,6 +258,7 @@ FILTERS = [
 ]
 
 
+@pytest.mark.slow
 def test_filters_agree_with_sql_and_the_address_restores_them(open_page, warehouse):
     first, second = open_page("#find"), open_page()
     for filters, where in FILTERS:

@@ -106,6 +106,7 @@ def test_a_second_run_changes_nothing(folder):
     assert contents(folder) == before
 
 
+@pytest.mark.slow
 def test_another_machine_gives_the_same_reports(folder, tmp_path_factory):
     other = tmp_path_factory.mktemp("other")
     shutil.copytree(PAGES, other / "pages")
@@ -466,6 +467,7 @@ def test_reports_of_old_snapshots_are_removed(tmp_path):
     assert run_keeping(1) == [WEEKS[3], "mine"]
 
 
+@pytest.mark.slow
 def test_two_runs_at_once_both_end_well(folder):
     config = write_config(folder, reports=ALL)
     command = [sys.executable, "-m", "pipeline", "run", "--config", str(config)]

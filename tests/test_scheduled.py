@@ -103,6 +103,7 @@ def assert_site_is_whole(folder):
 # The workflow
 
 
+@pytest.mark.slow
 def test_a_scheduled_run_reports_and_publishes_and_the_next_goes_on_from_it(workflow, machine, tmp_path):
     first = Run(workflow, copy_repository(tmp_path / "a"), machine)
     published = files_below(machine.published)
