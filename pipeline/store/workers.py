@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import multiprocessing
 import os
 import threading
@@ -19,6 +20,8 @@ Result = TypeVar("Result")
 PRELOADED = ["msgspec", "yaml", "pyarrow.compute", "pyarrow.json", "pyarrow.parquet"]
 """What the process that forks the workers loads for them all: nothing that starts a thread, as Polars does
 where it is imported."""
+LOADED = ("pipeline.store.extract", "pipeline.store.parquet")
+"""What each worker loads while the files are still being listed."""
 
 
 def count_cpus() -> int:
@@ -47,7 +50,7 @@ class Workers:
             if method == "forkserver":
                 context.set_forkserver_preload(PRELOADED)
             self._pool = ProcessPoolExecutor(self._jobs, context, initializer=_begin)
-            self._starting = threading.Thread(target=self._pool.submit, args=[os.getpid])
+            self._starting = threading.Thread(target=_start_all, args=[self._pool, self._jobs])
             self._starting.start()
 
     def run(self, function: Callable[..., Result], *arguments: Sequence[object]) -> Iterator[Result]:
@@ -91,6 +94,18 @@ def _await_all(results: Iterator[Result]) -> Iterator[Result]:
 
 def _explain_broken() -> WarehouseError:
     return WarehouseError("a worker process was killed; with little memory, build with --jobs 1")
+
+
+def _start_all(pool: ProcessPoolExecutor, jobs: int) -> None:
+    """Start every process at once: each is started by a task that finds none idle."""
+    for _ in range(jobs):
+        pool.submit(_load)
+
+
+def _load() -> None:
+    """Load what reads and writes, Polars among it, which takes as long as reading a batch."""
+    for name in LOADED:
+        importlib.import_module(name)
 
 
 def _begin() -> None:
