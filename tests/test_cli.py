@@ -379,14 +379,19 @@ LEFT = "leaked"
     [
         (["build", "{pages}", "--warehouse", "{new}"], 0),
         (["build", "{pages}", "--warehouse", "{new}", "--strict"], 3),
-        (["build", "{pages}", "--warehouse", "{new}", "--jobs", "1"], 0),
-        (["build", "{twice}", "--warehouse", "{new}"], 1),
-        (["sql", "from rejects", "--warehouse", "{sample}"], 0),
-        (["sql", "select error('no')", "--warehouse", "{sample}"], 1),
-        (["have", "nothing-of-that-name", "--warehouse", "{sample}"], 3),
-        (["report", "--warehouse", "{sample}", "--out", "{new}", "--format", "csv,xlsx,html"], 0),
-        (["report", "--warehouse", "{sample}", "--snapshot", "none"], 1),
-        (["check", "--warehouse", "{sample}"], 0),
+        *(
+            pytest.param(arguments, status, marks=pytest.mark.slow)
+            for arguments, status in (
+                (["build", "{pages}", "--warehouse", "{new}", "--jobs", "1"], 0),
+                (["build", "{twice}", "--warehouse", "{new}"], 1),
+                (["sql", "from rejects", "--warehouse", "{sample}"], 0),
+                (["sql", "select error('no')", "--warehouse", "{sample}"], 1),
+                (["have", "nothing-of-that-name", "--warehouse", "{sample}"], 3),
+                (["report", "--warehouse", "{sample}", "--out", "{new}", "--format", "csv,xlsx,html"], 0),
+                (["report", "--warehouse", "{sample}", "--snapshot", "none"], 1),
+                (["check", "--warehouse", "{sample}"], 0),
+            )
+        ),
     ],
     ids=lambda value: value if isinstance(value, int) else " ".join(value[:2]),
 )

@@ -95,7 +95,9 @@ def test_the_shell_shows_the_comments(warehouse, tmp_path):
     assert {row["view_name"]: row["comment"] for row in comments} == described
 
 
-@pytest.mark.parametrize("copy", [["cp", "-r"], ["cp", "-rL"], ["mv"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "copy", [pytest.param(["cp", "-r"], marks=pytest.mark.slow), ["cp", "-rL"], ["mv"]], ids=" ".join
+)
 def test_it_opens_after_its_folder_was_copied_or_moved(tmp_path, copy):
     warehouse = build_pages(tmp_path, {("develop", "hdf5"): [make_spec(1)]})
     counts, elsewhere = count_all(warehouse), tmp_path / "else where"

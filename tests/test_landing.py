@@ -149,7 +149,7 @@ def test_the_index_tells_a_snapshots_figures(site):
     ]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("width", [320, 1200])
 def test_a_browser_shows_it_without_a_word_and_axe_finds_nothing(browser, site, scheme, width):
     # axe is a script of the test's, which the page's policy would refuse.

@@ -153,7 +153,7 @@ def open_page(browser, warehouse):
         visit.page.context.close()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("width", [400, 1280, 2200])
 def test_every_view_fits_its_screen_and_says_and_asks_nothing(open_page, width, scheme):
     visit = open_page(width=width, color_scheme=scheme)
@@ -164,7 +164,7 @@ def test_every_view_fits_its_screen_and_says_and_asks_nothing(open_page, width, 
         visit.assert_quiet()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     "address", [*(f"#{view}" for view in VIEWS), "#matrix?axis=target", "#find?package=hdf5&spec="]
 )

@@ -445,6 +445,7 @@ def test_a_run_that_a_signal_ends_says_so_at_last(tmp_path, monkeypatch, end, me
 WEEKS = [f"develop-2025-03-{day:02}" for day in (2, 9, 16, 23, 30)]
 
 
+@pytest.mark.slow
 def test_reports_of_old_snapshots_are_removed(tmp_path):
     write_pages(tmp_path / "pages", {(week, "hdf5"): [make_spec(at)] for at, week in enumerate(WEEKS)})
 

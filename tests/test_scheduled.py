@@ -129,6 +129,7 @@ def test_a_scheduled_run_reports_and_publishes_and_the_next_goes_on_from_it(work
     assert files_below(machine.published) == published
 
 
+@pytest.mark.slow
 def test_a_run_that_falls_short_publishes_and_fails(workflow, machine, checkout, tmp_path):
     mirror = write_v2(tmp_path / "mirror", make_index([make_record(make_spec(1))]))
     with serve() as site:
@@ -183,6 +184,7 @@ def test_a_wrong_configuration_ends_the_job_before_anything_is_done(workflow, ma
     assert (run.jobs["report"].result, run.jobs["publish"].result) == ("failure", "skipped")
 
 
+@pytest.mark.slow
 def test_a_run_by_hand_need_not_publish(workflow, machine, checkout):
     config = write_config(checkout, gates={"rejects": {"maximum": 0}})
     run = Run(workflow, checkout, machine, {"config": config, "publish": False})
@@ -278,7 +280,7 @@ def test_an_unknown_expression_is_refused(text):
         ),
         ("actions/checkout@v4", "somebody/checkout@v4"),
         ("persist-credentials", "persist-credential"),
-        ("steps.run.outputs.status != ''", "steps.runs.outputs.status != ''"),
+        pytest.param("steps.run.outputs.status != ''", "steps.runs.outputs.status != ''", marks=pytest.mark.slow),
         ("vars.COVERAGE_CONFIG", "var.COVERAGE_CONFIG"),
         ("runs-on: ubuntu-latest\n    timeout", "runs_on: ubuntu-latest\n    timeout"),
     ],
@@ -377,6 +379,7 @@ def read_cron_line():
     return line.split(None, 6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("gates", "printed"), [({"rejects": {"maximum": 0}}, False), (FAILS, True)])
 def test_the_cron_line_prints_only_what_is_worth_a_mail(checkout, gates, printed):
     *times, user, command = read_cron_line()
@@ -406,6 +409,7 @@ def test_the_cron_line_prints_only_what_is_worth_a_mail(checkout, gates, printed
 # make
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("gates", "code"), [({"rejects": {"maximum": 0}}, 0), (FAILS, 2)])
 def test_make_scheduled_does_what_the_file_says(checkout, gates, code):
     config = write_config(checkout, gates=gates)
