@@ -43,7 +43,7 @@ with open_workers(2) as workers:
     print(*workers.run(eval, ["__import__('polars').thread_pool_size()"] * 2))
     print("polars" in sys.modules)
 """
-    assert run_script(script) == ["True True", "1 1", "False"]
+    assert run_script(script) == ["True", "True", "1", "1", "False"]
 
 
 HEAVY = {"polars", "pyarrow", "duckdb"}
