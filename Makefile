@@ -63,7 +63,7 @@ lock: $(VENV)/dev ## Renew the pinned requirements from pyproject.toml
 	done
 
 clean: ## Remove what builds, tests and installation left
-	rm -rf $(VENV) .pytest_cache .hypothesis .mypy_cache .ruff_cache
+	rm -rf $(VENV) .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	rm -rf warehouse/.builds warehouse/.current warehouse/.lock warehouse/.run.lock warehouse/reports warehouse/notification.json
 	rm -f warehouse/spec_stacks warehouse/pages warehouse/dependencies warehouse/rejects warehouse/warehouse.duckdb
