@@ -76,7 +76,7 @@ class SpecSyntaxError(WarehouseError):
 
 
 _FEW = 8
-"""So many names are told in full."""
+"""So many names are listed in full."""
 
 
 class NotInWarehouseError(WarehouseError):

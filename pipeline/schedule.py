@@ -37,7 +37,7 @@ from pipeline.store.database import open_database
 DONE, SHORT, FAILED, SKIPPED, NOTE, ENDED = "done", "falls short", "failed", "skipped", "note", "ended"
 """How a step ended; a note is a detail of the step before it, and a run that a signal ends is ended."""
 SHOWN_NOTES = 10
-"""So many notes of a step are told."""
+"""So many notes of a step are listed."""
 STEPS = ("sources", "build", "checks", "gates", "reports", "retention")
 EXIT_OF = {DONE: 0, SKIPPED: 0, SHORT: 3, FAILED: 1}
 """Exit statuses, the better first: a step that could not be done is worse than one that found something."""

@@ -67,7 +67,7 @@ SPEC = (
     Column(
         "compilers",
         "MAP(VARCHAR, VARCHAR)",
-        "language (c, cxx, fortran) to name@version; NULL where the source tells of one compiler only",
+        "language (c, cxx, fortran) to name@version; NULL where the source names one compiler only",
         nullable=True,
     ),
     Column("os", "VARCHAR", "operating system, e.g. ubuntu22.04"),
@@ -83,9 +83,12 @@ SPEC = (
         "cflags, ldflags and the like, of those that are set; NULL where the source is a page",
         nullable=True,
     ),
-    Column("namespace", "VARCHAR", "repository of the package, e.g. builtin; NULL where not told", nullable=True),
+    Column("namespace", "VARCHAR", "repository of the package, e.g. builtin; NULL where missing", nullable=True),
     Column(
-        "external", "BOOLEAN", "whether it is of the system, not built by Spack; NULL where not told", nullable=True
+        "external",
+        "BOOLEAN",
+        "whether Spack uses it from the system and did not build it; NULL where missing",
+        nullable=True,
     ),
     Column("source", "VARCHAR", "path or URL of the page or index, relative to its source"),
 )
@@ -142,7 +145,7 @@ PAGES_TABLE = Relation(
         Column("specs", "BIGINT", "specs loaded from it"),
         Column("rejects", "BIGINT", "rows of rejects from it"),
         Column("records", "BIGINT", "records in an index; NULL for a page", nullable=True),
-        Column("externals", "BIGINT", "records of an index not in its cache, of the system's", nullable=True),
+        Column("externals", "BIGINT", "records of an index that are the system's and not in its cache", nullable=True),
         Column("holes", "BIGINT", "records of an index not in its cache, that were never pushed", nullable=True),
         Column("repeated", "BIGINT", "specs of an index that another one gives for the same stack", nullable=True),
         Column(

@@ -1,7 +1,7 @@
 """The YAML files that people write, as models: files of sources, of gates, and of a scheduled run.
 
 Pydantic holds to the models what :mod:`pipeline.yamlvalues` reads. Each fault is a line,
-``file:line: place: what is wrong``; all of a file are told at once.
+``file:line: place: what is wrong``; all of a file are listed at once.
 
 What needs more than the file, such as whether a path is there, is up to the stage that asks: it adds
 its own faults to those of the :class:`SettingsFile`.
@@ -198,7 +198,7 @@ Share = Annotated[float, Field(le=1), _spelt("{shown} is no share from 0 to 1", 
 Date = Annotated[dt.date, _spelt("{shown} is no date such as 2026-12-31", parse=dt.date.fromisoformat)]
 Flag = Annotated[bool, _spelt("{shown} is neither true nor false", "(?i)true|yes|on|false|no|off")]
 Variable = Annotated[str, _spelt("is no name of an environment variable", "[A-Za-z_][A-Za-z0-9_]*"), _ANY_TEXT]
-"""Its value is not told: where it is a URL by mistake, that is a secret."""
+"""Its value is not shown: where it is a URL by mistake, that is a secret."""
 Log = Annotated[Literal["text", "json"], _spelt("{shown} is none of: text, json", "text|json"), _ANY_TEXT]
 
 

@@ -26,7 +26,7 @@ CAUSES = (
     "only the hash changed",
     SOURCE_MISSING,
 )
-"""In the order in which they are told: the gravest loss first, and last what is not known to be one."""
+"""In the order in which they are listed: the gravest loss first, and last what is not known to be one."""
 
 ORDERS = {
     "hash": "change desc, package, version_key, hash",

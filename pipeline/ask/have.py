@@ -20,7 +20,7 @@ from pipeline.spack.spec import Candidate, Miss, Query, find_misses
 from pipeline.spack.versions import version_key
 
 NEAREST = 5
-"""Nearest misses that are told."""
+"""Nearest misses that are listed."""
 
 HIT_COLUMNS: Columns = (
     ("hash", "VARCHAR"),

@@ -40,7 +40,7 @@ SCRIPTS = (
 """In the order in which they run; the page runs ``theme.js`` before it paints."""
 STYLES = ("vendor/tabulator.min.css", "vendor/uPlot.min.css", "shared.css", "style.css")
 MOST_PROBLEMS = 500
-"""So many rejects, and so many mismatches, are told in a page; the rest is in the files beside it."""
+"""So many rejects, and so many mismatches, are listed in a page; the rest is in the files beside it."""
 
 WHOLLY_LOST = ("stack removed", "package gone from the stack")
 """The causes of a loss after which a stack holds nothing of a package."""

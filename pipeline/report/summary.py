@@ -1,6 +1,6 @@
 """A snapshot in short, as Markdown: for the summary of a workflow's step and for a mail.
 
-Of every part only the first rows are told, and how many there are, so that a summary of any snapshot
+Of every part only the first rows are listed, and how many there are, so that a summary of any snapshot
 stays far below what GitHub takes for a step (1,024 KiB). Cells from the data show as they are: nothing
 in them is markup, a link or a line's end.
 """
@@ -215,7 +215,7 @@ def _tell_more(count: int, shown: int, what: str) -> list[str]:
 
 
 SHOWN = 50
-"""So many rows of what falls short are told; their number always is."""
+"""So many rows of what falls short are listed; their number always is."""
 
 
 @dataclass(frozen=True)

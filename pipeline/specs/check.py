@@ -273,7 +273,7 @@ def read_meta(page: Page) -> tuple[str | None, Meta, list[Reject]]:
         try:
             return page.meta.decode(), check_counts(_META.decode(page.meta)), []
         except msgspec.ValidationError:
-            pass  # A field is amiss: below it is told which.
+            pass  # A field is amiss: which one is reported below.
         values, text = msgspec.json.decode(page.meta), page.meta.decode()
     else:
         values, text = page.meta, spell(page.meta)

@@ -99,7 +99,7 @@ def read_page(source: Source, entry: Entry, number: int) -> _Read | Reject | Non
 
 
 def read_specs(pages: Sequence[_Read]) -> pl.DataFrame:
-    """The specs of ``pages`` as a frame of the kind ``specs``; each page is told how many it has, or its reject."""
+    """The specs of ``pages`` as a frame of the kind ``specs``; each page gets its number of specs, or its reject."""
     as_text = [page for page in pages if isinstance(page.front.spec_details, bytes)]
     decoded, amiss = decode_pages([page.front.spec_details for page in as_text])  # type: ignore[misc]
     position = {page.number: at for at, page in enumerate(pages)}
@@ -139,7 +139,7 @@ def read_carefully(page: _Read) -> list[Spec]:
 
 
 def make_specs(records: pl.DataFrame, pages: Sequence[_Read]) -> pl.DataFrame:
-    """The ``records`` of ``pages`` as a frame of the kind ``specs``: what pages do not tell is NULL."""
+    """The ``records`` of ``pages`` as a frame of the kind ``specs``: what pages do not have is NULL."""
     of_page = pl.DataFrame(
         {
             "package": [page.package for page in pages],

@@ -81,7 +81,7 @@ def merge_indexes(specs: pl.DataFrame, pages: pl.DataFrame, rejects: pl.DataFram
     Of several descriptions that of an index comes before that of a page, which tells less, and among
     indexes the first by stack and source. Rows that contradict it in what makes a spec become rejects.
     """
-    # An index tells of every spec whether it is external; a page of none.
+    # An index says of every spec whether it is external; a page says it of none.
     specs = specs.with_columns(rank=pl.col("external").is_null(), first_stack=pl.col("stacks").list.min())
     specs = specs.sort("hash", "rank", "first_stack", "source").drop("first_stack")
     described = specs.filter(pl.col("hash").is_first_distinct())

@@ -3,7 +3,7 @@
 A file opens with the name of its query and what that is; of a view or macro the first sentence is its
 description, and an indented line names each parameter of a macro, with ``:= null`` where it may be left out.
 A column is described by the comments beside it in the last select, or else by :data:`pipeline.schema.GLOSSARY`;
-where that tells of NULL it may hold one.
+where that mentions NULL it may hold one.
 
 What is the same for stack, compiler and target is one file, with ``axis`` in its name: it makes a query for each
 of them, and with ``axis`` and ``other`` one for each two. Every file is a Jinja template; see :meth:`Query.render`.

@@ -1,7 +1,7 @@
 -- configuration_diff: configurations that one snapshot has and another has not: a row per configuration.
 -- A rebuild changes every hash and no configuration. Spack before 1.0 gave a compiler to packages without
 -- compiled code too: a configuration that differs from another's by having the compiler none is the same.
--- Of what the other's sources did not load whole, nothing is told: see loaded_sources and absences.
+-- Of what the other's sources did not load whole, nothing is listed: see loaded_sources and absences.
 --   from_snapshot
 --   to_snapshot
 with sides as (

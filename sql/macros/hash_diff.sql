@@ -1,5 +1,5 @@
 -- hash_diff: hashes that one snapshot has and another has not: a row per hash.
--- Root-only ones are included. Of what the other's sources did not load whole, nothing is told: see
+-- Root-only ones are included. Of what the other's sources did not load whole, nothing is listed: see
 -- loaded_sources and absences.
 --   from_snapshot
 --   to_snapshot

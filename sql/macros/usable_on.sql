@@ -1,10 +1,10 @@
--- usable_on: what a host can use, as far as its microarchitecture tells: a row per snapshot and hash.
+-- usable_on: what a host can use, judged by its microarchitecture: a row per snapshot and hash.
 -- That is specs for its target or an ancestor of it, in archspec's graph, on its platform: a target alone
 -- names none. Where archspec does not know the spec's target, or the host's, nothing can be said, and the
 -- spec stays as unresolved. No compiled code suits every compiler family.
 --   host_target: the host's microarchitecture, as spack arch -t prints it
 --   host_os := null: only specs for this operating system
---   family := null: only specs of this compiler family, or of none
+--   family := null: only specs built with this compiler family, or with no compiler
 --   host_platform := null: by default darwin for Apple's targets, else linux
 with platforms as (
     select
@@ -68,6 +68,6 @@ select
     -- exact or ancestor: it runs there; unresolved: archspec does not know the target, or the host
     any_value(target_match) as target_match,
     any_value(distance) as distance,  -- steps from the target to the host's; NULL where unresolved
-    'unknown' as libc,  -- whether the host's libc will do: always unknown, sources do not tell the spec's
+    'unknown' as libc,  -- whether the host's libc is new enough: always unknown, as sources do not name the spec's
 from fitting
 group by snapshot, hash;

@@ -10,8 +10,8 @@ with broken as (
 
 select
     pages.snapshot,
-    pages.package,  -- package that the source tells of; NULL where of every one
-    pages.stack,  -- stack that the source tells of; NULL where of every one
+    pages.package,  -- package that the source lists; NULL where it lists all
+    pages.stack,  -- stack that the source lists; NULL where it lists all
 from pages
 left join broken
     on

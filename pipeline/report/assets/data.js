@@ -126,7 +126,7 @@ class Warehouse {
     return tests;
   }
 
-  /** Whether a host of a target can use a row, as far as its microarchitecture tells. */
+  /** Whether a host of a target can use a row, judged by its microarchitecture. */
   testHost(host, platform) {
     const runs = this.runs.get(host) ?? new Map();
     const wanted = platform || this.platformOf(host);
