@@ -23,7 +23,6 @@ from pipeline.errors import QueryError
 from pipeline.layout import Layout
 from pipeline.store.database import open_database, quote_name, quote_text
 
-ANSWER_FORMATS = ("table", "csv", "json")
 MAX_ROWS = 1_000_000
 LONGEST_LIST, CUT_LIST = 40, 10
 """A longer list is cut in a table, and to how many."""

@@ -23,7 +23,7 @@ from pipeline.sources.files import Entry, Source, read_page_bytes
 from pipeline.specs.check import Meta, Reject, Spec, make_reject, read_meta, read_records
 from pipeline.specs.columns import decode_pages, make_records
 from pipeline.specs.page import Page, parse_page
-from pipeline.store.frames import FILE, SPEC_SCHEMA, derive_columns, make_frame, make_rows, spill
+from pipeline.store.frames import FILE, complete_specs, make_frame, make_rows, spill
 from pipeline.store.state import Seen
 
 PAGE_SUFFIX = ".md"
@@ -155,13 +155,7 @@ def make_specs(records: pl.DataFrame, pages: Sequence[_Read]) -> pl.DataFrame:
         version=pl.col("versions").list.first(),
         size_bytes=pl.when(size != "-").then(size).cast(pl.Int64),
     ).rename({"compiler": "compiler_raw", "tarball": "tarball_url"})
-    untold = make_frame("specs", {"package": []}, [])
-    missing = [name for name in SPEC_SCHEMA.names if name not in (*specs.columns, *DERIVED)]
-    specs = derive_columns(specs).with_columns(pl.lit(None, untold.schema[name]).alias(name) for name in missing)
-    return specs.select(*SPEC_SCHEMA.names, FILE)
-
-
-DERIVED = ("version_key", "compiler", "compiler_name", "compiler_version", "compiler_family")
+    return complete_specs(specs)
 
 
 def make_pages(pages: Sequence[_Read]) -> pl.DataFrame:

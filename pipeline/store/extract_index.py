@@ -17,7 +17,7 @@ from pipeline.sources.files import LARGEST_INDEX, Entry, Source, read_index_byte
 from pipeline.specs.check import Reject, make_reject, normalise_compiler
 from pipeline.specs.index import Index
 from pipeline.specs.node import ConcreteSpec
-from pipeline.store.frames import FILE, SPEC_SCHEMA, derive_columns, make_frame, make_rows, spill
+from pipeline.store.frames import complete_specs, make_frame, make_rows, spill
 from pipeline.store.state import Seen
 
 CHUNK = 5_000
@@ -108,9 +108,7 @@ def make_specs(specs: Sequence[ConcreteSpec], path: str, stack: str) -> pl.DataF
         "source": [path] * len(specs),
         "stacks": [[stack]] * len(specs),
     }
-    frame = make_frame("specs", columns, 0)
-    derived = ("version_key", "compiler", "compiler_name", "compiler_version", "compiler_family")
-    return derive_columns(frame.drop(derived)).select(*SPEC_SCHEMA.names, FILE)
+    return complete_specs(make_frame("specs", columns, 0))
 
 
 def make_dependencies(specs: Sequence[ConcreteSpec]) -> pl.DataFrame:

@@ -93,12 +93,20 @@ def describe_versions(versions: pl.Series) -> pl.DataFrame:
     )
 
 
-def derive_columns(specs: pl.DataFrame) -> pl.DataFrame:
-    """``specs`` with the columns that follow from ``compiler_raw`` and ``version``."""
+DERIVED = ("version_key", "compiler", "compiler_name", "compiler_version", "compiler_family")
+
+
+def complete_specs(specs: pl.DataFrame) -> pl.DataFrame:
+    """A frame of the kind ``specs``: ``DERIVED`` are computed, and missing columns are NULL."""
     compilers, versions = describe_compilers(specs["compiler_raw"]), describe_versions(specs["version"])
-    return specs.join(compilers, on="compiler_raw", how="left", maintain_order="left").join(
-        versions, on="version", how="left", maintain_order="left"
+    specs = (
+        specs.drop(DERIVED, strict=False)
+        .join(compilers, on="compiler_raw", how="left", maintain_order="left")
+        .join(versions, on="version", how="left", maintain_order="left")
     )
+    empty = make_frame("specs", {"package": []}, [])
+    missing = [pl.lit(None, empty.schema[name]).alias(name) for name in SPEC_SCHEMA.names if name not in specs.columns]
+    return specs.with_columns(missing).select(*SPEC_SCHEMA.names, FILE)
 
 
 def spill(scratch: Path, batch: int, kind: str, frame: pl.DataFrame, group: int = 0, part: int = 0) -> None:
