@@ -152,6 +152,9 @@ def test_spark_itself_finds_what_the_checks_find(spark, tmp_path):
     with duckdb.connect() as connection:
         load(connection, {table.name: [row for rows in added for row in rows.get(table.name, [])] for table in TABLES})
         lend_tables(connection, spark, tmp_path)
+        # What breaks a law is stored otherwise by the DuckDB file: here both engines follow the SQL for all.
+        (specs,) = (query for query in list_views() if query.name == "specs")
+        connection.execute(render_any(connection, specs).replace("create view", "create or replace view", 1))
         found = {query.name: spark.sql(carry(connection, query)).count() for query in list_checks()}
 
         assert found == {query.name: run_check(connection, query).offenders for query in list_checks()}
