@@ -7,24 +7,28 @@ starts from nothing.
 
 from __future__ import annotations
 
+import datetime as dt
 import gc
 import shutil
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.errors import SourceError, WarehouseError
+from pipeline.errors import NoWarehouseError, SourceError, WarehouseError
 from pipeline.layout import BuildPaths, Layout, find_cache, hold_lock
 from pipeline.progress import Progress, number_of
 from pipeline.sources.buildcache import ALL, Choice, find_indexes
 from pipeline.sources.files import Entry, Source, find_sources, in_order, scan
-from pipeline.store.batches import Reader, write_rejects, write_snapshots
+from pipeline.store.batches import Reader, write_snapshots, write_unparted
+from pipeline.store.history import NO_WISHES, NOTHING_HELD, Found, Settled, Wishes, open_archive, read_held, settle
 from pipeline.store.state import (
+    EMPTY,
     Plan,
     Seen,
+    SourceRow,
     State,
     choose_pages,
     digest_files,
@@ -34,6 +38,7 @@ from pipeline.store.state import (
     load_state,
     make_plan,
     pack_seen,
+    read_looked_on,
     refresh_state,
     reuse,
     save_state,
@@ -49,7 +54,12 @@ MANY_FILES = 1000
 
 @dataclass(frozen=True)
 class BuildSummary:
-    """What a build found and made; ``rebuilt``, ``gone`` and ``checks`` are of this build's own work alone."""
+    """What a build found and made; ``rebuilt``, ``gone``, ``unnamed`` and ``checks`` are of its own work alone.
+
+    ``gone`` are the snapshots, and ``unnamed`` the sources, that only the last warehouse had. ``sources`` are the rows
+    of the table ``sources``; those in ``optional`` are the sources whose failure is no fault. ``keeps`` says whether
+    snapshots stay that the sources no longer hold.
+    """
 
     snapshots: int
     pages: int
@@ -61,7 +71,11 @@ class BuildSummary:
     repeated: int
     rebuilt: int
     failed: list[str]
-    gone: int = 0
+    sources: list[SourceRow]
+    keeps: bool
+    gone: list[str] = field(default_factory=list)
+    unnamed: list[str] = field(default_factory=list)
+    optional: frozenset[str] = frozenset()
     seconds: float = 0.0
     checks: list[Check] = field(default_factory=list)
 
@@ -70,10 +84,37 @@ class BuildSummary:
         return ", ".join(number_of(getattr(self, f"{noun}s"), noun) for noun in ("spec", "row", "reject"))
 
     def describe_changes(self) -> str:
-        """How many snapshots this build wrote anew, and how many the sources hold no more."""
+        """How many snapshots this build wrote anew, and which the warehouse holds no more."""
         parts = [f"{number_of(self.rebuilt, 'snapshot')} built anew"] if self.rebuilt else []
-        parts += [f"{number_of(self.gone, 'snapshot')} gone"] if self.gone else []
+        if self.gone:
+            named = ", ".join(self.gone[:SHOWN_SNAPSHOTS])
+            more = f" and {len(self.gone) - SHOWN_SNAPSHOTS:,} more" if len(self.gone) > SHOWN_SNAPSHOTS else ""
+            parts.append(f"{number_of(len(self.gone), 'snapshot')} gone: {named}{more}")
         return ", ".join(parts) or "no snapshot changed"
+
+    def list_troubles(self) -> list[str]:
+        """A line for each source, or part of one, that is not as it should be, and for what is kept."""
+        lines = [describe_source(row) for row in self.sources if row.amiss or row.state == EMPTY]
+        lines += [f"no longer named, and gone from the warehouse: {name}" for name in self.unnamed]
+        kept = {row.snapshot for row in self.sources if row.last_seen is not None and not row.amiss}
+        if self.keeps and kept:
+            lines.append(f"{number_of(len(kept), 'snapshot')} kept that no source gives today (--no-keep lets them go)")
+        return lines
+
+    def is_whole(self, strict: bool) -> bool:
+        """Whether every source that is not optional was read whole; where ``strict``, none is empty either."""
+        wrong = [row for row in self.sources if row.amiss or (strict and row.state == EMPTY)]
+        return all(row.source in self.optional for row in wrong)
+
+
+SHOWN_SNAPSHOTS = 20
+
+
+def describe_source(row: SourceRow) -> str:
+    """A row of ``sources`` that is not as it should be, as a line."""
+    where = "/".join(filter(None, row.place))
+    since = f" (its state of {row.last_seen} stays)" if row.last_seen else ""
+    return f"{row.state}: {': '.join(filter(None, (row.source, where, row.reason)))}{since}"
 
 
 def build(
@@ -84,17 +125,19 @@ def build(
     choice: Choice = ALL,
     cache: Path | None = None,
     offline: bool = False,
+    wishes: Wishes = NO_WISHES,
+    today: dt.date | None = None,
 ) -> BuildSummary:
     """Make ``warehouse`` the warehouse of ``sources``, at once or not at all.
 
     ``jobs`` is the number of processes, by default that of the processors; ``choice`` says which
-    snapshots and stacks of build caches count. What is fetched from URLs is kept in the folder ``cache``,
-    by default the user's own; with ``offline`` nothing is fetched and what is there counts.
+    snapshots and stacks of build caches count, ``wishes`` what stays of the last warehouse. What is fetched from
+    URLs is kept in the folder ``cache``, by default the user's own; with ``offline`` nothing is fetched and what is
+    there counts. ``today`` is the day of the build, by default this one (UTC).
 
     Raises:
-        RemoteError: a remote source cannot be fetched.
-        SourceError: a source does not exist, no source holds a page or an index, two files that differ
-            are the page of one package in one snapshot, or nothing tells an index's snapshot and stack.
+        SourceError: no source can be read, none holds a page or an index, two files that differ are the page of one
+            package in one snapshot, or nothing tells an index's snapshot and stack.
         WarehouseError: the machine refuses: no space, no permission.
     """
     began = time.monotonic()
@@ -102,104 +145,129 @@ def build(
     layout = Layout(warehouse)
     try:
         sources = find_sources(sources)
-        fetched = fetch(sources, choice, cache or find_cache(), offline, progress)
+        fetched, faults = fetch(sources, choice, cache or find_cache(), offline, progress)
+        given = Input(sources, fetched, faults, choice, wishes, today or dt.datetime.now(dt.UTC).date())
         warehouse.mkdir(parents=True, exist_ok=True)
         layout.refuse_foreign()
         with hold_lock(layout.lock, partial(progress.wait, warehouse, "build")):
-            summary = update(layout, sources, fetched, jobs or count_cpus(), progress, choice)
+            summary = update(layout, given, jobs or count_cpus(), progress)
     except OSError as error:
         # Arrow says what failed, not where.
         raise WarehouseError(f"{error.filename or warehouse}: {error.strerror or error}") from error
-    return BuildSummary(**{**summary.__dict__, "seconds": time.monotonic() - began})
+    optional = frozenset(source.name for source in sources if source.optional)
+    return replace(summary, optional=optional, seconds=time.monotonic() - began)
 
 
-def fetch(sources: Sequence[Source], choice: Choice, cache: Path, offline: bool, progress: Progress) -> list[Entry]:
-    """The indexes of the remote sources among ``sources``."""
+def roll_back(warehouse: Path, progress: Progress) -> str:
+    """Make the build before the current one current again; returns its number.
+
+    Raises:
+        WarehouseError: there is none.
+    """
+    layout = Layout(warehouse)
+    if layout.current is None:
+        raise NoWarehouseError(f"{warehouse}: no warehouse is here")
+    with hold_lock(layout.lock, partial(progress.wait, warehouse, "build")):
+        return layout.roll_back()
+
+
+@dataclass(frozen=True)
+class Input:
+    """What a build has to go by: its sources, the indexes ``fetched`` of the remote ones, why others cannot be read."""
+
+    sources: Sequence[Source]
+    fetched: Sequence[Entry]
+    faults: Mapping[int, str]
+    choice: Choice
+    wishes: Wishes
+    day: dt.date
+
+    @property
+    def names(self) -> list[str]:
+        return [source.name for source in self.sources]
+
+
+def fetch(
+    sources: Sequence[Source], choice: Choice, cache: Path, offline: bool, progress: Progress
+) -> tuple[list[Entry], dict[int, str]]:
+    """The indexes of the remote sources among ``sources``, and why a source cannot be read, by its number."""
+    faults = {number: source.fault for number, source in enumerate(sources) if source.fault}
     if not any(source.is_remote for source in sources):
-        return []
+        return [], faults
     from pipeline.sources.download import RemoteFiles
     from pipeline.sources.remote import fetch_indexes
 
     with RemoteFiles(cache, offline) as files:
-        return list(fetch_indexes(sources, choice, files, progress))
+        entries, failed = fetch_indexes(sources, choice, files, progress)
+    return entries, faults | failed
 
 
-def update(
-    layout: Layout, sources: Sequence[Source], fetched: Sequence[Entry], jobs: int, progress: Progress, choice: Choice
-) -> BuildSummary:
-    """The part of a build that runs under the lock; ``fetched`` are the indexes of remote sources."""
+def update(layout: Layout, given: Input, jobs: int, progress: Progress) -> BuildSummary:
+    """The part of a build that runs under the lock."""
     began_ns = time.time_ns()
     current = layout.current
-    last, seen = load_state(current, choice)
+    last, seen = load_state(current, given.choice)
     with open_workers(jobs) as workers:
-        plan = look(layout, sources, fetched, seen, workers, choice)
+        plan = look(layout, given, seen, workers)
         del seen
-        if last is not None and current is not None and not plan.fresh and not plan.gone:
-            refresh_state(layout, last, plan.kept, began_ns)
+        if last is not None and is_as_before(last, given, plan):
+            refresh_state(layout, last, plan.kept, began_ns, given.day)
             return summarise(last)
         try:
             build = layout.begin()
             build.scratch.mkdir()
-            reader = Reader(workers, sources, build.scratch, progress, choice)
+            reader = Reader(workers, given.sources, build.scratch, progress, given.choice)
             reader.send(plan.fresh)
             # Arrow and DuckDB take longer to load than an unchanged warehouse takes to look at: they are loaded
             # while the files are read.
-            state, rebuilt, checks = assemble(layout, build, plan, last, reader, began_ns)
+            return assemble(layout, build, given, plan, last, reader, began_ns)
         finally:
             workers.close()
             layout.sweep()
-    gone = len(last.snapshots.keys() - state.snapshots.keys()) if last is not None else 0
-    return summarise(state, rebuilt, gone, checks)
 
 
-def look(
-    layout: Layout,
-    sources: Sequence[Source],
-    fetched: Sequence[Entry],
-    last: Sequence[Seen],
-    workers: Workers,
-    choice: Choice,
-) -> Plan:
+def is_as_before(last: State, given: Input, plan: Plan) -> bool:
+    """Whether nothing is new, and nothing went wrong then or now that would have to be looked at again."""
+    new = plan.fresh or plan.gone or given.names != last.names or given.wishes.change(last.keep)
+    amiss = given.faults or any(row.amiss for row in last.rows) or any(source.is_archive for source in given.sources)
+    return not new and not amiss
+
+
+def look(layout: Layout, given: Input, last: Sequence[Seen], workers: Workers) -> Plan:
     """List the files of the sources and compare them with the ``last`` build's."""
-    entries = list(fetched)
-    for entry in scan(sources, skip=[layout.root]):
+    entries = list(given.fetched)
+    for entry in scan(given.sources, skip=[layout.root]):
         entries.append(entry)
         if not last and len(entries) == MANY_FILES:
             workers.start()
-    return make_plan(sources, in_order(find_indexes(sources, entries, choice)), last)
+    return make_plan(given.sources, in_order(find_indexes(given.sources, entries, given.choice)), last)
 
 
 def assemble(
-    layout: Layout, build: BuildPaths, plan: Plan, last: State | None, reader: Reader, began_ns: int
-) -> tuple[State, int, list[Check]]:
-    """Carry out a plan: bring together what ``reader`` reads, write it, publish it.
-
-    Returns the new state, the number of snapshots that were written anew, and the checks' results.
-    """
+    layout: Layout, build: BuildPaths, given: Input, plan: Plan, last: State | None, reader: Reader, began_ns: int
+) -> BuildSummary:
+    """Carry out a plan: bring together what ``reader`` reads, write it, publish it."""
     import duckdb
 
     from pipeline.store.checks import check_beside
-    from pipeline.store.database import create_views, cut_parts, load_rejects, load_snapshots, open_tables
+    from pipeline.store.database import create_views, cut_parts, load_snapshots, load_unparted, open_tables
 
     try:
-        kept, affected, changed = read_changes(reader, plan)
-        if last is not None and not changed:
-            refresh_state(layout, last, [*kept, *reader.seen], began_ns)
-            return last, 0, []
-        winners = choose_pages(reader.sources, [one for one in reader.seen if one.snapshot in affected])
+        kept, affected, settled = read_changes(layout, given, reader, plan, last)
+        if last is not None and not affected and not is_other(settled, last) and not is_changed(reader, plan):
+            refresh_state(layout, last, [*kept, *reader.seen], began_ns, given.day)
+            return summarise(last)
+        restored = reader.restore({name: stays for name, stays in settled.stays.items() if name in affected})
+        counted = [one for one in reader.seen if one.snapshot in affected and one.entry_key not in settled.ignored]
+        winners = choose_pages(reader.sources, [*restored, *counted])
         reused = reuse(layout, build, last, affected) if last is not None else {}
-        if not winners and not reused and not any(one.reject for one in [*kept, *reader.seen]):
-            places = ", ".join(source.place for source in reader.sources)
-            chosen = reader.choice.describe()
-            taking = f", taking {chosen}" if chosen else ""
-            raise SourceError(f"no cache page and no build-cache index in {places}{taking}")
         written = write_snapshots(build, reader, winners)
-        write_rejects(build, reader, [*kept, *reader.seen])
+        write_unparted(build, reader, [*kept, *reader.seen], settled.rows, settled.keep)
         rebuilt = len(winners)
         # DuckDB needs the memory next.
         reader.close()
         seen, looked = pack_seen([*kept, *reader.seen], began_ns)
-        for held in (kept, winners, reader.seen):
+        for held in (kept, winners, counted, restored, reader.seen):
             held.clear()
         plan.forget()
         if looked.files > MANY_FILES:
@@ -208,7 +276,7 @@ def assemble(
         with open_tables(layout, build, affected if reused else None) as connection:
             for part in cut_parts(written):
                 load_snapshots(connection, build, part)
-            load_rejects(connection, build)
+            load_unparted(connection, build)
             shutil.rmtree(build.scratch)
             snapshots = dict(sorted((reused | written).items()))
             # What was taken over was checked when it was written; if something failed, all is again.
@@ -216,45 +284,96 @@ def assemble(
             # The tables are checked while their views are made, which keeps one processor busy only.
             checked = snapshots if whole else written
             checks = check_beside(connection, create_views, checked, whole)
-        failed = [check.name for check in checks if check.failed]
-        state = State(fingerprint(reader.choice), seen, looked, snapshots, digest_files(build), failed)
+        state = State(
+            fingerprint=fingerprint(given.choice),
+            seen=seen,
+            looked=looked,
+            snapshots=snapshots,
+            files=digest_files(build),
+            failed=[check.name for check in checks if check.failed],
+            names=given.names,
+            rows=settled.rows,
+            parts=settled.parts,
+            ignored=len(settled.ignored),
+            keep=settled.keep,
+            looked_on=given.day,
+        )
         save_state(build, state)
         layout.publish(build)
-        return state, rebuilt, checks
+        return replace(summarise(state), rebuilt=rebuilt, gone=settled.gone, unnamed=settled.unnamed, checks=checks)
     except duckdb.Error as error:
         raise WarehouseError(f"{layout.root}: {str(error).splitlines()[0]}") from error
 
 
-def read_changes(reader: Reader, plan: Plan) -> tuple[list[Seen], set[str], bool]:
-    """Gather what the fresh files are, and read again the kept pages of every snapshot that they affect.
+def read_changes(
+    layout: Layout, given: Input, reader: Reader, plan: Plan, last: State | None
+) -> tuple[list[Seen], set[str], Settled]:
+    """Gather what the fresh files are, and read again the kept pages of every snapshot that is affected.
 
-    Returns the files still kept unread, the affected snapshots, and whether anything changed.
+    Returns the files still kept unread, the affected snapshots, and what stays beside what was read.
+
+    Raises:
+        SourceError: no source could be read, or none holds anything to load.
     """
     fresh = reader.collect()
-    changed = bool(plan.gone) or find_changed(fresh, plan.before)
     affected = find_affected(fresh, plan.gone, plan.before)
+    held = read_held(layout.current, read_looked_on(layout.current)) if layout.current is not None else NOTHING_HELD
+    archives = {number: open_archive(source) for number, source in enumerate(given.sources) if source.is_archive}
     kept = plan.kept
-    while again := [one.entry for one in kept if one.snapshot in affected]:
+    while True:
+        found = Found(given.sources, [*kept, *reader.seen], given.choice, given.day, given.faults, archives)
+        settled = settle(found, held, given.wishes)
+        refuse_nothing(found, settled)
+        affected |= settled.find_affected(last.parts if last is not None else [])
+        again = [one.entry for one in kept if one.snapshot in affected]
+        if not again:
+            return kept, affected, settled
         kept = [one for one in kept if one.snapshot not in affected]
         # A page may have changed since the plan looked at it, even to another snapshot.
         affected |= find_affected(reader.read(again), [], plan.before)
-    return kept, affected, changed
 
 
-def summarise(state: State, rebuilt: int = 0, gone: int = 0, checks: Sequence[Check] = ()) -> BuildSummary:
+def refuse_nothing(found: Found, settled: Settled) -> None:
+    """Make sure that there is something to build from.
+
+    Raises:
+        SourceError: there is not; the last warehouse stays.
+    """
+    if settled.unread:
+        raise SourceError("; ".join(settled.unread))
+    if any(one.snapshot is not None or one.reject is not None for one in found.seen) or found.archives:
+        return
+    places = ", ".join(source.place for source in found.sources)
+    chosen = found.choice.describe()
+    taking = f", taking {chosen}" if chosen else ""
+    raise SourceError(f"no cache page and no build-cache index in {places}{taking}")
+
+
+def is_changed(reader: Reader, plan: Plan) -> bool:
+    """Whether a file is gone, or gives other rows than it gave the last build."""
+    return bool(plan.gone) or find_changed(reader.seen, plan.before)
+
+
+def is_other(settled: Settled, last: State) -> bool:
+    """Whether the table ``sources`` would differ from that of the last build, or what is kept."""
+    return (settled.rows, settled.parts, settled.keep) != (last.rows, last.parts, last.keep)
+
+
+def summarise(state: State) -> BuildSummary:
     snapshots = state.snapshots.values()
     looked = state.looked
+    counted = sum(one.pages + one.indexes for one in snapshots) - len(state.parts)
     return BuildSummary(
         snapshots=len(snapshots),
-        pages=sum(one.pages for one in snapshots) - looked.indexes,
-        indexes=looked.indexes,
+        pages=sum(one.pages for one in snapshots),
+        indexes=sum(one.indexes for one in snapshots),
         specs=sum(one.specs for one in snapshots),
         rows=sum(one.rows for one in snapshots),
         rejects=sum(one.rejects for one in snapshots) + looked.rejects,
         passed_over=looked.files - looked.pages - looked.indexes - looked.rejects,
-        repeated=looked.pages + looked.indexes - sum(one.pages for one in snapshots),
-        rebuilt=rebuilt,
+        repeated=looked.pages + looked.indexes - state.ignored - counted,
+        rebuilt=0,
         failed=state.failed,
-        gone=gone,
-        checks=list(checks),
+        sources=state.rows,
+        keeps=state.keep,
     )

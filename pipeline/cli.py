@@ -85,9 +85,9 @@ def cli() -> None:
 
 
 @cli.command()
-@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+@click.argument("sources", nargs=-1, metavar="SOURCE...")
 @warehouse_option
-@click.option("--strict", is_flag=True, help="Exit with 3 where anything was rejected.")
+@click.option("--strict", is_flag=True, help="Exit with 3 where anything was rejected, or a source is empty.")
 @click.option("--jobs", type=click.IntRange(1), metavar="N", help="Processes that read; by default one a processor.")
 @click.option(
     "--snapshot",
@@ -110,6 +110,19 @@ def cli() -> None:
     metavar="DIR",
     help="Folder for what is fetched from URLs.",
 )
+@click.option(
+    "--keep/--no-keep",
+    default=None,
+    help="Whether snapshots stay that the sources no longer hold.  [default: as in the build before]",
+)
+@click.option("--drop", multiple=True, metavar="S", help="Let go of this kept snapshot; may be repeated.")
+@click.option(
+    "--accept",
+    multiple=True,
+    metavar="NAME",
+    help="Take what this snapshot, SNAPSHOT/STACK or source has now, however little; may be repeated.",
+)
+@click.option("--rollback", is_flag=True, help="Make the build before the current one current again; takes no SOURCE.")
 def build(
     sources: tuple[str, ...],
     warehouse: Path,
@@ -119,6 +132,10 @@ def build(
     stacks: tuple[str, ...],
     offline: bool,
     cache: Path | None,
+    keep: bool | None,
+    drop: tuple[str, ...],
+    accept: tuple[str, ...],
+    rollback: bool,
 ) -> None:
     """Make the warehouse that of SOURCE...: cache pages and build caches, as folders, single files, URLs
     (https, http, s3) or a YAML file of sources.
@@ -130,15 +147,29 @@ def build(
     over and counted. What cannot be loaded becomes a row of the table rejects, and everything around
     it is loaded.
 
-    The warehouse holds what the sources hold now, and nothing from earlier builds; snapshots that
-    have not changed are not read again. Readers see the old warehouse until the new one is whole.
+    The warehouse holds what the sources hold now; snapshots that have not changed are not read again.
+    Readers see the old warehouse until the new one is whole. What cannot be read today, or has less than
+    half of the specs that it had, stays as it was, is named, and the exit status is 3 (not for a source that
+    its file calls optional); the table sources lists it. With --keep, snapshots that the sources no longer
+    hold stay, in later builds too. A warehouse may be a source: what no other source gives is taken from it.
     """
     from pipeline.build import build as run_build
+    from pipeline.build import roll_back
     from pipeline.sources.buildcache import Choice
+    from pipeline.store.history import Wishes
 
+    if bool(sources) == rollback:
+        raise click.UsageError("--rollback takes no SOURCE" if rollback else "Missing argument 'SOURCE...'.")
+    if rollback:
+        with showing_progress() as progress:
+            name = roll_back(warehouse, progress)
+        click.echo(f"current again: build {name}")
+        return
+    wishes = Wishes(keep, frozenset(accept), frozenset(drop))
     with showing_progress() as progress:
-        summary = run_build(sources, warehouse, jobs, progress, Choice(snapshots, stacks), cache, offline)
+        summary = run_build(sources, warehouse, jobs, progress, Choice(snapshots, stacks), cache, offline, wishes)
     click.echo(describe_summary(summary))
+    say_some(summary.list_troubles())
     if summary.rejects:
         show_rejects(warehouse, summary)
     for check in summary.checks:
@@ -146,7 +177,7 @@ def build(
             show_check(check)
     for name in summary.failed:
         say(f"failed check: {name}; see: spack-warehouse check --warehouse {warehouse}")
-    if summary.failed or (strict and summary.rejects):
+    if summary.failed or (strict and summary.rejects) or not summary.is_whole(strict):
         sys.exit(FALLS_SHORT)
 
 
@@ -337,8 +368,8 @@ def run(
     refuse_missing(config, "examples/coverage.yaml")
     try:
         read = read_config(config)
-        if dry_run and read.missing:
-            raise FileFaultsError(read.missing)
+        if dry_run and (missing := [f"{one.name}: {one.fault}" for one in read.sources if one.fault]):
+            raise FileFaultsError(missing)
     except FileFaultsError as error:
         if log_format != "json":
             raise

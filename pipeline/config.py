@@ -15,7 +15,7 @@ from pipeline.errors import FileFaultsError
 from pipeline.layout import PUBLISHED, Layout
 from pipeline.settings import Gates, Notify, Reports, RunSettings, SettingsFile, read_gates
 from pipeline.sources.buildcache import ALL, Choice
-from pipeline.sources.files import Source, SourceReader
+from pipeline.sources.files import Source, SourceReader, list_once
 from pipeline.yamlvalues import read_text
 
 
@@ -23,7 +23,7 @@ from pipeline.yamlvalues import read_text
 class Config:
     """A file of a scheduled run; ``name`` is its path, ``out`` the folder of its reports.
 
-    ``missing`` has a line for each source that cannot be found or read: that is no fault of the file.
+    A source that cannot be found or read is no fault of the file, but the source's own.
     ``written`` has the sources' paths as the user wrote them, by the absolute ones.
     """
 
@@ -36,11 +36,11 @@ class Config:
     offline: bool = False
     jobs: int | None = None
     choice: Choice = ALL
+    keep: bool | None = None
     strict: bool = False
     gates: Gates | None = None
     notify: Notify = field(default_factory=Notify)
     log: str = "text"
-    missing: tuple[str, ...] = ()
     written: Mapping[str, str] = field(default_factory=dict)
 
     def show_paths(self, message: str) -> str:
@@ -81,11 +81,11 @@ def parse_config(text: str, name: str, folder: Path = Path()) -> Config:
     for line, reason in _list_conflicts(file, given, warehouse, out, found):
         file.refuse(line, reason)
     faults = file.list_faults()
-    if any(fault not in reader.missing for fault in faults):
+    if faults:
         raise FileFaultsError(faults)
     return Config(
         name=name,
-        sources=tuple(dict.fromkeys(source for _, source in found)),
+        sources=tuple(list_once(source for _, source in found)),
         warehouse=warehouse,
         out=out,
         reports=given.reports,
@@ -93,11 +93,11 @@ def parse_config(text: str, name: str, folder: Path = Path()) -> Config:
         offline=given.offline,
         jobs=given.jobs,
         choice=Choice(given.snapshots, given.stacks),
+        keep=given.keep_snapshots,
         strict=given.strict,
         gates=gates,
         notify=given.notify,
         log=given.log,
-        missing=tuple(reader.missing),
         written=reader.written,
     )
 

@@ -7,6 +7,7 @@
       pages -> .current/pages
       dependencies -> .current/dependencies
       rejects -> .current/rejects
+      sources -> .current/sources
       warehouse.duckdb -> .current/warehouse.duckdb
       .current -> .builds/000007               the pointer: replaced by one atomic rename
       .builds/000006/, .builds/000007/         whole builds; the one before the newest is kept so
@@ -29,7 +30,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import filelock
 import msgspec
@@ -42,7 +43,8 @@ PAGES = "pages"
 DEPENDENCIES = "dependencies"
 REJECTS = "rejects"
 STATE = "state.msgpack"
-PARQUET_FOLDERS = (SPEC_STACKS, PAGES, DEPENDENCIES, REJECTS)
+SOURCES = "sources"
+PARQUET_FOLDERS = (SPEC_STACKS, PAGES, DEPENDENCIES, REJECTS, SOURCES)
 PUBLISHED = (*PARQUET_FOLDERS, DATABASE)
 
 CURRENT = ".current"
@@ -107,6 +109,16 @@ class BuildPaths:
         """Rejects of a snapshot's pages; with None, of files whose snapshot is not known."""
         name = "files" if snapshot is None else partition_name(snapshot)
         return self.folder / REJECTS / f"{name}.parquet"
+
+    @property
+    def sources(self) -> Path:
+        """What each source gave."""
+        return self.folder / SOURCES / "sources.parquet"
+
+    def list_snapshots(self) -> list[str]:
+        """The snapshots that have pages or indexes, in text order."""
+        folders = (self.folder / PAGES).glob("snapshot=*/pages.parquet")
+        return sorted(unquote(file.parent.name.partition("=")[2]) for file in folders)
 
     def all_rejects(self) -> list[Path]:
         """Every file of rejects that is there."""
@@ -184,6 +196,19 @@ class Layout:
             if not link.is_symlink() or os.readlink(link) != target:
                 _replace_link(link, target)
         self.sweep()
+
+    def roll_back(self) -> str:
+        """Make the build before the published one the published one again; returns its name.
+
+        Raises:
+            WarehouseError: there is none before it.
+        """
+        current = self.current
+        before = [folder.name for folder in self._numbered() if current and folder.name < current.folder.name]
+        if not before:
+            raise WarehouseError(f"{self.root}: has no build before the current one")
+        _replace_link(self.root / CURRENT, f"{BUILDS}/{max(before)}")
+        return max(before)
 
     def sweep(self) -> None:
         """Remove unfinished builds and all whole ones but the published and the one before it."""

@@ -33,6 +33,7 @@ from pipeline.schema import NEWEST
 from pipeline.sources.files import Source
 from pipeline.store.checks import Check, run_checks
 from pipeline.store.database import open_database
+from pipeline.store.history import Wishes
 
 DONE, SHORT, FAILED, SKIPPED, NOTE, ENDED = "done", "falls short", "failed", "skipped", "note", "ended"
 """How a step ended; a note is a detail of the step before it, and a run that a signal ends is ended."""
@@ -81,6 +82,7 @@ class Outcome:
     statuses: dict[str, str] = field(default_factory=dict)
     messages: dict[str, str] = field(default_factory=dict)
     failures: list[tuple[str, str]] = field(default_factory=list)
+    troubles: list[str] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
     snapshot: str | None = None
     checks: list[Check] = field(default_factory=list)
@@ -175,10 +177,10 @@ def run(
 
 def do_steps(config: Config, layout: Layout, outcome: Outcome, log: StepLog, today: dt.date | None) -> None:
     """The steps from the build on."""
-    if not run_step(outcome, log, "build", lambda: build_warehouse(config, outcome, log)):
+    day = today or dt.datetime.now(dt.UTC).date()
+    if not run_step(outcome, log, "build", lambda: build_warehouse(config, outcome, log, day)):
         skip_steps(outcome, log, STEPS[2:])
         return
-    day = today or dt.datetime.now(dt.UTC).date()
     run_step(outcome, log, "checks", lambda: check_warehouse(layout, outcome))
     run_step(outcome, log, "gates", lambda: judge_gates(config, layout, outcome, day))
     if run_step(outcome, log, "reports", lambda: write_reports(config, layout, Waiting(log, "reports"))):
@@ -222,8 +224,9 @@ def skip_steps(outcome: Outcome, log: StepLog, steps: tuple[str, ...]) -> None:
 
 def find_sources(config: Config) -> Ending:
     remote = sum(source.is_remote for source in config.sources)
-    missing = f", {len(config.missing):,} missing" if config.missing else ""
-    return Ending(f"{len(config.sources) - remote:,} here, {remote:,} by URL{missing}")
+    missing = sum(bool(source.fault) for source in config.sources)
+    told = f", {missing:,} missing" if missing else ""
+    return Ending(f"{len(config.sources) - remote:,} here, {remote:,} by URL{told}")
 
 
 def prepare(layout: Layout) -> None:
@@ -243,14 +246,19 @@ class Waiting(Progress):
         self._log.tell(self._step, "waiting", f"{folder}: another {what} is running; waiting for it to end")
 
 
-def build_warehouse(config: Config, outcome: Outcome, log: StepLog) -> Ending:
-    if config.missing:
-        # Of the others alone, a warehouse would lack what it had.
-        raise FileFaultsError(config.missing)
+def build_warehouse(config: Config, outcome: Outcome, log: StepLog, day: dt.date) -> Ending:
     waiting = Waiting(log, "build")
     try:
         summary = build(
-            config.sources, config.warehouse, config.jobs, waiting, config.choice, config.cache, config.offline
+            config.sources,
+            config.warehouse,
+            config.jobs,
+            waiting,
+            config.choice,
+            config.cache,
+            config.offline,
+            Wishes(config.keep),
+            day,
         )
     except WarehouseError as error:
         raise WarehouseError(config.show_paths(str(error))) from error
@@ -259,14 +267,14 @@ def build_warehouse(config: Config, outcome: Outcome, log: StepLog) -> Ending:
     read = f"{number_of(summary.pages, 'page')}, {number_of(summary.indexes, 'index')}"
     held = f"{number_of(summary.snapshots, 'snapshot')}, {summary.describe_held()}"
     message = f"{read} in {held}; {summary.describe_changes()}"
-    if not summary.rejects:
-        return Ending(message)
-    with open_database(Layout(config.warehouse)) as connection:
-        rows = connection.execute("select path, place, reason from rejects order by all").fetchall()
-    notes = [f"rejected: {path}: {place}: {reason}" for path, place, reason in rows]
-    # Rejects alone: what the warehouse held before is gone by no one's wish.
-    short = config.strict or not summary.snapshots
-    return Ending(message, SHORT if short else DONE, notes)
+    notes = outcome.troubles = summary.list_troubles()
+    if summary.rejects:
+        with open_database(Layout(config.warehouse)) as connection:
+            rows = connection.execute("select path, place, reason from rejects order by all").fetchall()
+        notes = [*notes, *(f"rejected: {path}: {place}: {reason}" for path, place, reason in rows)]
+    whole = summary.is_whole(config.strict) and not (config.strict and summary.rejects)
+    # Rejects alone make no warehouse.
+    return Ending(message, DONE if whole and summary.snapshots else SHORT, notes)
 
 
 def check_warehouse(layout: Layout, outcome: Outcome) -> Ending:
@@ -410,7 +418,7 @@ def describe_outcome(config: Config, outcome: Outcome, today: dt.date | None) ->
     """What falls short, as a notification; the machine's paths are not in it but as the user wrote them."""
     rows = outcome.verdict.rows() if outcome.verdict else []
     names = [name for name, _ in SHORTFALL_COLUMNS]
-    lines = [f"{step}: {reason}" for step, reason in outcome.failures]
+    lines = [*(f"{step}: {reason}" for step, reason in outcome.failures), *outcome.troubles]
     failed = [check for check in outcome.checks if check.failed]
     lines += [f"check {check.name} failed: {number_of(check.offenders, 'offender')}" for check in failed]
     if config.strict and outcome.counts.get("rejects"):
@@ -430,6 +438,7 @@ def describe_outcome(config: Config, outcome: Outcome, today: dt.date | None) ->
         "steps": outcome.statuses,
         "counts": outcome.counts,
         "failures": [{"step": step, "reason": reason} for step, reason in outcome.failures],
+        "sources": outcome.troubles,
         "checks": [
             {"name": one.name, "rule": one.rule, "failed": one.failed, "offenders": one.offenders}
             for one in outcome.checks

@@ -165,6 +165,41 @@ PAGES_TABLE = Relation(
             nullable=True,
         ),
         *(Column(f"meta_{name}", "VARCHAR[]", f"{name} of meta, as it has them", nullable=True) for name in META_LISTS),
+        Column("state", "VARCHAR", "loaded; or stale or shrunk: its rows are those of an earlier build, see sources"),
+    ),
+)
+
+SOURCES = Relation(
+    "sources",
+    "What each source gave: a row per source, snapshot and stack, and per source that gave nothing.",
+    (
+        Column(
+            "source",
+            "VARCHAR",
+            "folder, file or URL as the user named it, without secrets; NULL where a warehouse of 0.1.0 does not say",
+            nullable=True,
+        ),
+        Column(
+            "kind",
+            "VARCHAR",
+            "pages, build cache, listing, or warehouse; NULL where it gave nothing",
+            nullable=True,
+        ),
+        replace(SNAPSHOT, description="snapshot that it holds; NULL where it gave nothing", nullable=True),
+        Column("stack", "VARCHAR", "stack of its index, root for the union mirror's; NULL for pages", nullable=True),
+        Column(
+            "state",
+            "VARCHAR",
+            "loaded; stale: could not be read and its last good rows stay; shrunk: has less than half of what it had, "
+            "which stays; failed: could not be read; empty: nothing to load is in it",
+        ),
+        Column("read_on", "DATE", "day (UTC) on which its present bytes were first read", nullable=True),
+        Column(
+            "last_seen", "DATE", "last day on which the source held what is kept; NULL where it does", nullable=True
+        ),
+        Column("records", "BIGINT", "records of its indexes, or specs of its pages; NULL for none", nullable=True),
+        Column("specs", "BIGINT", "specs loaded from it; NULL for none", nullable=True),
+        Column("reason", "VARCHAR", "why it is not loaded, or why it is kept; NULL where it is loaded", nullable=True),
     ),
 )
 
@@ -190,7 +225,7 @@ REJECTS = Relation(
     ),
 )
 
-TABLES = (SPEC_STACKS, PAGES_TABLE, DEPENDENCIES, REJECTS)
+TABLES = (SPEC_STACKS, PAGES_TABLE, DEPENDENCIES, REJECTS, SOURCES)
 """What a build reads from its sources, and writes as Parquet."""
 
 TARGETS_TABLE = Relation(
@@ -267,6 +302,7 @@ def arrow_schema(relation: Relation, without: tuple[str, ...] = ()) -> pa.Schema
         "MAP(VARCHAR, BIGINT)": pa.map_(pa.string(), pa.int64()),
         "MAP(VARCHAR, VARCHAR)": pa.map_(pa.string(), pa.string()),
         "BOOLEAN": pa.bool_(),
+        "DATE": pa.date32(),
     }
     return pa.schema(
         [

@@ -33,8 +33,6 @@ from pipeline.errors import FileFaultsError
 from pipeline.schema import DEFAULT_FORMATS, NEWEST, REPORT_FORMATS
 from pipeline.yamlvalues import Keyed, Null, line_of, read_text, read_values, show
 
-# A file that is being read
-
 Model = TypeVar("Model", bound="Keys")
 
 
@@ -128,9 +126,6 @@ def _join(wrongs: list[Wrong]) -> ValidationError:
     return ValidationError.from_exception_data("settings", details)
 
 
-# What a scalar may be
-
-
 def _spelt(reason: str, pattern: str = "(?s).*", parse: Callable[[str], object] | None = None) -> BeforeValidator:
     """A text of a pattern that ``parse`` takes; pydantic makes of it what it is to be."""
 
@@ -200,9 +195,6 @@ Flag = Annotated[bool, _spelt("{shown} is neither true nor false", "(?i)true|yes
 Variable = Annotated[str, _spelt("is no name of an environment variable", "[A-Za-z_][A-Za-z0-9_]*"), _ANY_TEXT]
 """Its value is not shown: where it is a URL by mistake, that is a secret."""
 Log = Annotated[Literal["text", "json"], _spelt("{shown} is none of: text, json", "text|json"), _ANY_TEXT]
-
-
-# What a mapping may be
 
 
 class Keys(BaseModel):
@@ -315,7 +307,7 @@ def _alone(model: type[Keys]) -> WrapValidator:
 
 
 class NamedSource(Keys):
-    """An entry of a list of sources: where it is, and the names that it is given."""
+    """An entry of a list of sources: where it is, the names that it is given, whether it may fail."""
 
     EXPECTED: ClassVar[str] = "is no source: it is not a mapping"
     UNKNOWN: ClassVar[str] = "unknown key {shown}; known are {keys}"
@@ -325,6 +317,7 @@ class NamedSource(Keys):
     path: Printable | None = None
     snapshot: Printable | None = None
     stack: Printable | None = None
+    optional: Flag = False
 
     @classmethod
     def list_contradictions(cls, given: Mapping[str, object]) -> Iterable[str]:
@@ -493,6 +486,7 @@ class RunSettings(Section):
     jobs: Positive | None = None
     snapshots: WrittenList = ()
     stacks: WrittenList = ()
+    keep_snapshots: Flag | None = None
     strict: Flag = False
     gates: Annotated[Gates | Path | None, PlainValidator(_gates_or_path), _alone(Gates)] = None
     reports: Reports = Reports()

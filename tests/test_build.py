@@ -1,5 +1,6 @@
 """Builds: what is loaded, what is refused, and that nothing depends on what was built before."""
 
+import datetime as dt
 import os
 import random
 import shutil
@@ -18,6 +19,7 @@ from pipeline.layout import Layout
 from pipeline.sources.files import LARGEST_PAGE
 from pipeline.store import batches as reader
 from pipeline.store import parquet as write
+from pipeline.store.history import Wishes
 from tests.makers import (
     ask,
     build_pages,
@@ -287,13 +289,14 @@ class Edits:
         shutil.copyfile(page, page.with_name(page.name + "-copy"))
 
 
+DAY = dt.date(2025, 4, 1)
 KINDS = [name for name in vars(Edits) if not name.startswith("_") and name not in ("pages", "edit", "fresh")]
 
 
 def outcome(sources, warehouse):
-    """The Parquet that a build gives, or the error that it ends with."""
+    """The Parquet that a build gives that takes its sources as they are, or the error that it ends with."""
     try:
-        build(sources, warehouse, jobs=1)
+        build(sources, warehouse, jobs=1, wishes=Wishes(accept=frozenset(map(str, sources))), today=DAY)
     except (DuplicatePageError, SourceError) as error:
         return type(error)
     return parquet_bytes(warehouse)

@@ -78,11 +78,15 @@ OFFENCES = {
     "pages_are_accounted_for": [
         ([{"pages": [{**PAGE, "specs": 3}]}], {"path": "p", "specs": 3, "specs_found": None}),
         ([MORE], {"path": "page", "specs": 1, "specs_found": 2}),
-        ([{"rejects": [OF_PAGE]}], {"path": "page", "rejects": 0, "rejects_found": 1}),
+        ([{"rejects": [{**OF_PAGE, "place": "x"}]}], {"path": "page", "rejects": 0, "rejects_found": 1}),
         (["update pages set rejects = 1"], {"path": "page", "rejects": 1, "rejects_found": None}),
         ([{"pages": [{**INDEX, "specs": 1}]}], {"path": "i", "specs": 1, "specs_found": None}),
         ([{"pages": [{**INDEX, "records": 7}]}], {"path": "i", "records": 7}),
-        ([{"pages": [INDEX], "rejects": [{**OF_INDEX, "path": "i"}]}], {"path": "i", "rejects_found": 1}),
+        ([{"pages": [INDEX], "rejects": [{**OF_INDEX, "path": "i", "place": "x"}]}], {"path": "i", "rejects_found": 1}),
+    ],
+    "sources_are_loaded": [
+        ([{"sources": [{"stack": "e4s", "state": "stale"}]}], {"stack": "e4s", "state": "stale"}),
+        ([{"sources": [{"snapshot": None, "state": "failed"}]}], {"snapshot": None, "state": "failed"}),
     ],
     "specs_have_a_page": [
         ([{"spec_stacks": [{"hash": "h9", "source": "x"}]}], {"package": "hdf5", "source": "x"}),
@@ -120,7 +124,7 @@ OFFENCES = {
         for axis in AXES
     },
 }
-WARNINGS = ("rejects", "meta_mismatches", "unknown_keys")
+WARNINGS = ("rejects", "meta_mismatches", "sources_are_loaded", "unknown_keys")
 CASES = [
     pytest.param(name, steps, shown, id=f"{name}-{number}")
     for name, offences in OFFENCES.items()

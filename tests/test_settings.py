@@ -39,7 +39,7 @@ def test_every_file_that_comes_with_the_project_is_accepted(path):
 def test_texts_stay_as_they_were_written():
     text = """
 sources:
-- {path: 1.10, snapshot: 0.18, stack: 2025-01-01, name: yes}
+- {path: 1.10, snapshot: 0.18, stack: 2025-01-01, name: yes, optional: yes}
 - {url: https://h/x, snapshot: 0x10, stack: "null"}
 warehouse: 007
 snapshots: 0.18
@@ -52,8 +52,8 @@ gates:
 
     assert faults == []
     assert [one.model_dump(exclude_none=True) for one in read.sources] == [
-        {"path": "1.10", "snapshot": "0.18", "stack": "2025-01-01", "name": "yes"},
-        {"url": "https://h/x", "snapshot": "0x10", "stack": "null"},
+        {"path": "1.10", "snapshot": "0.18", "stack": "2025-01-01", "name": "yes", "optional": True},
+        {"url": "https://h/x", "snapshot": "0x10", "stack": "null", "optional": False},
     ]
     assert (read.warehouse, read.snapshots, read.stacks) == (Path("/x/007"), ("0.18",), ("2025-03-30", "1e3", "on"))
     assert (read.gates.snapshot, read.gates.lost.baseline, read.gates.lost.stacks) == ("0.20", "2025-01-01", ("1.10",))
@@ -101,7 +101,7 @@ def test_a_key_of_a_run_without_a_value_is_left_out(nothing):
 
 def test_aliases_and_the_last_of_two_lists_of_sources_count(tmp_path):
     path = write_page(tmp_path, "sources: &a [{path: ., stack: &s e4s}]\nsources: *a\n", "sources.yaml")
-    assert find_sources([path]) == [Source(str(tmp_path), None, None, "e4s")]
+    assert find_sources([path]) == [Source(str(tmp_path), None, None, "e4s", str(tmp_path))]
     gates = parse_gates("coverage:\n- &a {stack: b, packages: 1}\n- *a\n", "g")
     assert [one.line for one in gates.coverage] == [2, 2]
 
@@ -121,7 +121,7 @@ def test_all_faults_are_told_at_once_in_the_order_of_lines():
         "c.yaml:2: notify.file: a text is expected",
         "c.yaml:2: notify.timeout: '0' is no whole number from 1 on",
         "c.yaml:4: needs one of url and path",
-        "c.yaml:4: unknown key 'pth'; known are name, url, path, snapshot, stack",
+        "c.yaml:4: unknown key 'pth'; known are name, url, path, snapshot, stack, optional",
         "c.yaml:5: is no source: it is not a mapping",
         "c.yaml:7: fresh.days: '-1' is no whole number from 0 on",
         "c.yaml:8: jobs: '0' is no whole number from 1 on",

@@ -47,8 +47,10 @@ DEFAULTS = {
         "specs": 1,
         "rejects": 0,
         "unknown_keys": [],
+        "state": "loaded",
     },
     "rejects": {"path": "page", "place": "file", "reason": "because"},
+    "sources": {"source": "site", "kind": "pages", "snapshot": "develop", "state": "loaded"},
 }
 
 

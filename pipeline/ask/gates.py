@@ -7,7 +7,7 @@ its reason: a gate that nothing passes through is not open.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -18,7 +18,7 @@ import duckdb
 from pipeline.ask.coverage import measure_coverage, read_expected
 from pipeline.ask.expected import ExpectedList
 from pipeline.ask.output import Columns
-from pipeline.ask.scope import Snapshot, choose_baseline, list_snapshots, list_stacks
+from pipeline.ask.scope import Snapshot, choose_baseline, list_not_loaded, list_snapshots, list_stacks
 from pipeline.progress import number_of
 from pipeline.schema import NEWEST, ROOT
 
@@ -110,14 +110,15 @@ def judge(connection: duckdb.DuckDBPyConnection, gates: Gates, today: dt.date) -
         return verdict
     found = verdict.shortfalls
     stacks = list_stacks(connection, [snapshot.name])
+    unknown = _list_unknown(connection, snapshot.name)
     lists: dict[Path, ExpectedList] = {}
     for gate in gates.coverage:
         if gate.expected is not None and gate.expected not in lists:
             lists[gate.expected] = read_expected(gate.expected)
         wanted = lists[gate.expected] if gate.expected is not None else None
-        found += judge_coverage(connection, gate, snapshot.name, stacks, wanted)
+        found += judge_coverage(connection, gate, snapshot.name, stacks, wanted, unknown)
     if gates.lost is not None:
-        found += judge_lost(connection, gates.lost, snapshot, snapshots, today, verdict.notes)
+        found += judge_lost(connection, gates.lost, snapshot, snapshots, today, verdict.notes, unknown)
     found += judge_rows(connection, gates.rejects, "rejects", snapshot.name)
     found += judge_rows(connection, gates.meta_mismatches, "meta_mismatches", snapshot.name)
     found += judge_fresh(gates.fresh, snapshots, today)
@@ -130,8 +131,9 @@ def judge_coverage(
     snapshot: str,
     stacks: Sequence[str],
     wanted: ExpectedList | None,
+    unknown: Mapping[str, str],
 ) -> Iterable[Shortfall]:
-    """The stacks of a gate's glob that hold too little, the glob itself where it names none."""
+    """The stacks of a gate's glob that hold too little or are ``unknown``, the glob itself where it names none."""
     chosen = [stack for stack in stacks if fnmatchcase(stack, gate.stack)]
     if not chosen:
         reason = "cannot be judged: no such stack is in the snapshot; its source may be missing"
@@ -152,6 +154,9 @@ def judge_coverage(
         packages[stack] = count
         shares.setdefault(stack, (share, f"{count:,} of the snapshot's {total:,} packages are present"))
     for stack in chosen:
+        if stack in unknown:
+            yield Shortfall("coverage", snapshot, f"cannot be judged: {unknown[stack]}", gate.line, stack)
+            continue
         share, reason = shares[stack]
         if gate.minimum is not None and share < gate.minimum:
             asked, got = f"{gate.minimum:g} at least", _show_share(share, gate.minimum)
@@ -173,8 +178,9 @@ def judge_lost(
     snapshots: Sequence[Snapshot],
     today: dt.date,
     notes: list[tuple[int, str]],
+    unknown: Mapping[str, str],
 ) -> Iterable[Shortfall]:
-    """The packages that stacks had in the baseline and have no more, and whole stacks that are gone.
+    """The packages that stacks had in the baseline and have no more, and whole stacks that are gone or ``unknown``.
 
     A package that stood in root alone is lost from there once it is nowhere.
     """
@@ -206,6 +212,10 @@ def judge_lost(
     kept_stacks, kept_packages = {stack for stack, _ in has}, {package for _, package in has}
     in_stacks = {package for stack, package in had if stack != ROOT}
     gone: set[str] = set()
+    for stack in sorted({stack for stack, _ in had} & {stack for stack, _ in has} & unknown.keys()):
+        if any(fnmatchcase(stack, pattern) for pattern in gate.stacks):
+            yield Shortfall("lost", snapshot.name, f"cannot be judged: {unknown[stack]}", gate.line, stack)
+            gone.add(stack)
     for stack, package in sorted(had - has):
         if not any(fnmatchcase(stack, pattern) for pattern in gate.stacks) or stack in gone:
             continue
@@ -218,7 +228,8 @@ def judge_lost(
             missing = [package for package, more in answers.items() if more is not None]
             gone.add(stack)
             if missing:
-                reason = f"the stack has no spec there: it was removed, or its source is missing{answers[missing[0]]}"
+                why = f"cannot be judged: {unknown[stack]}" if stack in unknown else "the stack was removed"
+                reason = f"{why}{answers[missing[0]]}"
                 found = f"none of its {number_of(len(packages), 'package')}"
                 yield Shortfall("lost", snapshot.name, reason, gate.line, stack, None, asked, found)
             continue
@@ -239,6 +250,16 @@ def judge_lost(
         for one in gate.allow
         if one not in used and one not in expired
     ]
+
+
+def _list_unknown(connection: duckdb.DuckDBPyConnection, snapshot: str) -> dict[str, str]:
+    """Why nothing is known today of a stack of a snapshot, by stack: see the view ``stack_state``."""
+    reasons = {one.stack: one.describe() for one in reversed(list_not_loaded(connection, snapshot))}
+    rows = connection.execute(
+        "select stack from stack_state where snapshot = ? and state = 'unknown' order by stack", [snapshot]
+    ).fetchall()
+    missing = reasons.get(None, "the stack was removed, or its source is missing")
+    return {stack: reasons.get(stack, missing) for (stack,) in rows}
 
 
 def _list_places(connection: duckdb.DuckDBPyConnection, snapshot: str) -> set[tuple[str, str]]:

@@ -24,6 +24,32 @@ class Snapshot(NamedTuple):
     date: str | None
 
 
+class NotLoaded(NamedTuple):
+    """A row of the table ``sources`` of a snapshot that is not loaded: what it holds, if anything, is not of today."""
+
+    source: str
+    stack: str | None
+    state: str
+    last_seen: str | None
+    reason: str | None
+
+    def describe(self) -> str:
+        """In one line what is not of today, since when, and why."""
+        since = f" since {self.last_seen}" if self.last_seen else ""
+        of = f"the stack {self.stack}" if self.stack else "pages"
+        return f"{self.state}{since}: {of} of {self.source}: {self.reason}"
+
+
+def list_not_loaded(connection: duckdb.DuckDBPyConnection, snapshot: str) -> list[NotLoaded]:
+    """The rows of ``sources`` of a snapshot that are not loaded, in the order of stack and source."""
+    rows = connection.execute(
+        "select coalesce(source, 'an unknown source'), stack, state, cast(last_seen as varchar), reason "
+        "from sources where snapshot = ? and state <> 'loaded' order by stack, source, reason",
+        [snapshot],
+    ).fetchall()
+    return [NotLoaded(*row) for row in rows]
+
+
 def list_snapshots(connection: duckdb.DuckDBPyConnection) -> list[Snapshot]:
     """The warehouse's snapshots, the newest first.
 

@@ -25,7 +25,7 @@ from markupsafe import Markup
 
 from pipeline import __version__
 from pipeline.ask.diff import CAUSES, Question, list_change_columns, list_changes, list_turnover, summarise_changes
-from pipeline.ask.scope import PREVIOUS, choose_baseline, list_snapshots
+from pipeline.ask.scope import PREVIOUS, choose_baseline, list_not_loaded, list_snapshots
 
 ASSETS = Path(__file__).parent / "assets"
 SCRIPTS = (
@@ -363,5 +363,6 @@ def read_facts(connection: duckdb.DuckDBPyConnection, snapshot: str) -> dict[str
     assert row is not None
     facts: dict[str, Any] = {"snapshot": snapshot, "generator": f"spack-warehouse {__version__}"}
     facts.update(zip(names, row, strict=True))
+    facts["not_loaded"] = [one.describe() for one in list_not_loaded(connection, snapshot)]
     facts["mirror"] = None if facts["kind"] == "other" else f"{MIRROR}/{snapshot}"
     return facts

@@ -17,7 +17,7 @@ import duckdb
 from pipeline.ask.coverage import rank_gaps
 from pipeline.ask.diff import ChangeSummary, Question, list_changes, list_turnover, summarise_changes
 from pipeline.ask.gates import SHORTFALL_COLUMNS
-from pipeline.ask.scope import PREVIOUS, Snapshot, choose_baseline, list_snapshots
+from pipeline.ask.scope import PREVIOUS, Snapshot, choose_baseline, list_not_loaded, list_snapshots
 from pipeline.errors import NoWarehouseError
 from pipeline.layout import Layout
 from pipeline.store.database import open_database
@@ -50,6 +50,7 @@ def write_summary(connection: duckdb.DuckDBPyConnection, snapshot: str) -> str:
     this = next(one for one in snapshots if one.name == snapshot)
     before = choose_baseline(PREVIOUS, this, snapshots)
     lines = [f"# Coverage of {escape(snapshot)}", "", *_tell_head(connection, this, before)]
+    lines += _list_not_of_today(connection, snapshot)
     if before is None:
         lines += ["No earlier snapshot of its series is in the warehouse to compare it with.", ""]
     else:
@@ -120,6 +121,17 @@ def _tell_head(connection: duckdb.DuckDBPyConnection, this: Snapshot, before: Sn
         if new is not None or old is not None
     ]
     return [*make_table(("", escape(this.name), escape(before.name), "change"), compared), ""]
+
+
+def _list_not_of_today(connection: duckdb.DuckDBPyConnection, snapshot: str) -> list[str]:
+    """Which sources of the snapshot are not of today."""
+    rows = [
+        (one.state, one.last_seen, one.stack, one.source, one.reason) for one in list_not_loaded(connection, snapshot)
+    ]
+    if not rows:
+        return []
+    table = make_table(("state", "last seen", "stack", "source", "reason"), rows[:SHOWN_CHANGES])
+    return ["Not of today:", "", *table, "", *_tell_more(len(rows), SHOWN_CHANGES, "sources")]
 
 
 def _tell_change(by: int) -> str:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 
 BOM = b"\xef\xbb\xbf"
+UNLISTED = "is a folder that cannot be listed"
 SKIPPED_FOLDERS = frozenset({".git"})
 LARGEST_PAGE = 64 * 2**20
 """Bytes; the largest pages seen are about 1 MiB."""
@@ -79,13 +80,28 @@ class Source(NamedTuple):
     """A source: a folder, and the one file of it that counts, or None for all of them.
 
     ``folder`` is a URL where the source is remote: nothing of that lies in it. ``snapshot`` and ``stack``
-    are the names that the source was given, None where it was given none.
+    are the names that the source was given, None where it was given none. ``written`` is the path as the user
+    wrote it, ``fault`` why it cannot be read, empty where it can; what is ``optional`` may fail.
     """
 
     folder: str
     only: str | None = None
     snapshot: str | None = None
     stack: str | None = None
+    written: str = ""
+    fault: str = ""
+    optional: bool = False
+
+    @property
+    def name(self) -> str:
+        """The source as the user named it, without what may be secret."""
+        return self.written or self.place
+
+    @property
+    def is_archive(self) -> bool:
+        """Whether it is a warehouse, or has the Parquet folders of one."""
+        folders = (os.path.join(self.folder, name) for name in ("spec_stacks", "pages"))
+        return not self.is_remote and self.only is None and all(map(os.path.isdir, folders))
 
     @property
     def is_remote(self) -> bool:
@@ -114,7 +130,7 @@ def scan(sources: Sequence[Source], skip: Collection[Path] = ()) -> Iterator[Ent
     """
     seen = {os.path.realpath(folder) for folder in skip}
     for index, source in enumerate(sources):
-        if source.is_remote:
+        if source.is_remote or source.fault or source.is_archive:
             continue
         paths = (
             [source.only]
@@ -220,7 +236,7 @@ def _read_once(full: str, largest: int, may_be: Callable[[bytes], bool]) -> tupl
         before = os.fstat(descriptor)
         if not stat.S_ISREG(before.st_mode):
             if stat.S_ISDIR(before.st_mode):
-                raise Fault("file", "is a folder that cannot be listed")
+                raise Fault("file", UNLISTED)
             return None, True
         data = os.read(descriptor, min(before.st_size + 1, FIRST_READ))
         if not may_be(data[:8]):
@@ -279,20 +295,23 @@ def find_sources(named: Sequence[str | Path | Source]) -> list[Source]:
         sources += [source] if isinstance(source, Source) else reader.find(str(source))
         if reader.faults:
             raise FileFaultsError(reader.faults)
-    return list(dict.fromkeys(sources))
+    return list_once(sources)
+
+
+def list_once(sources: Iterable[Source]) -> list[Source]:
+    """Each source once, however its path is spelt."""
+    return list({(one.folder, one.only, one.snapshot, one.stack): one for one in reversed([*sources])}.values())[::-1]
 
 
 class SourceReader:
     """Finds sources, and goes on after a fault of a file that names some.
 
-    ``faults`` are lines; ``missing`` are those of them that tell of a path that cannot be found or read.
-    ``written`` has the paths as they were written, by the absolute ones. ``within`` is the file that is
-    being read, if any.
+    ``faults`` are lines. A path that cannot be found or read is a source with a fault of its own. ``written`` has
+    the paths as they were written, by the absolute ones. ``within`` is the file that is being read, if any.
     """
 
     def __init__(self, within: Path | None = None) -> None:
         self.faults: list[str] = []
-        self.missing: list[str] = []
         self.written: dict[str, str] = {}
         self._within = [os.path.realpath(within)] if within is not None else []
 
@@ -301,21 +320,23 @@ class SourceReader:
 
         Raises:
             SourceError: it is none that can be read.
-            OSError: it cannot be found or read.
         """
         if is_url(source):
             return [Source(source.rstrip("/"), None, snapshot, stack)]
         if "://" in source:
             raise SourceError(f"{source}: is no URL of https, http or s3")
+        full, written = os.path.abspath(source), os.path.normpath(source)
+        self.written[full] = written
         if not os.path.lexists(source):
-            raise SourceError(f"{source}: {MISSING}")
-        full = os.path.abspath(source)
-        self.written[full] = os.path.normpath(source)
+            return [Source(full, None, snapshot, stack, written, MISSING)]
         if os.path.isdir(full):
-            return [Source(full, None, snapshot, stack)]
+            return [Source(full, None, snapshot, stack, written)]
         if full.endswith(YAML_SUFFIXES) and snapshot is None and stack is None:
-            return self.read_file(Path(source))
-        return [Source(*os.path.split(full), snapshot, stack)]
+            try:
+                return self.read_file(Path(source))
+            except OSError as error:
+                return [Source(full, None, None, None, written, error.strerror or str(error))]
+        return [Source(*os.path.split(full), snapshot, stack, written)]
 
     def read_file(self, path: Path) -> list[Source]:
         """The sources that a YAML file names.
@@ -348,24 +369,16 @@ class SourceReader:
         if entry.url is not None and not is_url(source):
             file.refuse(entry.line, f"url: is no URL of https, http or s3: {source}")
             return []
-        if entry.path is not None and not os.path.lexists(source):
-            self._miss(file, entry, MISSING, source)
-            return []
         outer, self.faults = self.faults, []
         try:
-            return self.find(source, entry.snapshot, entry.stack)
+            found = self.find(source, entry.snapshot, entry.stack)
+            return [one._replace(optional=one.optional or entry.optional) for one in found]
         except FileFaultsError as error:
             self.faults += error.faults
         except SourceError as error:
             file.refuse(entry.line, str(error))
-        except OSError as error:
-            self._miss(file, entry, error.strerror or str(error), source)
         finally:
             # Those of the files that it names stand where it does.
             file.faults += [(entry.line, fault) for fault in self.faults]
             self.faults = outer
         return []
-
-    def _miss(self, file: SettingsFile, entry: NamedSource, reason: str, source: str) -> None:
-        file.refuse(entry.line, f"{source}: {reason}")
-        self.missing.append(file.faults[-1][1])

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from pipeline.errors import MissingFileError, RemoteError, SourceError
+from pipeline.errors import MissingFileError, RemoteError, SourceError, WarehouseError
 from pipeline.progress import Progress
 from pipeline.sources.buildcache import (
     LISTING,
@@ -43,33 +43,38 @@ class Wanted:
     url: str
 
 
-def fetch_indexes(sources: Sequence[Source], choice: Choice, files: RemoteFiles, progress: Progress) -> Iterator[Entry]:
+def fetch_indexes(
+    sources: Sequence[Source], choice: Choice, files: RemoteFiles, progress: Progress
+) -> tuple[list[Entry], dict[int, str]]:
     """An entry for each index of the remote sources among ``sources``, its file in the local cache.
 
-    An index that is gone, or not as its checksum says, becomes an entry that cannot be read, and so a
-    reject. A failure of any other kind ends the build: a stack that could not be fetched today is not lost.
-
-    Raises:
-        RemoteError: something cannot be fetched.
-        SourceError: a listing is none, or nothing tells the snapshot and stack of a mirror.
+    An index that is gone, cannot be fetched, or is not as its checksum says becomes an entry that cannot be read,
+    and so a reject. Beside them, by the number of a source: why it could not be read at all.
     """
-    wanted = [
-        one
-        for number, source in enumerate(sources)
-        if source.is_remote
-        for one in _list_wanted(number, source, choice, files)
-    ]
-    if not wanted:
-        return
+    wanted: list[Wanted] = []
+    failed: dict[int, str] = {}
+    for number, source in enumerate(sources):
+        if source.is_remote:
+            try:
+                wanted += _list_wanted(number, source, choice, files)
+            except (RemoteError, SourceError) as error:
+                failed[number] = _reason(error)
+    return list(_fetch_wanted(wanted, files, progress)) if wanted else [], failed
+
+
+def _fetch_wanted(wanted: Sequence[Wanted], files: RemoteFiles, progress: Progress) -> Iterator[Entry]:
+    """An entry for each of ``wanted``."""
     progress.stage("fetching", 0, "B")
     # Manifests first: they name the blobs.
-    manifests = _fetch(files, [one.url for one in wanted if urlsplit(one.url).path.endswith(MANIFEST)], progress)
+    manifests = files.fetch_all(
+        [one.url for one in wanted if urlsplit(one.url).path.endswith(MANIFEST)], progress.advance
+    )
     urls: dict[str, str] = {}
     faults: dict[str, str] = {}
     for one in wanted:
         found = manifests.get(one.url)
         urls[one.url] = one.url
-        if isinstance(found, MissingFileError):
+        if isinstance(found, RemoteError):
             faults[one.url] = _reason(found)
         elif isinstance(found, Fetched):
             try:
@@ -79,7 +84,7 @@ def fetch_indexes(sources: Sequence[Source], choice: Choice, files: RemoteFiles,
                 faults[one.url] = f"is no manifest of an index: {error}"
     checksums = {url: f"{url}{V2_CHECKSUM}" for url in urls.values() if urlsplit(url).path.endswith(".json")}
     needed = [url for key, url in urls.items() if key not in faults]
-    got = _fetch(files, [*needed, *(checksums[url] for url in needed if url in checksums)], progress)
+    got = files.fetch_all([*needed, *(checksums[url] for url in needed if url in checksums)], progress.advance)
     paths: set[tuple[int, str]] = set()
     for one in wanted:
         entry = _make_entry(one, urls[one.url], got, checksums, faults.get(one.url, ""))
@@ -125,19 +130,6 @@ def _find_index(mirror: str, files: RemoteFiles) -> str:
     return manifest
 
 
-def _fetch(files: RemoteFiles, urls: list[str], progress: Progress) -> dict[str, Fetched | RemoteError]:
-    """What each URL gives; only files that are gone are errors here.
-
-    Raises:
-        RemoteError: the first other failure.
-    """
-    got = files.fetch_all(urls, progress.advance)
-    for found in got.values():
-        if isinstance(found, RemoteError) and not isinstance(found, MissingFileError):
-            raise found
-    return got
-
-
 def _make_entry(
     one: Wanted, url: str, got: dict[str, Fetched | RemoteError], checksums: dict[str, str], fault: str
 ) -> Entry:
@@ -158,6 +150,6 @@ def _make_entry(
     return look(one.number, str(found.path), path, IndexRole(one.snapshot, one.stack, checksum, str(found.path)))
 
 
-def _reason(error: RemoteError) -> str:
-    """What is wrong, without the URL, which the reject has as its path."""
-    return str(error).partition(": ")[2]
+def _reason(error: WarehouseError) -> str:
+    """What is wrong, without the URL that the message begins with."""
+    return str(error).partition(": ")[2] or str(error)

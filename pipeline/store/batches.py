@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 
 import msgspec
@@ -16,8 +17,9 @@ import msgspec
 from pipeline.layout import BuildPaths
 from pipeline.progress import Progress
 from pipeline.sources.buildcache import ALL, Choice
-from pipeline.sources.files import Entry, Source
-from pipeline.store.state import FILES_OF_BATCH, Seen, SnapshotRows
+from pipeline.sources.files import Entry, IndexRole, Source
+from pipeline.store.history import Stay
+from pipeline.store.state import FILES_OF_BATCH, Part, Seen, SnapshotRows, SourceRow
 from pipeline.store.workers import Workers
 
 BATCH_BYTES = 4 * 2**20
@@ -87,6 +89,31 @@ class Reader:
         self.seen += found
         return found
 
+    def restore(self, stays: Mapping[str, Sequence[Stay]]) -> list[Seen]:
+        """Spill what stays of published builds, by snapshot; returns it as files that were seen.
+
+        Their sources have numbers of their own, below 0: paths of several sources may be the same.
+        """
+        batches = [
+            (build, snapshot, [stay.part for stay in group])
+            for snapshot, of_snapshot in stays.items()
+            for build, group in groupby(of_snapshot, key=lambda stay: stay.build)
+        ]
+        first, self._sent = self._sent, self._sent + len(batches)
+        arguments = zip(*batches, strict=True) if batches else ([], [], [])
+        builds, snapshots, parts = map(list, arguments)
+        numbers = range(first, self._sent)
+        for _ in self.workers.run(restore_parts, builds, [self.scratch] * len(batches), snapshots, parts, numbers):
+            pass
+        restored: list[Seen] = []
+        for number, (_, _, group) in zip(numbers, batches, strict=True):
+            for at, part in enumerate(group):
+                role = IndexRole(part.snapshot, part.stack) if part.stack is not None else None
+                entry = Entry(-1 - len(restored), part.path, b"", role)
+                self._places[entry.source][entry.path] = number * FILES_OF_BATCH + at
+                restored.append(Seen(entry, part.sha256, part.snapshot, part.package, part.specs))
+        return restored
+
     def take_places(self, pages: Iterable[Seen]) -> list[int]:
         """Where the rows of ``pages`` were spilled: a batch and the number of a file in it; given once."""
         return [self._places[page.entry.source].pop(page.entry.path) for page in pages]
@@ -108,6 +135,13 @@ def read_batch(sources: Sequence[Source], entries: Sequence[Entry], scratch: Pat
     from pipeline.store.extract import extract_batch
 
     return extract_batch(sources, entries, scratch, batch)
+
+
+def restore_parts(build: BuildPaths, scratch: Path, snapshot: str, parts: Sequence[Part], batch: int) -> None:
+    """As :func:`pipeline.store.parquet.restore`."""
+    from pipeline.store.parquet import restore
+
+    restore(build, scratch, snapshot, parts, batch)
 
 
 def make_batches(entries: Sequence[Entry]) -> Iterable[list[Entry]]:
@@ -140,18 +174,21 @@ def write_snapshots(build: BuildPaths, reader: Reader, winners: dict[str, list[S
     return written
 
 
-def write_rejects(build: BuildPaths, reader: Reader, seen: Iterable[Seen]) -> None:
-    """Write the rejects of files that could not be loaded at all."""
+def write_unparted(
+    build: BuildPaths, reader: Reader, seen: Iterable[Seen], rows: Sequence[SourceRow], keep: bool
+) -> None:
+    """Write the rejects of files that could not be loaded at all, and the ``rows`` of ``sources``."""
     rejected = sorted((one for one in seen if one.reject is not None), key=lambda one: one.entry_key)
-    for _ in reader.workers.run(write_files, [build], [rejected]):
+    for _ in reader.workers.run(write_files, [build], [rejected], [rows], [keep]):
         pass
 
 
-def write_files(build: BuildPaths, rejected: Sequence[Seen]) -> int:
-    """As :func:`pipeline.store.parquet.write_file_rejects`."""
-    from pipeline.store.parquet import write_file_rejects
+def write_files(build: BuildPaths, rejected: Sequence[Seen], rows: Sequence[SourceRow], keep: bool) -> None:
+    """As :func:`pipeline.store.parquet.write_file_rejects` and :func:`pipeline.store.parquet.write_sources`."""
+    from pipeline.store.parquet import write_file_rejects, write_sources
 
-    return write_file_rejects(build, rejected)
+    write_file_rejects(build, rejected)
+    write_sources(build, rows, keep)
 
 
 def write_rows(build: BuildPaths, scratch: Path, snapshot: str, places: Sequence[int]) -> SnapshotRows:

@@ -21,6 +21,7 @@ from pipeline.schema import (
     LINEAGE_TABLE,
     PAGES_TABLE,
     REJECTS,
+    SOURCES,
     SPEC_STACKS,
     STORED_SPECS,
     TABLES,
@@ -156,11 +157,12 @@ def load_partitions(connection: duckdb.DuckDBPyConnection, table: Relation, file
     )
 
 
-def load_rejects(connection: duckdb.DuckDBPyConnection, build: BuildPaths) -> None:
-    """Make the table of rejects that of the Parquet files, as one transaction."""
-    connection.execute(f"delete from {REJECTS.name}")
-    columns = ", ".join(map(quote_name, REJECTS.names))
-    connection.execute(f"insert into {REJECTS.name} select {columns} from {read_files(build.all_rejects())}")
+def load_unparted(connection: duckdb.DuckDBPyConnection, build: BuildPaths) -> None:
+    """Make the tables of rejects and sources those of the Parquet files, as one transaction."""
+    for table, files in ((REJECTS, build.all_rejects()), (SOURCES, [build.sources])):
+        connection.execute(f"delete from {table.name}")
+        columns = ", ".join(map(quote_name, table.names))
+        connection.execute(f"insert into {table.name} select {columns} from {read_files(files)}")
     connection.commit()
     connection.begin()
 
@@ -180,7 +182,7 @@ def delete_snapshots(connection: duckdb.DuckDBPyConnection, snapshots: Iterable[
 
 def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
     """Create the empty tables, with their comments, and ``spec_stacks`` as a view on the specs at their own grain."""
-    for table in (STORED_SPECS, PAGES_TABLE, DEPENDENCIES, REJECTS):
+    for table in (STORED_SPECS, PAGES_TABLE, DEPENDENCIES, REJECTS, SOURCES):
         create_table(connection, table)
     connection.execute(list_stored()["spec_stacks"].render())
     comment(connection, "view", SPEC_STACKS)

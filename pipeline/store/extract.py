@@ -24,7 +24,7 @@ from pipeline.specs.check import Meta, Reject, Spec, make_reject, read_meta, rea
 from pipeline.specs.columns import decode_pages, make_records
 from pipeline.specs.page import Page, parse_page
 from pipeline.store.frames import FILE, complete_specs, make_frame, make_rows, spill
-from pipeline.store.state import Seen
+from pipeline.store.state import LOADED, Seen
 
 PAGE_SUFFIX = ".md"
 """What a site's pages are named by: an empty file so named may have been one, any other is no page."""
@@ -78,7 +78,8 @@ def describe(entry: Entry, one: _Read | Reject | None) -> Seen:
         return Seen(entry, reject=reject)
     if not isinstance(one, _Read):
         return Seen(entry)
-    return Seen(entry, one.sha256, one.snapshot, one.package, one.num_specs, len(one.rejects))
+    records = one.num_specs + len(one.rejects)
+    return Seen(entry, one.sha256, one.snapshot, one.package, one.num_specs, len(one.rejects), records=records)
 
 
 def read_page(source: Source, entry: Entry, number: int) -> _Read | Reject | None:
@@ -165,6 +166,7 @@ def make_pages(pages: Sequence[_Read]) -> pl.DataFrame:
         "specs": [page.num_specs for page in pages],
         "rejects": [len(page.rejects) for page in pages],
         "unknown_keys": [page.unknown_keys for page in pages],
+        "state": [LOADED] * len(pages),
         "meta_num_specs": [page.said.num_specs for page in pages],
         "meta_num_specs_by_stack": make_counts([page.said.num_specs_by_stack for page in pages]),
         **{f"meta_{name}": [getattr(page.said, name) for page in pages] for name in META_LISTS},

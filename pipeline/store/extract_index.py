@@ -18,7 +18,7 @@ from pipeline.specs.check import Reject, make_reject, normalise_compiler
 from pipeline.specs.index import Index
 from pipeline.specs.node import ConcreteSpec
 from pipeline.store.frames import complete_specs, make_frame, make_rows, spill
-from pipeline.store.state import Seen
+from pipeline.store.state import LOADED, Seen
 
 CHUNK = 5_000
 """Records that are Python objects at a time."""
@@ -61,7 +61,7 @@ def _extract(source: Source, entry: Entry, scratch: Path, batch: int) -> Seen:
         num_specs += len(specs)
         num_rejects += len(rejects)
     spill(scratch, batch, "pages", make_page(entry, index, size, sha256, num_specs, num_rejects))
-    return Seen(entry, sha256, role.snapshot, None, num_specs, num_rejects)
+    return Seen(entry, sha256, role.snapshot, None, num_specs, num_rejects, records=len(index))
 
 
 def unpack(data: bytes) -> bytes:
@@ -146,6 +146,7 @@ def make_page(entry: Entry, index: Index, size: int, sha256: str, specs: int, re
         "holes": index.holes,
         "repeated": 0,
         "unknown_keys": [],
+        "state": LOADED,
         "meta": msgspec.json.encode({"version": index.version}).decode(),
     }
     return make_rows("pages", [row], [0])

@@ -137,7 +137,7 @@ def count_merged(pages: pl.DataFrame, places: pl.DataFrame, repeated: pl.DataFra
         else:
             specs.append(kept[key])
             rejects.append(page["rejects"] + gone[key])
-            repeats.append(again[key])
+            repeats.append(page["repeated"] + again[key])
     counts = {"specs": specs, "rejects": rejects, "repeated": repeats}
     return pages.with_columns(pl.Series(name, values, pl.Int64) for name, values in counts.items())
 

@@ -1,4 +1,7 @@
-"""A snapshot's spilled rows to its final Parquet files: sorted, typed, and the same bytes for the same input."""
+"""A snapshot's spilled rows to its final Parquet files, and back where a build takes rows from a published one.
+
+They are sorted, typed, and the same bytes for the same input.
+"""
 
 from __future__ import annotations
 
@@ -9,18 +12,25 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.errors import WarehouseError
 from pipeline.layout import BuildPaths
+from pipeline.schema import SOURCES, arrow_schema
 from pipeline.store.frames import (
     DEPENDENCY_SCHEMA,
+    FILE,
+    KINDS,
     PAGE_SCHEMA,
     REJECT_SCHEMA,
     SPEC_STACKS_SCHEMA,
     Spilled,
+    complete_specs,
+    empty_frame,
     make_rows,
+    spill,
     to_table,
 )
 from pipeline.store.merge import NUMBER, Merged, gather_places, merge_dependencies, merge_indexes, merge_pages
-from pipeline.store.state import Seen, SnapshotRows
+from pipeline.store.state import KEEP, LOADED, Part, Seen, SnapshotRows, SourceRow
 
 GROUP_ROWS = 122_880
 """Rows of a Parquet row group: those of DuckDB's own."""
@@ -49,7 +59,8 @@ def write_snapshot(build: BuildPaths, scratch: Path, snapshot: str, places: Sequ
     write_frame(build.pages(snapshot), merged.pages, PAGE_SCHEMA)
     if merged.rejects.height:
         write_frame(build.rejects(snapshot), merged.rejects, REJECT_SCHEMA)
-    return SnapshotRows(len(places), merged.specs.height, rows, merged.rejects.height)
+    indexes = int(merged.pages["stack"].is_not_null().sum())
+    return SnapshotRows(len(places) - indexes, indexes, merged.specs.height, rows, merged.rejects.height)
 
 
 def cut_groups(merged: Merged) -> Iterator[pa.Table]:
@@ -91,3 +102,69 @@ def write_file_rejects(build: BuildPaths, seen: Sequence[Seen]) -> int:
         if one.reject is not None
     ]
     return write_frame(build.rejects(None), make_rows("rejects", rows, [0] * len(rows)), REJECT_SCHEMA)
+
+
+def write_sources(build: BuildPaths, rows: Sequence[SourceRow], keep: bool) -> None:
+    """Write the table ``sources``, and whether snapshots are kept, for later builds to read."""
+    schema = arrow_schema(SOURCES).with_metadata({KEEP: b"true" if keep else b"false"})
+    columns = [pa.array([getattr(row, field.name) for row in rows], field.type) for field in schema]
+    write_tables(build.sources, [pa.table(columns, schema=schema)], schema)
+
+
+def restore(build: BuildPaths, scratch: Path, snapshot: str, parts: Sequence[Part], batch: int) -> None:
+    """Spill what ``parts`` of a snapshot gave to a published build, numbered in their order.
+
+    The build may be an older version's: columns that it lacks are NULL, and what is derived is computed anew.
+    """
+    files = pl.DataFrame(
+        {
+            "source": [part.path for part in parts],
+            "stack": [part.stack for part in parts],
+            "package": [part.package for part in parts],
+            "state": [part.state for part in parts],
+            FILE: range(len(parts)),
+        },
+        schema={**dict.fromkeys(("source", "stack", "package", "state"), pl.String), FILE: pl.UInt16},
+    )
+    stacks = read_published(build.spec_stacks(snapshot))
+    of_indexes = stacks.join(files.select("source", "stack", FILE), on=["source", "stack"])
+    of_pages = stacks.join(files.filter(pl.col("stack").is_null()).select("source", FILE), on="source")
+    rows = pl.concat([of_indexes, of_pages]).group_by(FILE, "hash", maintain_order=True)
+    specs = complete_specs(rows.agg(pl.exclude("stack").first(), stacks=pl.col("stack")))
+    spill(scratch, batch, "specs", specs)
+    if build.dependencies(snapshot).exists():
+        edges = read_published(build.dependencies(snapshot))
+        holders = of_indexes.select("hash", FILE).unique(maintain_order=True)
+        spill(scratch, batch, "dependencies", complete("dependencies", edges.join(holders, on="hash")))
+    files = files.rename({"source": "path"})
+    pages = read_published(build.pages(snapshot)).drop("state", strict=False)
+    pages = pages.join(files, on=["path", "stack", "package"], nulls_equal=True)
+    spill(scratch, batch, "pages", complete("pages", pages.with_columns(pl.col("state").fill_null(LOADED))))
+    if build.rejects(snapshot).exists():
+        rejects = read_published(build.rejects(snapshot))
+        of_files = files.select("path", "stack", FILE)
+        spill(
+            scratch,
+            batch,
+            "rejects",
+            complete("rejects", rejects.join(of_files, on=["path", "stack"], nulls_equal=True)),
+        )
+
+
+def read_published(path: Path) -> pl.DataFrame:
+    """A Parquet file of a published build, without the snapshot that its folder may be read as.
+
+    Raises:
+        WarehouseError: it is damaged.
+    """
+    try:
+        return pl.DataFrame(pq.ParquetFile(path).read())
+    except (OSError, pa.ArrowException) as error:
+        raise WarehouseError(f"{path}: is damaged, and its rows were to stay: {str(error).splitlines()[0]}") from None
+
+
+def complete(kind: str, frame: pl.DataFrame) -> pl.DataFrame:
+    """A frame of one of the kinds of :mod:`pipeline.store.frames`: columns that it lacks are NULL."""
+    empty = empty_frame(kind)
+    missing = [pl.lit(None, empty.schema[name]).alias(name) for name in KINDS[kind].names if name not in frame.columns]
+    return frame.with_columns(missing).select(*KINDS[kind].names, FILE)

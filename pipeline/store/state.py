@@ -7,6 +7,7 @@ or its libraries, or whose files are not as they were written, counts as none.
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import importlib.metadata
 import os
@@ -22,7 +23,7 @@ from pipeline import __version__
 from pipeline.errors import DuplicatePageError, Fault
 from pipeline.layout import BuildPaths, Layout
 from pipeline.sources.buildcache import ALL, Choice
-from pipeline.sources.files import Entry, Source, read_index_bytes, read_page_bytes
+from pipeline.sources.files import UNLISTED, Entry, Source, read_index_bytes, read_page_bytes
 from pipeline.specs.check import Reject
 from pipeline.store import sqlfiles
 
@@ -30,6 +31,15 @@ FILES_OF_BATCH = 2**16
 """More than any batch has: with it, a batch and the number of a file in it are one number."""
 RACY_NS = 2_000_000_000
 """A file changed this shortly before it was looked at may change again without its times telling."""
+
+
+LOADED, STALE, SHRUNK, FAILED, EMPTY = "loaded", "stale", "shrunk", "failed", "empty"
+"""What became of a source, or of a part of it: see the table ``sources``."""
+KEEP = b"keep"
+"""The key of the metadata of ``sources.parquet`` that says whether snapshots are kept."""
+
+Place = tuple[str, str | None]
+"""A snapshot, and the stack of an index; None of pages."""
 
 
 class Seen(msgspec.Struct, frozen=True, gc=False, array_like=True):
@@ -46,10 +56,26 @@ class Seen(msgspec.Struct, frozen=True, gc=False, array_like=True):
     num_specs: int = 0
     num_rejects: int = 0
     reject: Reject | None = None
+    records: int = 0
 
     @property
     def is_index(self) -> bool:
         return self.entry.index is not None
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether it is a folder that cannot be listed."""
+        return self.reject is not None and self.reject.reason == UNLISTED
+
+    @property
+    def place(self) -> Place:
+        assert self.snapshot is not None
+        return self.snapshot, self.entry.index.stack if self.entry.index is not None else None
+
+    @property
+    def part_key(self) -> tuple[Place, str]:
+        """As of :attr:`Part.key`."""
+        return self.place, self.package if self.package is not None else self.entry.path
 
     @property
     def key(self) -> tuple[str, str]:
@@ -70,10 +96,56 @@ class Seen(msgspec.Struct, frozen=True, gc=False, array_like=True):
         return msgspec.structs.replace(self, entry=other.entry) == other
 
 
+class Part(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """What one page or one index gave to a published warehouse: a row of its table ``pages``.
+
+    ``specs`` are those loaded from it; ``records`` those of an index, of a page its specs and rejects.
+    """
+
+    snapshot: str
+    path: str
+    sha256: str
+    specs: int
+    records: int
+    package: str | None = None
+    stack: str | None = None
+    state: str = LOADED
+
+    @property
+    def place(self) -> Place:
+        return self.snapshot, self.stack
+
+    @property
+    def key(self) -> tuple[Place, str]:
+        """What two files of a build may not both be: the page of a package, the index of a stack at a path."""
+        return self.place, self.package if self.package is not None else self.path
+
+
+class SourceRow(msgspec.Struct, frozen=True, array_like=True):
+    """A row of the table ``sources``; ``amiss``: because something could not be read in this build, or shrank."""
+
+    source: str | None
+    kind: str | None
+    snapshot: str | None
+    stack: str | None
+    state: str
+    read_on: dt.date | None = None
+    last_seen: dt.date | None = None
+    records: int | None = None
+    specs: int | None = None
+    reason: str | None = None
+    amiss: bool = False
+
+    @property
+    def place(self) -> tuple[str | None, str | None]:
+        return self.snapshot, self.stack
+
+
 class SnapshotRows(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """What was written of a snapshot; ``pages`` are pages and indexes."""
+    """What was written of a snapshot."""
 
     pages: int
+    indexes: int
     specs: int
     rows: int
     rejects: int
@@ -91,9 +163,11 @@ class Looked(msgspec.Struct, frozen=True):
 class State(msgspec.Struct):
     """A build's input and output.
 
-    ``seen`` is every file of the sources, packed: see :func:`pack_seen`. ``snapshots`` counts what was
-    written of each, ``files`` gives the SHA-256 of each file by its path, ``failed`` names the checks
-    that failed.
+    ``seen`` is every file of the sources, packed: see :func:`pack_seen`. ``snapshots`` counts what was written of
+    each, ``files`` gives the SHA-256 of each file by its path, ``failed`` names the checks that failed. ``names`` are
+    the sources', ``rows`` those of the table ``sources``; ``parts`` were taken from published builds, and so many
+    files ``ignored`` for them. ``keep`` says whether snapshots stay that the sources no longer hold, ``looked_on``
+    on which day the sources were looked at last.
     """
 
     fingerprint: str
@@ -102,6 +176,12 @@ class State(msgspec.Struct):
     snapshots: dict[str, SnapshotRows]
     files: dict[str, str]
     failed: list[str]
+    names: list[str]
+    rows: list[SourceRow]
+    parts: list[Part]
+    ignored: int
+    keep: bool
+    looked_on: dt.date
 
 
 _ENCODER = msgspec.msgpack.Encoder()
@@ -145,6 +225,20 @@ def load_state(build: BuildPaths | None, choice: Choice = ALL) -> tuple[State | 
     return state, seen
 
 
+class _Looked(msgspec.Struct):
+    """What a state of any version says: see :attr:`State.looked_on`."""
+
+    looked_on: dt.date | None = None
+
+
+def read_looked_on(build: BuildPaths) -> dt.date | None:
+    """The day on which a build's sources were looked at last; None where its state does not say so."""
+    try:
+        return msgspec.msgpack.decode(build.state.read_bytes(), type=_Looked).looked_on
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
 def save_state(build: BuildPaths, state: State) -> None:
     """Write the state of a build at once."""
     new = build.state.with_suffix(".new")
@@ -178,10 +272,11 @@ def distrust_racy(seen: Iterable[Seen], began_ns: int) -> list[Seen]:
     ]
 
 
-def refresh_state(layout: Layout, state: State, seen: Iterable[Seen], began_ns: int) -> None:
-    """Note the files' new times in the state of the published build, which stays as it is."""
+def refresh_state(layout: Layout, state: State, seen: Iterable[Seen], began_ns: int, day: dt.date) -> None:
+    """Note the files' new times, and the day, in the state of the published build, which stays as it is."""
     assert layout.current is not None
     state.seen, state.looked = pack_seen(seen, began_ns)
+    state.looked_on = day
     save_state(layout.current, state)
     layout.sweep()
 

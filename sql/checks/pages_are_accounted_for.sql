@@ -12,11 +12,13 @@ with loaded as (
     group by pages.snapshot, pages.path, pages.stack
 ),
 
+-- A file that is rejected whole gave no rows: what stays of it is of an earlier build.
 rejected as (
     select
         snapshot, path, stack,
         count(*) as rejects,
     from rejects
+    where place <> 'file'
     group by snapshot, path, stack
 )
 

@@ -2,7 +2,7 @@
 -- A lost spec is compared with what the stack has of the package now, and the nearest tells the cause:
 -- the first of version, compiler, target, os and variants in which that differs. The compiler none
 -- differs from no other: Spack before 1.0 gave a compiler to packages without compiled code too.
--- Where the sources did not load whole (see loaded_sources, absences) the cause is source missing: no loss
+-- Where the sources did not load whole (see loaded_sources, absences, stack_absences) the cause is source missing: no loss
 -- is proven.
 --   from_snapshot
 --   to_snapshot
@@ -141,21 +141,41 @@ watched as (
     group by before.stack
 ),
 
+-- A folder of build caches has none of the stack any more.
+unlisted as (
+    select stack,
+    from stack_absences
+    where snapshot = {{ to_snapshot }} and other = {{ from_snapshot }}
+),
+
 removed as (
     select watched.stack,
     from watched
     left join stacks on watched.stack = stacks.stack
     left join indexes_loaded on watched.stack = indexes_loaded.stack
+    left join unlisted on watched.stack = unlisted.stack
     where
         stacks.stack is null
-        and (watched.packages_known * 2 >= watched.packages or indexes_loaded.stack is not null)
+        and (
+            watched.packages_known * 2 >= watched.packages
+            or indexes_loaded.stack is not null
+            or unlisted.stack is not null
+        )
+),
+
+proven as (
+    select stack,
+    from indexes_loaded
+    union
+    select stack,
+    from unlisted
 ),
 
 explained as (
     select
         ranked.package, ranked.stack, ranked.version, ranked.compiler, ranked.target, ranked.specs,
         case
-            when pages_loaded.package is null and indexes_loaded.stack is null then 'source missing'
+            when pages_loaded.package is null and proven.stack is null then 'source missing'
             when removed.stack is not null then 'stack removed'
             when ranked.first_axis = 0 then 'package gone from the stack'
             when ranked.first_axis = 5 then 'version replaced'
@@ -166,7 +186,7 @@ explained as (
             else 'only the hash changed'
         end as cause,
         case
-            when pages_loaded.package is null and indexes_loaded.stack is null then null
+            when pages_loaded.package is null and proven.stack is null then null
             when removed.stack is not null then successors.successor
             when ranked.replacement <> '' then ranked.replacement
         end as replaced_by,
@@ -174,7 +194,7 @@ explained as (
     left join removed on ranked.stack = removed.stack
     left join successors on ranked.stack = successors.stack
     left join pages_loaded on ranked.package = pages_loaded.package
-    left join indexes_loaded on ranked.stack = indexes_loaded.stack
+    left join proven on ranked.stack = proven.stack
     where ranked.place = 1
 )
 

@@ -1,6 +1,6 @@
 -- absences: packages without a page where one would be: a row per two snapshots and package that the one provably lacks.
 -- A site has no page of a package that is in no stack, so a page that is not there says something, but
--- only where the site was loaded: the snapshot must have pages of at least half of the other's packages,
+-- only where the site was loaded: the snapshot must have loaded pages of at least half of the other's packages,
 -- and no file that was rejected may be the page. A site names its files by snapshot and package: a rejected
 -- file elsewhere is another's page; where the other's page is not named so, any rejected file may be it.
 create view absences as
@@ -11,6 +11,7 @@ with shared as (
         count(*) as pages,
     from pages as here
     inner join pages as there on here.package = there.package
+    where here.state = 'loaded'
     group by here.snapshot, there.snapshot
 ),
 
