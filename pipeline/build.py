@@ -21,6 +21,7 @@ from pipeline.layout import BuildPaths, Layout, find_cache, hold_lock
 from pipeline.progress import Progress, number_of
 from pipeline.sources.buildcache import ALL, Choice, find_indexes
 from pipeline.sources.files import Entry, Source, find_sources, in_order, scan
+from pipeline.sources.kinds import explain_empty
 from pipeline.store.batches import Reader, write_rejects, write_snapshots
 from pipeline.store.state import (
     Plan,
@@ -84,12 +85,14 @@ def build(
     choice: Choice = ALL,
     cache: Path | None = None,
     offline: bool = False,
+    allow_hosts: Sequence[str] = (),
 ) -> BuildSummary:
     """Make ``warehouse`` the warehouse of ``sources``, at once or not at all.
 
     ``jobs`` is the number of processes, by default that of the processors; ``choice`` says which
     snapshots and stacks of build caches count. What is fetched from URLs is kept in the folder ``cache``,
-    by default the user's own; with ``offline`` nothing is fetched and what is there counts.
+    by default the user's own; with ``offline`` nothing is fetched and what is there counts. ``allow_hosts`` are
+    hosts and buckets that listings may lead to besides their own.
 
     Raises:
         RemoteError: a remote source cannot be fetched.
@@ -101,7 +104,7 @@ def build(
     progress = progress or Progress()
     layout = Layout(warehouse)
     try:
-        sources = find_sources(sources)
+        sources = find_sources(sources, allow_hosts)
         fetched = fetch(sources, choice, cache or find_cache(), offline, progress)
         warehouse.mkdir(parents=True, exist_ok=True)
         layout.refuse_foreign()
@@ -120,7 +123,7 @@ def fetch(sources: Sequence[Source], choice: Choice, cache: Path, offline: bool,
     from pipeline.sources.download import RemoteFiles
     from pipeline.sources.remote import fetch_indexes
 
-    with RemoteFiles(cache, offline) as files:
+    with RemoteFiles(cache, offline, note=progress.note) as files:
         return list(fetch_indexes(sources, choice, files, progress))
 
 
@@ -135,6 +138,7 @@ def update(
         plan = look(layout, sources, fetched, seen, workers, choice)
         del seen
         if last is not None and current is not None and not plan.fresh and not plan.gone:
+            note_warnings(sources, plan.kept, progress)
             refresh_state(layout, last, plan.kept, began_ns)
             return summarise(last)
         try:
@@ -183,16 +187,20 @@ def assemble(
 
     try:
         kept, affected, changed = read_changes(reader, plan)
+        note_warnings(reader.sources, [*kept, *reader.seen], reader.progress)
         if last is not None and not changed:
             refresh_state(layout, last, [*kept, *reader.seen], began_ns)
             return last, 0, []
         winners = choose_pages(reader.sources, [one for one in reader.seen if one.snapshot in affected])
         reused = reuse(layout, build, last, affected) if last is not None else {}
         if not winners and not reused and not any(one.reject for one in [*kept, *reader.seen]):
-            places = ", ".join(source.place for source in reader.sources)
             chosen = reader.choice.describe()
             taking = f", taking {chosen}" if chosen else ""
-            raise SourceError(f"no cache page and no build-cache index in {places}{taking}")
+            each = "; ".join(
+                f"{source.place}: {explain_empty(source, scan([source], skip=[layout.root]))}"
+                for source in reader.sources
+            )
+            raise SourceError(f"no cache page and no build-cache index was found{taking}: {each}")
         written = write_snapshots(build, reader, winners)
         write_rejects(build, reader, [*kept, *reader.seen])
         rebuilt = len(winners)
@@ -223,6 +231,13 @@ def assemble(
         return state, rebuilt, checks
     except duckdb.Error as error:
         raise WarehouseError(f"{layout.root}: {str(error).splitlines()[0]}") from error
+
+
+def note_warnings(sources: Sequence[Source], seen: Sequence[Seen], progress: Progress) -> None:
+    """A line for each file that was loaded and may be wrong."""
+    for one in seen:
+        if one.warning:
+            progress.note(f"warning: {sources[one.entry.source].show(one.entry)}: {one.warning}")
 
 
 def read_changes(reader: Reader, plan: Plan) -> tuple[list[Seen], set[str], bool]:

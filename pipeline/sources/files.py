@@ -6,14 +6,15 @@ import hashlib
 import os
 import stat
 import struct
+import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
 from pipeline.errors import Fault, FileFaultsError, SourceError
+from pipeline.urls import OCI, has_scheme, is_url, read_file_url, show_url
 
 if TYPE_CHECKING:
     from pipeline.settings import NamedSource, SettingsFile
@@ -27,6 +28,8 @@ LARGEST_INDEX = 2**30
 """Bytes of an index, packed or not; those of the largest caches have 300 MB."""
 FIRST_READ = 2**20
 """Bytes: nearly every page comes in one read, and of a large file that is no page no more is read."""
+LARGEST_SMALL_FILE = 16 * 2**20
+"""Bytes of a manifest, a checksum or a listing, packed or not."""
 
 
 _SIGNATURE = struct.Struct("<QqqQ")
@@ -35,8 +38,9 @@ _SIGNATURE = struct.Struct("<QqqQ")
 class IndexRole(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """That a file is the build-cache index of a stack in a snapshot (of the root mirror: ``root``).
 
-    ``checksum`` is the SHA-256 that the cache gives for it, ``file`` where it is to be read if that is
-    not its entry's path, ``fault`` why it cannot be read; each is empty where there is none.
+    ``checksum`` is the SHA-256 that it is named by and must have, ``stated`` the one that a file beside it
+    states, which may be out of step; ``file`` is where it is to be read if that is not its entry's path, below
+    the source or absolute; ``fault`` why it cannot be read; each is empty where there is none.
     """
 
     snapshot: str
@@ -44,6 +48,7 @@ class IndexRole(msgspec.Struct, frozen=True, gc=False, array_like=True):
     checksum: str = ""
     file: str = ""
     fault: str = ""
+    stated: str = ""
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False, array_like=True):
@@ -79,13 +84,15 @@ class Source(NamedTuple):
     """A source: a folder, and the one file of it that counts, or None for all of them.
 
     ``folder`` is a URL where the source is remote: nothing of that lies in it. ``snapshot`` and ``stack``
-    are the names that the source was given, None where it was given none.
+    are the names that the source was given, None where it was given none. ``allow_hosts`` are the hosts and
+    buckets, besides its own, that a listing may send the reader to: see :func:`pipeline.urls.may_lead_to`.
     """
 
     folder: str
     only: str | None = None
     snapshot: str | None = None
     stack: str | None = None
+    allow_hosts: tuple[str, ...] = ()
 
     @property
     def is_remote(self) -> bool:
@@ -98,10 +105,18 @@ class Source(NamedTuple):
             return show_url(self.folder)
         return self.folder if self.only is None else os.path.join(self.folder, self.only)
 
+    def allow(self, hosts: Iterable[str]) -> Source:
+        """The same source, which may lead to ``hosts``, too."""
+        return self._replace(allow_hosts=tuple(dict.fromkeys([*self.allow_hosts, *hosts])))
+
+    def show(self, entry: Entry) -> str:
+        """The path or URL of an entry, as messages name it."""
+        return entry.path if self.is_remote else f"{self.folder}/{entry.path}"
+
     def locate(self, entry: Entry) -> str:
         """The path to open for an entry of this source."""
         if entry.index is not None and entry.index.file:
-            return entry.index.file
+            return os.path.join(self.folder, entry.index.file)
         return f"{self.folder}/{entry.path}"
 
 
@@ -132,10 +147,9 @@ def in_order(entries: Iterable[Entry]) -> list[Entry]:
 
 def look(source: int, full: str, path: str, index: IndexRole | None = None) -> Entry:
     """The entry of one file, whatever it is."""
-    try:
-        path.encode()
-    except UnicodeEncodeError:  # a file name that is no UTF-8: told as a reject under a name that is
-        return Entry(source, os.fsencode(path).decode("utf-8", "backslashreplace"), b"", index)
+    if (readable := make_readable(path)) != path:
+        # It is not opened by this name, and so becomes a reject.
+        return Entry(source, readable, b"", index)
     try:
         status = os.stat(full)
     except OSError:
@@ -143,6 +157,11 @@ def look(source: int, full: str, path: str, index: IndexRole | None = None) -> E
     # Times may lie before 1970, and an inode may fill 64 bits.
     signature = _SIGNATURE.pack(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
     return Entry(source, path, signature, index)
+
+
+def make_readable(name: str) -> str:
+    """A name from the file system as text: bytes that are no UTF-8 are spelt as ``\\xff``."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def _walk(folder: str, real: str, prefix: str, seen: set[str]) -> Iterator[str]:
@@ -197,6 +216,28 @@ def read_index_bytes(full: str) -> tuple[bytes, str]:
     return data, sha256
 
 
+def read_small_bytes(full: str) -> bytes:
+    """The bytes of a manifest, a checksum or a listing, unpacked where a server sent them as gzip.
+
+    Raises:
+        OSError: it is no file, or cannot be read.
+        ValueError: it is larger than such a file may be, or cannot be unpacked.
+    """
+    if not os.path.isfile(full):
+        raise FileNotFoundError(f"{full} is no file")
+    with open(full, "rb") as file:
+        data = file.read(LARGEST_SMALL_FILE + 1)
+    if data.startswith(b"\x1f\x8b"):
+        unpacker = zlib.decompressobj(wbits=31)
+        try:
+            data = unpacker.decompress(data, LARGEST_SMALL_FILE + 1)
+        except zlib.error as error:
+            raise ValueError(f"cannot be unpacked as gzip: {error}") from None
+    if len(data) > LARGEST_SMALL_FILE:
+        raise ValueError(f"is larger than {LARGEST_SMALL_FILE // 2**20} MiB")
+    return data
+
+
 def opens_like_page(head: bytes) -> bool:
     """Whether a file that begins with ``head`` may be a page; an empty one may have been."""
     return not head or head.removeprefix(BOM).startswith(b"---")
@@ -245,29 +286,28 @@ def _read_rest(descriptor: int, size: int) -> bytes:
     return b"".join(parts)
 
 
-SCHEMES = ("https", "http", "s3")
-
-
-def is_url(source: str) -> bool:
-    """Whether a source is a URL that can be fetched from."""
-    try:
-        return urlsplit(source).scheme in SCHEMES and "://" in source
-    except ValueError:
-        return False
-
-
-def show_url(url: str) -> str:
-    """A URL without what may be secret: user, password, query."""
-    parts = urlsplit(url)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
-
-
 YAML_SUFFIXES = (".yaml", ".yml")
 MISSING = "no such file or folder"
 
 
-def find_sources(named: Sequence[str | Path | Source]) -> list[Source]:
-    """The sources that are named, each once; one may be a source already.
+def read_url(url: str) -> str:
+    """What a URL names: itself where that is remote, and a path where it is of a file here.
+
+    Raises:
+        SourceError: it is none that can be read.
+    """
+    if is_url(url) or has_scheme(url, OCI):
+        return url.rstrip("/")
+    try:
+        if has_scheme(url, ("file",)):
+            return read_file_url(url)
+    except ValueError as error:
+        raise SourceError(f"{show_url(url)}: {error}") from None
+    raise SourceError(f"{show_url(url)}: is no URL of https, http, s3 or file")
+
+
+def find_sources(named: Sequence[str | Path | Source], allow_hosts: Sequence[str] = ()) -> list[Source]:
+    """The sources that are named, each once; one may be a source already. Each may lead to ``allow_hosts``, too.
 
     Raises:
         SourceError: one does not exist.
@@ -279,7 +319,7 @@ def find_sources(named: Sequence[str | Path | Source]) -> list[Source]:
         sources += [source] if isinstance(source, Source) else reader.find(str(source))
         if reader.faults:
             raise FileFaultsError(reader.faults)
-    return list(dict.fromkeys(sources))
+    return list(dict.fromkeys(source.allow(allow_hosts) for source in sources))
 
 
 class SourceReader:
@@ -303,12 +343,12 @@ class SourceReader:
             SourceError: it is none that can be read.
             OSError: it cannot be found or read.
         """
-        if is_url(source):
-            return [Source(source.rstrip("/"), None, snapshot, stack)]
         if "://" in source:
-            raise SourceError(f"{source}: is no URL of https, http or s3")
+            source = read_url(source)
+            if "://" in source:
+                return [Source(source, None, snapshot, stack)]
         if not os.path.lexists(source):
-            raise SourceError(f"{source}: {MISSING}")
+            raise SourceError(f"{show_url(source)}: {MISSING}")
         full = os.path.abspath(source)
         self.written[full] = os.path.normpath(source)
         if os.path.isdir(full):
@@ -335,6 +375,8 @@ class SourceReader:
         self._within.append(real)
         read = file.read(SourcesFile)
         sources = self.read_entries(file, read.sources if read is not None else ())
+        if read is not None:
+            sources = [source.allow(read.allow_hosts) for source in sources]
         self._within.pop()
         self.faults += file.list_faults()
         return sources
@@ -344,11 +386,15 @@ class SourceReader:
         return [source for entry in entries if entry is not None for source in self.read_entry(file, entry)]
 
     def read_entry(self, file: SettingsFile, entry: NamedSource) -> list[Source]:
-        source = entry.url or str(file.folder / (entry.path or ""))
-        if entry.url is not None and not is_url(source):
-            file.refuse(entry.line, f"url: is no URL of https, http or s3: {source}")
+        try:
+            source = read_url(entry.url) if entry.url is not None else str(file.folder / (entry.path or ""))
+        except SourceError as error:
+            file.refuse(entry.line, f"url: {error}")
             return []
-        if entry.path is not None and not os.path.lexists(source):
+        if "://" not in source and not os.path.lexists(source):
+            if entry.path is not None and "://" in entry.path:
+                file.refuse(entry.line, f"path: {show_url(entry.path)}: is a URL, whose key is url")
+                return []
             self._miss(file, entry, MISSING, source)
             return []
         outer, self.faults = self.faults, []
@@ -367,5 +413,5 @@ class SourceReader:
         return []
 
     def _miss(self, file: SettingsFile, entry: NamedSource, reason: str, source: str) -> None:
-        file.refuse(entry.line, f"{source}: {reason}")
+        file.refuse(entry.line, f"{show_url(source)}: {reason}")
         self.missing.append(file.faults[-1][1])
