@@ -19,6 +19,7 @@ OCI = "is an OCI image layout on disk: an OCI mirror, which is not read"
     [
         ([], "is an empty folder"),
         (["README"], "is a folder without page, index and listing; in it are README"),
+        (["a\x1b[31m"], "is a folder without page, index and listing; in it are 'a\\x1b[31m'"),
         (["b/z", "a/y", "c/x"], "is a folder without page, index and listing; in it are x and 2 more"),
         (["build_cache/x.spec.json"], "is a build cache, but no index is in it"),
         (["e4s/v3/manifests/spec/x/x.spec.manifest.json"], "is a build cache, but no index is in it"),

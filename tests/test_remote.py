@@ -151,6 +151,22 @@ def test_each_layout_of_a_mirror_is_tried(tmp_path, site, bucket, answer):
     assert stacks(warehouse) == {("develop", "e4s"): 2, ("develop", "hep"): 1}
 
 
+@pytest.mark.parametrize("keys", [True, False])
+def test_a_bucket_that_denies_what_is_not_there(tmp_path, site, monkeypatch, keys):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+        if keys and "KEY" in name:
+            monkeypatch.setenv(name, "x")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", site.url)
+    for name in ("v3/manifests/index/index.manifest.json", "build_cache/index.json.hash"):
+        site.put(f"/bucket/develop/e4s/{name}", status(403))
+    modified = "Wed, 01 Jan 2025 00:00:00 GMT"
+    site.put("/bucket/develop/e4s/build_cache/index.json", body(TWO, Last_Modified=modified))
+    _, warehouse = build_from(tmp_path, "s3://bucket/develop/e4s")
+
+    assert stacks(warehouse) == {("develop", "e4s"): 2}
+
+
 def test_that_no_layout_of_a_mirror_can_be_read_names_each(tmp_path, site):
     site.put("/m/v3/manifests/index/index.manifest.json?token=secret", status(403))
     site.put("/m/build_cache/index.json?token=secret", body(b"<html>"))
@@ -179,6 +195,17 @@ def test_a_mirror_of_the_older_layout_is_read_offline(tmp_path, bucket, site):
     build_from(tmp_path, f"{site.url}/develop/e4s")
 
     assert stacks(build_from(tmp_path, f"{site.url}/develop/e4s", offline=True)[1]) == {("develop", "e4s"): 2}
+
+
+def test_a_run_notes_warnings_and_retries(tmp_path, site, bucket, monkeypatch):
+    monkeypatch.setattr(RemoteFiles, "_wait", lambda *_: 0)
+    site.put(INDEX, status(503), body(ONE))
+    config = {"sources": [{"url": bucket}], "cache": "cache", "warehouse": "w", "jobs": "1"}
+    done = run("run", "--config", write_page(tmp_path, json.dumps(config), "c.yaml"))
+
+    assert done.returncode == 0
+    assert f"  {site.url}{INDEX}: answers 503 Service Unavailable; attempt 2 of 5 in 0.0 seconds" in done.stderr
+    assert f"  warning: {site.url}{INDEX}: is not as the .hash beside it says" in done.stderr
 
 
 def pack(data):

@@ -96,6 +96,7 @@ def test_urls_in_a_message_are_shown_as_they_are_alone():
         ("HTTPS://h", True),
         ("s3://b/k", True),
         ("http://[::1]:8080/x", True),
+        ("https://bücher.example/x", True),
         ("ftp://h/x", False),
         ("oci://h/x", False),
         ("file:///x", False),

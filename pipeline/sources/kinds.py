@@ -67,5 +67,6 @@ def explain_empty(source: Source, entries: Iterable[Entry]) -> str:
     if not paths:
         return "is an empty folder"
     names = sorted(posixpath.basename(path) for path in paths)
+    first = names[0] if names[0].isprintable() else repr(names[0])
     more = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
-    return f"is a folder without page, index and listing; in it are {names[0]}{more}"
+    return f"is a folder without page, index and listing; in it are {first}{more}"
