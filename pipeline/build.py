@@ -22,6 +22,7 @@ from pipeline.layout import BuildPaths, Layout, find_cache, hold_lock
 from pipeline.progress import Progress, number_of
 from pipeline.sources.buildcache import ALL, Choice, find_indexes
 from pipeline.sources.files import Entry, Source, find_sources, in_order, scan
+from pipeline.sources.kinds import explain_empty
 from pipeline.store.batches import Reader, write_snapshots, write_unparted
 from pipeline.store.history import NO_WISHES, NOTHING_HELD, Found, Settled, Wishes, open_archive, read_held, settle
 from pipeline.store.state import (
@@ -125,6 +126,7 @@ def build(
     choice: Choice = ALL,
     cache: Path | None = None,
     offline: bool = False,
+    allow_hosts: Sequence[str] = (),
     wishes: Wishes = NO_WISHES,
     today: dt.date | None = None,
 ) -> BuildSummary:
@@ -133,7 +135,8 @@ def build(
     ``jobs`` is the number of processes, by default that of the processors; ``choice`` says which
     snapshots and stacks of build caches count, ``wishes`` what stays of the last warehouse. What is fetched from
     URLs is kept in the folder ``cache``, by default the user's own; with ``offline`` nothing is fetched and what is
-    there counts. ``today`` is the day of the build, by default this one (UTC).
+    there counts. ``allow_hosts`` are hosts and buckets that listings may lead to besides their own. ``today`` is the
+    day of the build, by default this one (UTC).
 
     Raises:
         SourceError: no source can be read, none holds a page or an index, two files that differ are the page of one
@@ -144,7 +147,7 @@ def build(
     progress = progress or Progress()
     layout = Layout(warehouse)
     try:
-        sources = find_sources(sources)
+        sources = find_sources(sources, allow_hosts)
         fetched, faults = fetch(sources, choice, cache or find_cache(), offline, progress)
         given = Input(sources, fetched, faults, choice, wishes, today or dt.datetime.now(dt.UTC).date())
         warehouse.mkdir(parents=True, exist_ok=True)
@@ -197,7 +200,7 @@ def fetch(
     from pipeline.sources.download import RemoteFiles
     from pipeline.sources.remote import fetch_indexes
 
-    with RemoteFiles(cache, offline) as files:
+    with RemoteFiles(cache, offline, note=progress.note) as files:
         entries, failed = fetch_indexes(sources, choice, files, progress)
     return entries, faults | failed
 
@@ -211,6 +214,7 @@ def update(layout: Layout, given: Input, jobs: int, progress: Progress) -> Build
         plan = look(layout, given, seen, workers)
         del seen
         if last is not None and is_as_before(last, given, plan):
+            note_warnings(given.sources, plan.kept, progress)
             refresh_state(layout, last, plan.kept, began_ns, given.day)
             return summarise(last)
         try:
@@ -254,6 +258,7 @@ def assemble(
 
     try:
         kept, affected, settled = read_changes(layout, given, reader, plan, last)
+        note_warnings(reader.sources, [*kept, *reader.seen], reader.progress)
         if last is not None and not affected and not is_other(settled, last) and not is_changed(reader, plan):
             refresh_state(layout, last, [*kept, *reader.seen], began_ns, given.day)
             return summarise(last)
@@ -305,6 +310,13 @@ def assemble(
         raise WarehouseError(f"{layout.root}: {str(error).splitlines()[0]}") from error
 
 
+def note_warnings(sources: Sequence[Source], seen: Sequence[Seen], progress: Progress) -> None:
+    """A line for each file that was loaded and may be wrong."""
+    for one in seen:
+        if one.warning:
+            progress.note(f"warning: {sources[one.entry.source].show(one.entry)}: {one.warning}")
+
+
 def read_changes(
     layout: Layout, given: Input, reader: Reader, plan: Plan, last: State | None
 ) -> tuple[list[Seen], set[str], Settled]:
@@ -320,8 +332,12 @@ def read_changes(
     held = read_held(layout.current, read_looked_on(layout.current)) if layout.current is not None else NOTHING_HELD
     archives = {number: open_archive(source) for number, source in enumerate(given.sources) if source.is_archive}
     kept = plan.kept
+
+    def explain(source: Source) -> str:
+        return explain_empty(source, scan([source], skip=[layout.root]))
+
     while True:
-        found = Found(given.sources, [*kept, *reader.seen], given.choice, given.day, given.faults, archives)
+        found = Found(given.sources, [*kept, *reader.seen], given.choice, given.day, given.faults, archives, explain)
         settled = settle(found, held, given.wishes)
         refuse_nothing(found, settled)
         affected |= settled.find_affected(last.parts if last is not None else [])
@@ -343,10 +359,10 @@ def refuse_nothing(found: Found, settled: Settled) -> None:
         raise SourceError("; ".join(settled.unread))
     if any(one.snapshot is not None or one.reject is not None for one in found.seen) or found.archives:
         return
-    places = ", ".join(source.place for source in found.sources)
     chosen = found.choice.describe()
     taking = f", taking {chosen}" if chosen else ""
-    raise SourceError(f"no cache page and no build-cache index in {places}{taking}")
+    each = "; ".join(f"{source.place}: {found.explain(source)}" for source in found.sources)
+    raise SourceError(f"no cache page and no build-cache index was found{taking}: {each}")
 
 
 def is_changed(reader: Reader, plan: Plan) -> bool:

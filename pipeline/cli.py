@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import sys
@@ -84,6 +85,15 @@ def cli() -> None:
     """
 
 
+def check_hosts(ctx: click.Context, option: click.Parameter, hosts: tuple[str, ...]) -> tuple[str, ...]:
+    from pipeline.urls import ALLOWED_HOST, show_url
+
+    for host in hosts:
+        if not re.fullmatch(ALLOWED_HOST, host):
+            raise click.BadParameter(f"{show_url(host)!r} is no HOST, HOST:PORT or s3://BUCKET")
+    return hosts
+
+
 @cli.command()
 @click.argument("sources", nargs=-1, metavar="SOURCE...")
 @warehouse_option
@@ -102,6 +112,14 @@ def cli() -> None:
     multiple=True,
     metavar="S",
     help="Only this stack of build caches, or pattern; may be repeated. Pages keep all of theirs.",
+)
+@click.option(
+    "--allow-host",
+    "allow_hosts",
+    multiple=True,
+    metavar="HOST",
+    callback=check_hosts,
+    help="A listing may lead to this host, HOST[:PORT] or s3://BUCKET, besides its own; may be repeated.",
 )
 @click.option("--offline", is_flag=True, help="Fetch nothing: of URLs, what was fetched before counts.")
 @click.option(
@@ -130,6 +148,7 @@ def build(
     jobs: int | None,
     snapshots: tuple[str, ...],
     stacks: tuple[str, ...],
+    allow_hosts: tuple[str, ...],
     offline: bool,
     cache: Path | None,
     keep: bool | None,
@@ -156,6 +175,7 @@ def build(
     from pipeline.build import build as run_build
     from pipeline.build import roll_back
     from pipeline.sources.buildcache import Choice
+    from pipeline.sources.files import make_readable
     from pipeline.store.history import Wishes
 
     if bool(sources) == rollback:
@@ -165,9 +185,10 @@ def build(
             name = roll_back(warehouse, progress)
         click.echo(f"current again: build {name}")
         return
-    wishes = Wishes(keep, frozenset(accept), frozenset(drop))
     with showing_progress() as progress:
-        summary = run_build(sources, warehouse, jobs, progress, Choice(snapshots, stacks), cache, offline, wishes)
+        choice = Choice(tuple(map(make_readable, snapshots)), tuple(map(make_readable, stacks)))
+        wishes = Wishes(keep, frozenset(accept), frozenset(drop))
+        summary = run_build(sources, warehouse, jobs, progress, choice, cache, offline, allow_hosts, wishes)
     click.echo(describe_summary(summary))
     say_some(summary.list_troubles())
     if summary.rejects:

@@ -85,7 +85,7 @@ def parse_config(text: str, name: str, folder: Path = Path()) -> Config:
         raise FileFaultsError(faults)
     return Config(
         name=name,
-        sources=tuple(list_once(source for _, source in found)),
+        sources=tuple(list_once(source.allow(given.allow_hosts) for _, source in found)),
         warehouse=warehouse,
         out=out,
         reports=given.reports,

@@ -6,7 +6,8 @@
     ├── SourceError           a source cannot be read, or holds no page
     │   └── DuplicatePageError  two different files give the same (snapshot, package)
     ├── RemoteError           a URL cannot be fetched
-    │   └── MissingFileError  there is no file at a URL: it is gone
+    │   └── NoFileError       a server answers that it gives no file at a URL, and would answer so again
+    │       └── MissingFileError  there is none: it is gone
     ├── NoWarehouseError      there is no warehouse at the path, or it is damaged
     ├── QueryError            DuckDB refuses a query
     ├── SpecSyntaxError       a spec that is not Spack's syntax, or asks what no cache tells; exit status 2
@@ -45,7 +46,14 @@ class RemoteError(WarehouseError):
     """A URL cannot be fetched."""
 
 
-class MissingFileError(RemoteError):
+class NoFileError(RemoteError):
+    """A server gives no file at a URL: it is gone, or access is denied.
+
+    S3 answers 403 for a key that is not there where listing is not allowed: only who asked can tell the two apart.
+    """
+
+
+class MissingFileError(NoFileError):
     """There is no file at a URL."""
 
 

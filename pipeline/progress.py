@@ -29,6 +29,9 @@ class Progress:
     def advance(self, count: int) -> None:
         """``count`` more units of the stage are done."""
 
+    def note(self, line: str) -> None:
+        """What the user should know while the work goes on; may be called from any thread."""
+
 
 class Bar(Progress):
     """A progress bar on stderr where that is a terminal, and one line where a build has to wait."""
@@ -52,6 +55,11 @@ class Bar(Progress):
     def advance(self, count: int) -> None:
         if self._bar is not None:
             self._bar.update(count)
+
+    def note(self, line: str) -> None:
+        # Above the bar, which is drawn anew below it.
+        with self._bar.external_write_mode(sys.stderr) if self._bar is not None else contextlib.nullcontext():
+            say(line)
 
     def close(self) -> None:
         if self._bar is not None:

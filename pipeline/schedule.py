@@ -237,13 +237,16 @@ def prepare(layout: Layout) -> None:
 
 
 class Waiting(Progress):
-    """Tells only that a step has to wait."""
+    """Writes to the log that a step has to wait, and what else is to be known while it goes on."""
 
     def __init__(self, log: StepLog, step: str) -> None:
         self._log, self._step = log, step
 
     def wait(self, folder: Path, what: str) -> None:
         self._log.tell(self._step, "waiting", f"{folder}: another {what} is running; waiting for it to end")
+
+    def note(self, line: str) -> None:
+        self._log.tell(self._step, NOTE, line)
 
 
 def build_warehouse(config: Config, outcome: Outcome, log: StepLog, day: dt.date) -> Ending:
@@ -257,8 +260,8 @@ def build_warehouse(config: Config, outcome: Outcome, log: StepLog, day: dt.date
             config.choice,
             config.cache,
             config.offline,
-            Wishes(config.keep),
-            day,
+            wishes=Wishes(config.keep),
+            today=day,
         )
     except WarehouseError as error:
         raise WarehouseError(config.show_paths(str(error))) from error

@@ -1,10 +1,8 @@
 """The YAML files that people write, as models: files of sources, of gates, and of a scheduled run.
 
 Pydantic holds to the models what :mod:`pipeline.yamlvalues` reads. Each fault is a line,
-``file:line: place: what is wrong``; all of a file are listed at once.
-
-What needs more than the file, such as whether a path is there, is up to the stage that asks: it adds
-its own faults to those of the :class:`SettingsFile`.
+``file:line: place: what is wrong``; all of a file are listed at once. What needs more than the file, such as
+whether a path is there, is up to the stage that asks: it adds its own faults to those of the :class:`SettingsFile`.
 """
 
 from __future__ import annotations
@@ -31,6 +29,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from pipeline.errors import FileFaultsError
 from pipeline.schema import DEFAULT_FORMATS, NEWEST, REPORT_FORMATS
+from pipeline.urls import ALLOWED_HOST, hide_secrets
 from pipeline.yamlvalues import Keyed, Null, line_of, read_text, read_values, show
 
 Model = TypeVar("Model", bound="Keys")
@@ -69,7 +68,7 @@ class SettingsFile:
         return line_of(value)
 
     def refuse(self, line: int, reason: str) -> None:
-        self.faults.append((line, f"{self.name}:{line}: {reason}"))
+        self.faults.append((line, f"{self.name}:{line}: {hide_secrets(reason)}"))
 
     def refuse_all(self, error: ValidationError, top: str, within: str = "") -> None:
         """Refuse what pydantic does in ``within``, in the order of lines; the whole is called ``top``."""
@@ -142,14 +141,12 @@ def _spelt(reason: str, pattern: str = "(?s).*", parse: Callable[[str], object] 
 
 def _be_printable(text: str) -> str:
     if not text.isprintable():
-        # It would be two lines in a message, or none.
         raise _wrong(f"{show(text)} cannot be printed")
     return text
 
 
 def _be_path(text: str, info: ValidationInfo) -> Path:
     if not text.isprintable():
-        # No file is meant, and in a list of paths it would be two lines.
         raise _wrong(f"{show(text)} is no path")
     file: Any = info.context
     return Path(os.path.normpath(file.folder / text))
@@ -186,8 +183,9 @@ Formats = Annotated[
     tuple[Format, ...], WrapValidator(_one_or_many), _some(f"none is in it; there are: {', '.join(REPORT_FORMATS)}")
 ]
 PathBeside = Annotated[Path, BeforeValidator(_be_path), _ANY_TEXT]
+Host = Annotated[str, _spelt("{shown} is no HOST, HOST:PORT or s3://BUCKET", ALLOWED_HOST), _ANY_TEXT]
+Hosts = Annotated[tuple[Host, ...], WrapValidator(_one_or_many)]
 Number = Annotated[int, Field(lt=10**9), _spelt("{shown} is no whole number from 0 on", "[0-9]+")]
-"""Larger ones would not fit where they go, to DuckDB or to the system."""
 Positive = Annotated[Number, Field(gt=0)]
 Share = Annotated[float, Field(le=1), _spelt("{shown} is no share from 0 to 1", r"[0-9.]+([eE][+-]?[0-9]+)?")]
 Date = Annotated[dt.date, _spelt("{shown} is no date such as 2026-12-31", parse=dt.date.fromisoformat)]
@@ -332,11 +330,12 @@ class SourcesFile(Section):
     """A file of sources; of those that are wrong there is None."""
 
     EXPECTED: ClassVar[str] = "is no file of sources: it has no key 'sources'"
-    UNKNOWN: ClassVar[str] = "unknown key {shown}; known is '{keys}'"
+    UNKNOWN: ClassVar[str] = "unknown key {shown}; known are {keys}"
     AGAIN: ClassVar[str] = ""
     MISSING: ClassVar[str] = EXPECTED
     REQUIRED: ClassVar[str] = "sources"
     sources: Annotated[tuple[Entry, ...], _some("is not a list of sources", only_lists=True)] = ()
+    allow_hosts: Hosts = ()
 
 
 # Gates
@@ -480,6 +479,7 @@ class RunSettings(Section):
     TOP: ClassVar[str] = "configuration"
     REQUIRED: ClassVar[str] = "sources"
     sources: Annotated[tuple[Entry, ...], _some("no source is in it")] = ()
+    allow_hosts: Hosts = ()
     warehouse: PathBeside | None = None
     cache: PathBeside | None = None
     offline: Flag = False

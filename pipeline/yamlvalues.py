@@ -9,6 +9,7 @@ import yaml
 from yaml.reader import ReaderError
 
 from pipeline.errors import FileFaultsError
+from pipeline.urls import hide_secrets, show_url
 
 
 class Scalar(str):
@@ -73,7 +74,10 @@ def compose(text: str, name: str) -> yaml.Node | None:
         root: yaml.Node | None = loader.get_single_node()
         return root
     except yaml.MarkedYAMLError as error:
-        line, reason = error.problem_mark.line if error.problem_mark else 0, f"is no YAML: {error.problem}"
+        line, reason = (
+            error.problem_mark.line if error.problem_mark else 0,
+            f"is no YAML: {hide_secrets(str(error.problem))}",
+        )
     except RecursionError:
         line, reason = loader.line, "is nested too deeply"
     except (OverflowError, ValueError):
@@ -122,5 +126,5 @@ def line_of(value: object) -> int:
 
 
 def show(value: object) -> str:
-    """A value as a message names it."""
-    return repr(str(value)) if isinstance(value, str) else "that"
+    """A value as a message names it; a URL without what may be secret."""
+    return repr(show_url(str(value))) if isinstance(value, str) else "that"

@@ -105,8 +105,9 @@ def test_a_hash_of_two_pages_stays_with_the_first(tmp_path):
         ("develop", "b", make_hash(1)),
         ("v1.0", "b", make_hash(1)),
     ]
+    why = "the hash is already that of a spec of a, in the same snapshot: _cache/develop/a/specs.md keeps it"
     assert ask(warehouse, "select package, place, reason from rejects") == [
-        ("b", f"spec_details[hash={make_hash(2)}]", "the hash is already that of a spec of a, in the same snapshot")
+        ("b", f"spec_details[hash={make_hash(2)}]", why)
     ]
     assert ask(warehouse, "select package, specs, rejects from pages where snapshot = 'develop' order by 1") == [
         ("a", 2, 0),
@@ -155,7 +156,7 @@ def test_a_folder_without_pages_is_an_error_and_the_last_warehouse_stays(tmp_pat
     warehouse = build_pages(tmp_path, {("develop", "p"): [make_spec(1)]})
     write_page(tmp_path, "# README", "empty/README.md")
 
-    with pytest.raises(SourceError, match="no cache page and no build-cache index in"):
+    with pytest.raises(SourceError, match="no cache page and no build-cache index was found"):
         build([tmp_path / "empty"], warehouse, jobs=1)
     assert ask(warehouse, "select count(*) from specs") == [(1,)]
 

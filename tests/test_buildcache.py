@@ -15,8 +15,10 @@ from pipeline.build import build
 from pipeline.cli import cli
 from pipeline.errors import SourceError
 from pipeline.schema import DEPENDENCIES, SPEC_STACKS
-from pipeline.sources.buildcache import Choice, choose_blob, place_mirror
+from pipeline.sources.buildcache import Choice, choose_blob, find_indexes, place_mirror
+from pipeline.sources.files import find_sources, scan
 from pipeline.store import extract_index
+from tests.commands import run
 from tests.makers import (
     ask,
     make_hash,
@@ -146,9 +148,9 @@ def test_pages_can_be_chosen_by_snapshot_and_have_all_their_stacks(tmp_path):
 def test_that_nothing_was_chosen_is_told_with_the_choice(tmp_path):
     source = write_pages(tmp_path / "pages", {("develop", "p"): [make_spec(1)]})
     page = write_page(tmp_path, "no page", "passwd")
-    with pytest.raises(SourceError, match=f"in {source}, taking only the snapshots zz$"):
+    with pytest.raises(SourceError, match=f"found, taking only the snapshots zz: {source}: "):
         build_in(tmp_path, source, choice=Choice(("zz",)))
-    with pytest.raises(SourceError, match=f"in {page}$"):
+    with pytest.raises(SourceError, match=f"found: {page}: is neither a page nor an index"):
         build_in(tmp_path, page)
 
 
@@ -235,7 +237,18 @@ def test_a_listed_stack_that_is_gone_is_a_reject_and_not_an_empty_stack(tmp_path
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "{", '{"develop": [{"label": "e4s"}]}', '{"d": [{"label": "", "url": "x"}]}']
+    "text",
+    [
+        "",
+        "[]",
+        "{",
+        "<!doctype html>",
+        '{"develop": [{"label": "e4s"}]}',
+        '{"d": [{"label": "", "url": "x"}]}',
+        '{"d": [{"label": "a\\u0000", "url": "x"}]}',
+        '{"d": [{"label": "a", "url": "x\\u0000"}]}',
+        '{"d": [{"label": "a", "url": "http://[::1"}]}',
+    ],
 )
 def test_a_broken_listing_ends_the_build_in_one_line(tmp_path, text):
     write_page(tmp_path, text, "bucket/cache_spack_io_index.json")
@@ -244,12 +257,43 @@ def test_a_broken_listing_ends_the_build_in_one_line(tmp_path, text):
         build_in(tmp_path, tmp_path / "bucket")
 
 
-def test_a_listing_cannot_lead_out_of_its_folder(tmp_path):
+@pytest.mark.parametrize("up", ["..", "%2e%2E", "x\\.."])
+def test_a_listing_cannot_lead_out_of_its_folder(tmp_path, up):
     write_v2(tmp_path / "outside", ONE)
-    folder = listing(tmp_path / "bucket", ("develop", "e4s", "s3://b/../outside/build_cache/index.json"))
+    folder = listing(tmp_path / "bucket", ("develop", "e4s", f"s3://b/{up}/outside/build_cache/index.json"))
 
     with pytest.raises(SourceError, match="is no listing"):
         build_in(tmp_path, folder)
+
+
+@pytest.mark.parametrize("url", ["{outside}/build_cache/index.json", "file://{outside}/build_cache/index.json"])
+def test_an_absolute_path_in_a_listing_is_one_below_its_folder(tmp_path, url):
+    outside = write_v2(tmp_path / "outside", ONE)
+    folder = listing(tmp_path / "bucket", ("develop", "e4s", url.format(outside=outside)))
+    with pytest.raises(SourceError, match="is not there, though"):
+        build_in(tmp_path, folder)
+
+
+@pytest.mark.parametrize("name", ["stack", "snapshot", "named"])
+@pytest.mark.parametrize("write", [write_v2, write_v3])
+def test_a_name_that_is_no_utf8_is_spelt_out(tmp_path, write, name):
+    odd = os.fsdecode(b"od\xff")
+    folders = {"stack": ("develop", odd), "snapshot": (odd, "e4s"), "named": (odd, odd)}[name]
+    mirror = write(tmp_path.joinpath(*folders), ONE)
+    names = ["--snapshot", "mine", "--stack", odd] if name == "named" else []
+    done = run("build", mirror, "--warehouse", tmp_path / "w", "--jobs", 1, *names)
+
+    expected = {"stack": ("develop", r"od\xff"), "snapshot": (r"od\xff", "e4s"), "named": ("mine", r"od\xff")}
+    assert (done.returncode, stacks(tmp_path / "w")) == (0, {expected[name]: 1})
+
+
+def test_a_mirror_in_a_folder_whose_name_is_no_utf8_is_a_reject(tmp_path):
+    write_v3(tmp_path / "tree" / "develop" / os.fsdecode(b"od\xff"), ONE)
+    write_v2(tmp_path / "tree" / "develop" / "e4s", ONE)
+    _, warehouse = build_in(tmp_path, tmp_path / "tree")
+
+    assert stacks(warehouse) == {("develop", "e4s"): 1}
+    assert rejects(warehouse)[0][0].startswith(r"develop/od\xff/")
 
 
 @pytest.mark.parametrize("compression", ["none", "gzip"])
@@ -296,41 +340,71 @@ def test_of_several_indexes_in_a_manifest_the_newest_known_is_chosen():
 )
 def test_a_manifest_that_names_no_index_is_a_reject(tmp_path, manifest):
     write_page(tmp_path / "develop" / "e4s", manifest, "v3/manifests/index/index.manifest.json")
+    write_v2(tmp_path / "develop" / "hep", ONE)
     _, warehouse = build_in(tmp_path, tmp_path / "develop")
 
     ((path, place, reason),) = rejects(warehouse)
     assert (path, place) == ("e4s/v3/manifests/index/index.manifest.json", "file")
     assert reason.startswith("is no manifest of an index: ")
+    assert stacks(warehouse) == {("develop", "hep"): 1}
 
 
-@pytest.mark.parametrize("write", [write_v2, write_v3])
-def test_an_index_that_is_not_as_its_cache_says_is_never_loaded(tmp_path, write):
-    write(tmp_path / "develop" / "hep", ONE)
-    mirror = write(tmp_path / "develop" / "e4s", TWO)
+def test_an_index_that_is_not_as_its_name_says_is_never_loaded(tmp_path):
+    write_v3(tmp_path / "develop" / "hep", ONE)
+    mirror = write_v3(tmp_path / "develop" / "e4s", TWO)
     (index,) = [path for path in mirror.rglob("*") if path.is_file() and path.read_bytes() == TWO]
     index.write_bytes(TWO.replace(b"hdf5", b"hdf6"))
     _, warehouse = build_in(tmp_path, tmp_path / "develop")
 
     assert stacks(warehouse) == {("develop", "hep"): 1}
     ((path, place, reason),) = rejects(warehouse)
-    names = {write_v2: "build_cache/index.json", write_v3: "v3/manifests/index/index.manifest.json"}
-    assert (path, place) == (f"e4s/{names[write]}", "file")
+    assert (path, place) == ("e4s/v3/manifests/index/index.manifest.json", "file")
     assert "is truncated or altered" in reason
 
 
-def test_a_blob_that_is_not_there_is_a_reject(tmp_path):
+def test_an_index_whose_checksum_beside_it_is_out_of_step_is_loaded_with_a_warning_each_time(tmp_path):
+    index = write_v2(tmp_path / "develop" / "e4s", TWO, checksum="0" * 64) / "build_cache" / "index.json"
+    command = ["build", tmp_path / "develop", "--warehouse", tmp_path / "w", "--jobs", 1, "--strict"]
+    sha256 = hashlib.sha256(TWO).hexdigest()
+    warning = f"is not as the .hash beside it says, and is loaded: its SHA-256 is {sha256}, not {'0' * 64}"
+
+    for _ in range(2):
+        done = run(*command)
+        assert (done.returncode, done.stderr) == (0, f"warning: {index}: {warning}\n")
+    assert stacks(tmp_path / "w") == {("develop", "e4s"): 2}
+    assert rejects(tmp_path / "w") == []
+
+
+def test_a_warning_is_part_of_what_reading_gave(tmp_path):
+    write_v2(tmp_path / "develop" / "e4s", TWO, checksum="0" * 64)
+    (source,) = find_sources([tmp_path])
+    (entry,) = find_indexes([source], scan([source]), Choice())
+    (tmp_path / "scratch").mkdir()
+    seen = extract_index.extract_index(source, entry, tmp_path / "scratch", 0)
+
+    assert seen.num_specs == 2
+    assert seen.warning.startswith("is not as the .hash beside it says")
+
+
+@pytest.mark.parametrize("checksum", [b"", b"no checksum", b"\xff", b"\x1f\x8b no gzip"])
+def test_what_is_no_checksum_beside_an_index_says_nothing(tmp_path, checksum):
+    mirror = write_v2(tmp_path / "develop" / "e4s", ONE)
+    (mirror / "build_cache" / "index.json.hash").write_bytes(checksum)
+
+    assert run("build", mirror, "--warehouse", tmp_path / "w", "--jobs", 1).stderr == ""
+
+
+def test_a_blob_that_is_not_there_is_named(tmp_path):
     mirror = write_v3(tmp_path / "develop" / "e4s", ONE)
     shutil.rmtree(mirror / "blobs")
-    _, warehouse = build_in(tmp_path, mirror)
+    with pytest.raises(SourceError, match="No such file"):
+        build_in(tmp_path, mirror)
 
-    assert "No such file" in rejects(warehouse)[0][2]
 
-
-def test_broken_packing_is_a_reject(tmp_path):
+def test_broken_packing_is_named(tmp_path):
     mirror = write_v3(tmp_path / "develop" / "e4s", b"\x1f\x8bnot gzip")
-    _, warehouse = build_in(tmp_path, mirror)
-
-    assert "cannot be unpacked as gzip" in rejects(warehouse)[0][2]
+    with pytest.raises(SourceError, match="cannot be unpacked as gzip"):
+        build_in(tmp_path, mirror)
 
 
 def test_real_caches_of_spack_1(tmp_path):
@@ -397,7 +471,7 @@ def test_descriptions_that_contradict_each_other_are_rejects(tmp_path):
         (
             "hep/build_cache/index.json",
             f"hash {make_hash(1)}",
-            "the hash is already that of another spec in the same snapshot",
+            "the hash is already that of another spec in the same snapshot: e4s/build_cache/index.json keeps it",
         )
     ]
     assert summary.failed == []
@@ -484,12 +558,12 @@ def test_odd_names_of_stacks(tmp_path, name):
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (b"", "is no JSON: Input data was truncated"),
+        (b"", "is empty"),
         (TWO[:-9], "is no JSON: Input data was truncated"),
         (b'{"database": ' + b"[" * 100_000, "is none that Spack writes"),
         (TWO.replace(b"zlib", b"zl\0b"), "is no JSON: JSON is malformed"),
         (b"\xff" + TWO, "is no JSON"),
-        (b"<html>404</html>", "is no JSON"),
+        (b"<html>404</html>", "is an HTML page (a login page?)"),
     ],
     ids=["empty", "cut", "deep", "NUL", "no UTF-8", "HTML"],
 )
@@ -521,11 +595,10 @@ def test_a_hash_twice_in_an_index_is_a_reject_and_all_records_are_accounted_for(
     assert CliRunner().invoke(cli, ["check", "--warehouse", str(warehouse)]).exit_code == 0
 
 
-def test_an_index_that_grows_beyond_all_bounds_when_unpacked_is_a_reject(tmp_path, monkeypatch):
+def test_an_index_that_grows_beyond_all_bounds_when_unpacked_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(extract_index, "LARGEST_INDEX", 2**20)
-    _, warehouse = build_in(tmp_path, write_v3(tmp_path / "develop" / "e4s", b" " * 2**21, "gzip"))
-
-    assert rejects(warehouse)[0][2] == "is larger than 1 MiB when unpacked"
+    with pytest.raises(SourceError, match="is larger than 1 MiB when unpacked"):
+        build_in(tmp_path, write_v3(tmp_path / "develop" / "e4s", b" " * 2**21, "gzip"))
 
 
 def test_pipes_and_circles_in_a_mirror_are_not_waited_for(tmp_path):

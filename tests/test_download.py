@@ -1,7 +1,10 @@
 """Files come by URL once, whole, and checked, from real servers on this machine."""
 
+import contextlib
 import hashlib
+import re
 import ssl
+import time
 
 import boto3
 import pytest
@@ -12,8 +15,7 @@ from moto.server import ThreadedMotoServer
 
 from pipeline.errors import MissingFileError, RemoteError
 from pipeline.sources.download import Limits, RemoteFiles
-from pipeline.sources.files import is_url, show_url
-from tests.servers import body, cut, serve, stall, status
+from tests.servers import body, cut, drip, serve, stall, status
 
 FAST = Limits(connect=2, idle=0.4, total=5, attempts=3, pause=0.01)
 DATA = b"what an index says" * 100
@@ -203,15 +205,144 @@ def test_secrets_of_a_url_are_not_shown(site, files, tmp_path):
         files.fetch(url)
 
     assert "secret" not in str(caught.value)
-    assert show_url("https://u:p@h:1/a?b#c") == "https://h:1/a"
+
+
+def test_secrets_are_not_in_the_cache(site, files, tmp_path):
+    url = site.put("/x?token=secret", body(DATA)).replace("localhost", "user:secret@localhost")
+    kept = files.fetch(url).path.with_name("entry.json")
+
+    assert b"secret" not in kept.read_bytes()
+    assert not [path for path in (tmp_path / "cache").rglob("*") if "secret" in path.name]
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"),
-    [("https://h/x", True), ("s3://b/k", True), ("ftp://h/x", False), ("C:/x", False), ("/x", False), ("x", False)],
+    "url",
+    ["http://user:secret@localhost:secret/x", "http://user:secret@[::1/x", "http://u:secret@\x00h", "ftp://u:secret@h"],
 )
-def test_what_is_a_url(text, expected):
-    assert is_url(text) == expected
+def test_what_a_library_says_of_a_broken_url_is_not_shown(files, url):
+    with pytest.raises(RemoteError, match="is no URL that can be fetched") as caught:
+        files.fetch(url)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_user_and_password_go_to_no_other_origin(site, files):
+    with serve() as other:
+        site.put("/x", status(302, Location="/y"))
+        site.put("/y", status(302, Location=other.put("/z", body(DATA))))
+        files.fetch(site.url.replace("localhost", "user:secret@localhost") + "/x")
+
+        assert ["Authorization" in headers for _, headers in site.asked] == [True, True]
+        assert ["Authorization" in headers for _, headers in other.asked] == [False]
+
+
+def test_plain_http_leads_to_no_other_host(site, files):
+    with pytest.raises(RemoteError, match="/x: is redirected to another host by http, which is not followed"):
+        files.fetch(site.put("/x", status(302, Location="http://169.254.169.254/latest/meta-data")))
+
+
+def test_a_redirect_to_no_url(site, files):
+    with pytest.raises(RemoteError, match=r"/x: is redirected to what is no URL$"):
+        files.fetch(site.put("/x", status(302, Location="http://user:secret@h:secret/")))
+    assert site.count("/x") == 1
+
+
+def test_each_failed_attempt_is_noted_as_it_happens(site, tmp_path):
+    notes = []
+    with RemoteFiles(tmp_path / "cache", limits=FAST, note=notes.append) as files:
+        url = site.put("/x?token=secret", status(503), cut(DATA, 10), body(DATA))
+        files.fetch(url.replace("localhost", "user:secret@localhost"))
+
+    place = re.escape(f"{site.url}/x")
+    assert re.fullmatch(rf"{place}: answers 503 Service Unavailable; attempt 2 of 3 in [0-9.]+ seconds", notes[0])
+    assert re.fullmatch(rf"{place}: .*; attempt 3 of 3 in [0-9.]+ seconds", notes[1])
+    assert len(notes) == 2
+
+
+@pytest.mark.parametrize("where", ["head", "chunk"])
+def test_a_server_that_drips_ends_within_the_limit(site, tmp_path, where):
+    limits = Limits(connect=1, idle=5, total=0.6, attempts=3)
+
+    def drip_chunk(handler):
+        with contextlib.suppress(OSError):
+            handler.wfile.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+            for _ in range(50):
+                handler.wfile.write(b"0")
+                time.sleep(0.1)
+
+    began = time.monotonic()
+    with RemoteFiles(tmp_path / "cache", limits=limits) as files:
+        url = site.put("/x", drip(0.1) if where == "head" else drip_chunk)
+        with pytest.raises(RemoteError, match="/x: takes longer than 1 seconds"):
+            files.fetch(url)
+    assert time.monotonic() - began < 3
+    assert not list((tmp_path / "cache").rglob("tmp*"))
+
+
+def test_all_attempts_together_end_within_the_limit(site, tmp_path):
+    began = time.monotonic()
+    limits = Limits(idle=0.4, total=1, attempts=50, pause=0.01)
+    with (
+        RemoteFiles(tmp_path / "cache", limits=limits) as files,
+        pytest.raises(RemoteError, match="takes longer than 1 seconds"),
+    ):
+        files.fetch(site.put("/x", stall(2)))
+    assert time.monotonic() - began < 4
+
+
+def raw(head: bytes, data: bytes = b""):
+    def answer(handler):
+        with contextlib.suppress(OSError):
+            handler.wfile.write(head.replace(b"\n", b"\r\n") + b"\r\n\r\n" + data)
+        handler.close_connection = True
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (status(304, Content_Length=None), "answers 304 Not Modified, and nothing of it was there before"),
+        (raw(b"HTTP/1.1 200 OK\nContent-Length: x"), "cannot be reached: .*Content-Length, 3 times"),
+        (raw(b"HTTP/1.1 200 OK\nContent-Length: 9999999999999999"), "is larger than .* bytes, with"),
+        (raw(b"HTTP/1.1 200 OK\nContent-Length: 100", DATA[:10]), "cannot be reached: .*, 3 times"),
+        (raw(b"HTTP/1.1 200 OK\nX: " + b"x" * 200_000), "cannot be reached: .*, 3 times"),
+        (raw(b"HTTP/1.1 200 OK\nContent-Encoding: br", DATA), "is sent in Content-Encoding 'br', which was not asked"),
+        (raw(b"no HTTP at all"), "cannot be reached: .*, 3 times"),
+        (raw(b"HTTP/1.1 503 x\nRetry-After: \xb2"), "answers 503 x, 3 times"),
+        (raw(b"HTTP/1.1 418 \x1b[31m"), "answers 418$|cannot be reached"),
+        (raw(b"HTTP/1.1 302 Found\nLocation: http://[::1"), "is redirected to what is no URL$"),
+    ],
+)
+def test_an_odd_answer_is_one_line(site, files, answer, reason):
+    with pytest.raises(RemoteError, match=reason) as caught:
+        files.fetch(site.put("/x", answer))
+    assert str(caught.value).startswith(f"{site.url}/x: ")
+    assert str(caught.value).isprintable()
+
+
+def test_more_than_the_declared_length_is_cut(site, files):
+    assert files.fetch(site.put("/x", raw(b"HTTP/1.1 200 OK\nContent-Length: 10", DATA))).path.read_bytes() == DATA[:10]
+
+
+def test_an_empty_body_is_an_empty_file(site, files):
+    assert files.fetch(site.put("/x", body(b""))).size == 0
+
+
+def test_proxies_that_cannot_be_used(tmp_path, monkeypatch):
+    monkeypatch.setenv("HTTPS_PROXY", "gopher://user:secret@proxy")
+    with pytest.raises(RemoteError, match="the proxies of the environment cannot be used: ") as caught:
+        RemoteFiles(tmp_path)
+    assert "secret" not in str(caught.value)
+
+
+def test_an_entry_is_not_written_through_a_link(site, files, tmp_path):
+    url = site.put("/x", body(DATA))
+    folder = files.fetch(url).path.parent
+    (folder / "entry.json").unlink()
+    (folder / "entry.new").symlink_to(tmp_path / "other")
+    files.fetch(url)
+
+    assert not (tmp_path / "other").exists()
 
 
 @pytest.fixture(scope="module")

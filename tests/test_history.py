@@ -166,7 +166,7 @@ def test_a_source_that_never_gave_anything_is_failed_or_empty(folder):
 
     assert one.list("source, kind, snapshot, state, reason") == [
         (f"{folder}/missing", None, None, "failed", "no such file or folder"),
-        (f"{folder}/nothing", None, None, "empty", "holds nothing to load"),
+        (f"{folder}/nothing", None, None, "empty", "is an empty folder"),
         (f"{folder}/site", "pages", "v1", "loaded", None),
     ]
     assert not summary.is_whole(strict=False)
@@ -405,7 +405,15 @@ def rejected(source, path, reason, role=None):
 
 
 def found(sources, seen, choice=ALL, faults=None):
-    return Found([Source(f"/{name}", written=name) for name in sources], seen, choice, TUESDAY, faults or {}, {})
+    return Found(
+        [Source(f"/{name}", written=name) for name in sources],
+        seen,
+        choice,
+        TUESDAY,
+        faults or {},
+        {},
+        explain=lambda source: "holds nothing",
+    )
 
 
 def held(*parts, source="a", keep=False):

@@ -247,7 +247,10 @@ def test_a_hash_that_stands_there_twice_is_a_reject_and_the_first_is_kept():
 
     assert spec.version == "1.0"
     assert [one.place for one in rejects] == [f"database.installs[{make_hash(number)}]" for number in (1, 2)]
-    assert all("more than once" in one.reason and "first record" in one.reason for one in rejects)
+    assert [one.reason for one in rejects] == [
+        "stands there more than once: this is record 3 of the index, and record 1 is kept",
+        "stands there more than once: this is record 4 of the index, and record 2 is kept",
+    ]
     assert '"2.0"' in rejects[0].raw
     assert len(index) == 4 == len(found) + index.externals + index.holes
 

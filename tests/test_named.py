@@ -20,8 +20,8 @@ def test_paths_and_urls_are_sources_each_once(tmp_path):
     given_sources = [tmp_path, page, "https://host/x/", str(tmp_path), "https://host/x", "s3://b/k"]
 
     assert find_sources(given_sources) == [
-        Source(str(tmp_path)),
-        Source(str(tmp_path), "page.md"),
+        Source(str(tmp_path), written=str(tmp_path)),
+        Source(str(tmp_path), "page.md", written=str(page)),
         Source("https://host/x"),
         Source("s3://b/k"),
     ]
@@ -30,9 +30,8 @@ def test_paths_and_urls_are_sources_each_once(tmp_path):
 @pytest.mark.parametrize(
     ("source", "reason"),
     [
-        ("nothing", "nothing: no such file or folder"),
-        ("ftp://h/x", "ftp://h/x: is no URL of https, http or s3"),
-        ("http://[::1", "is no URL of https, http or s3"),
+        ("ftp://h/x", "ftp://h/x: is no URL of https, http, s3 or file"),
+        ("http://[::1", "is no URL of https, http, s3 or file"),
     ],
 )
 def test_what_is_no_source(source, reason):
@@ -55,7 +54,7 @@ sources:
 
     assert find_sources([path]) == [
         Source("https://host/mirror", None, "mine", "e4s"),
-        Source(str(tmp_path / "mirrors" / "site"), None, None, "1.10"),
+        Source(str(tmp_path / "mirrors" / "site"), None, None, "1.10", str(tmp_path / "mirrors" / "site")),
     ]
 
 
@@ -88,13 +87,12 @@ FAULTS = {
     "sources:\n- x": ["2: is no source"],
     "sources:\n- {}": ["2: needs one of url and path"],
     "sources:\n- {url: 'https://h/x', path: .}": ["2: needs one of url and path"],
-    "sources:\n- {url: 'ftp://h/x'}": ["2: url: is no URL of https, http or s3: ftp://h/x"],
-    "sources:\n- {path: nothing}": ["2: ", "nothing: no such file or folder"],
+    "sources:\n- {url: 'ftp://h/x'}": ["2: url: ftp://h/x: is no URL of https, http, s3 or file"],
     "sources:\n- path: .\n  stack: [a]\n  snap: x": ["3: stack: is not a text", "4: unknown key 'snap'"],
     "sources:\n- path: .\n  path: .": ["3: path: is given a second time"],
     "sources:\n- path: .\n  stack:": ["3: stack: is not a text"],
     "sources: {": ["1: is no YAML"],
-    "sources:\n- {url: 'http://[::1'}": ["2: url: is no URL of https, http or s3"],
+    "sources:\n- {url: 'http://[::1'}": ["2: url: http://[::1: is no URL of https, http, s3 or file"],
     "sources: [{path: sources.yaml}]": ["1: ", "sources.yaml: names itself as a source"],
     "sources: [{path: ., ? [a] : x}]": ["1: unknown key that; known are name"],
     'sources:\n- path: .\n  snapshot: "a\\nb"': ["3: snapshot: 'a\\nb' cannot be printed"],

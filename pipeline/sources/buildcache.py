@@ -21,13 +21,14 @@ import re
 from collections import defaultdict
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import msgspec
 
 from pipeline.errors import SourceError
 from pipeline.schema import ROOT
-from pipeline.sources.files import Entry, IndexRole, Source, look
+from pipeline.sources.files import Entry, IndexRole, Source, look, make_readable, read_small_bytes
+from pipeline.sources.kinds import explain_no_json, is_install_database
 
 LISTING = "cache_spack_io_index.json"
 V2_INDEX = "build_cache/index.json"
@@ -42,7 +43,6 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _GLOB = re.compile(r"[*?\[]")
 
 NEWEST_DATABASE = 9
-LARGEST_SMALL_FILE = 16 * 2**20
 
 
 class _Blob(msgspec.Struct):
@@ -178,7 +178,7 @@ class _Finder:
         if name == LISTING:
             indexes = self._read_listing(entry.path)
             return [one for one in indexes if one.index and choice.takes(one.index.snapshot, one.index.stack)]
-        if not name.endswith(".json"):
+        if not name.endswith(".json") or is_install_database(self._locate(entry.path)):
             return [entry]
         full = self._locate(entry.path)
         mirror = full.removesuffix(f"/{V2_INDEX}").partition(f"/{V3_INDEXES}")[0]
@@ -216,26 +216,34 @@ class _Finder:
             except (OSError, ValueError) as error:
                 fault = f"is no manifest of an index: {error}"
                 return Entry(self.number, file, b"", IndexRole(snapshot, stack, fault=fault))
-            mirror = self._locate(file).partition(f"/{V3_INDEXES}")[0]
-            path = posixpath.join(mirror, "blobs", "sha256", blob[:2], blob)
-            return look(self.number, path, file, IndexRole(snapshot, stack, blob, path))
-        checksum = ""
+            mirror, found, _ = f"/{file}".partition(f"/{V3_INDEXES}")
+            # A source that is a manifest alone has its blob above it.
+            mirror = mirror[1:] if found else self._locate(file).partition(f"/{V3_INDEXES}")[0]
+            path = posixpath.join(mirror, blob_path(blob))
+            if make_readable(path) != path:
+                return Entry(
+                    self.number, file, b"", IndexRole(snapshot, stack, fault="the path of its blob is no UTF-8")
+                )
+            return look(
+                self.number, posixpath.join(self.source.folder, path), file, IndexRole(snapshot, stack, blob, path)
+            )
         if named := _BLOB.fullmatch(file):
-            checksum = named[1]
+            role = IndexRole(snapshot, stack, named[1])
         else:
-            with contextlib.suppress(OSError):
-                checksum = self._read(file + V2_CHECKSUM).decode("ascii", "replace").strip().lower()
-        role = IndexRole(snapshot, stack, checksum if _SHA256.fullmatch(checksum) else "")
+            stated = b""
+            with contextlib.suppress(OSError, ValueError):
+                stated = self._read(file + V2_CHECKSUM)
+            role = IndexRole(snapshot, stack, stated=read_checksum(stated))
         return look(self.number, self._locate(file), file, role)
 
     def _locate(self, path: str) -> str:
         return f"{self.source.folder}/{path}"
 
     def _read(self, path: str) -> bytes:
-        if not os.path.isfile(self._locate(path)):
-            raise FileNotFoundError(f"{path} is no file")
-        with open(self._locate(path), "rb") as file:
-            return file.read(LARGEST_SMALL_FILE)
+        try:
+            return read_small_bytes(self._locate(path))
+        except FileNotFoundError:
+            raise FileNotFoundError(f"{path} is no file") from None
 
     def _read_listing(self, listing: str) -> list[Entry]:
         """An entry for each stack that a listing names, whether its index is there or not."""
@@ -257,7 +265,7 @@ class _Finder:
             if entry.path in entries:
                 # One index may be named for several stacks: what it gives goes by its path.
                 assert entry.index is not None
-                role = msgspec.structs.replace(entry.index, file=entry.index.file or self._locate(entry.path))
+                role = msgspec.structs.replace(entry.index, file=entry.index.file or entry.path)
                 entry = msgspec.structs.replace(entry, path=f"{entry.path}#{snapshot}/{stack}", index=role)
             entries[entry.path] = entry
         return list(entries.values())
@@ -279,12 +287,13 @@ def place_mirror(mirror: str, is_root: bool) -> tuple[str, str]:
         SourceError: there are no such folders.
     """
     above, _, name = mirror.rpartition("/")
-    snapshot = posixpath.basename(above)
+    snapshot, name = make_readable(posixpath.basename(above)), make_readable(name)
     if is_root or _SNAPSHOT.fullmatch(name):
         snapshot, name = name, ROOT
     if not snapshot or not name:
         raise SourceError(
-            f"{mirror or '/'}: nothing tells its snapshot and stack; name them with --snapshot and --stack"
+            f"{make_readable(mirror) or '/'}: nothing tells its snapshot and stack; "
+            "name them with --snapshot and --stack"
         )
     return snapshot, name
 
@@ -304,6 +313,17 @@ def name_mirror(source: Source, choice: Choice, mirror: str) -> tuple[str, str]:
     return snapshot or placed[0], stack or placed[1]
 
 
+def blob_path(checksum: str) -> str:
+    """Where the blob of a checksum lies in a mirror of layout v3."""
+    return f"blobs/sha256/{checksum[:2]}/{checksum}"
+
+
+def read_checksum(data: bytes) -> str:
+    """The SHA-256 that the file beside an index of layout v2 states; empty where it states none."""
+    text = data[:200].decode("ascii", "replace").strip().lower()
+    return text if _SHA256.fullmatch(text) else ""
+
+
 def choose_blob(manifest: bytes) -> str:
     """The SHA-256 of the index that a manifest names: that of the newest database known, if it names several.
 
@@ -312,8 +332,10 @@ def choose_blob(manifest: bytes) -> str:
     """
     try:
         blobs = _MANIFEST.decode(manifest).data
-    except msgspec.DecodeError as error:
+    except msgspec.ValidationError as error:
         raise ValueError(str(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(explain_no_json(manifest, str(error))) from None
     versions: dict[int, _Blob] = {}
     for blob in blobs:
         media_type = _MEDIA_TYPE.fullmatch(blob.mediaType)
@@ -336,12 +358,23 @@ def read_listing(data: bytes) -> list[tuple[str, str, str]]:
     """
     try:
         listing = _LISTING.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except msgspec.ValidationError as error:
         raise ValueError(f"is no listing of build caches: {error}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f"is no listing of build caches: {explain_no_json(data, str(error))}") from None
     for snapshot, stacks in listing.items():
         for number, one in enumerate(stacks):
-            if not snapshot or not one.label or ".." in urlsplit(one.url).path.split("/"):
+            if not (snapshot and one.label and (snapshot + one.label).isprintable() and _may_stand_in(one.url)):
                 raise ValueError(
-                    f"is no listing of build caches: {snapshot}[{number}] names no snapshot, label and URL"
+                    f"is no listing of build caches: {snapshot[:80]!r}[{number}] names no snapshot, label and URL"
                 )
     return [(snapshot, one.label, one.url) for snapshot, stacks in listing.items() for one in stacks]
+
+
+def _may_stand_in(url: str) -> bool:
+    """Whether a listing may name a URL: one that can be printed, and whose path stays below where it begins."""
+    try:
+        path = urlsplit(url).path
+    except ValueError:
+        return False
+    return url.isprintable() and ".." not in re.split(r"[/\\]", unquote(path))

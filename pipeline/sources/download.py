@@ -4,6 +4,10 @@
 endpoint come from the usual environment (``AWS_ACCESS_KEY_ID``, ``AWS_REGION``, ``AWS_ENDPOINT_URL``, …);
 without credentials requests are not signed, as public buckets want it.
 
+Redirects are followed where they stay on the web: to another host only by https, as CDNs lead to a bucket by a
+presigned URL, and without the user and password of the first; from https never to http. A file stays as it was sent,
+gzip too: what reads it knows that by its first bytes.
+
 The cache has a folder for each URL::
 
     CACHE/<SHA-256 of the URL>/body         what the URL gave
@@ -15,10 +19,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import queue
 import ssl
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
@@ -30,8 +36,8 @@ import httpx
 import msgspec
 import tenacity
 
-from pipeline.errors import MissingFileError, RemoteError
-from pipeline.sources.files import show_url
+from pipeline.errors import MissingFileError, NoFileError, RemoteError
+from pipeline.urls import hide_secrets, is_url, show_url
 
 if TYPE_CHECKING:
     from obstore.store import S3Store
@@ -39,12 +45,16 @@ if TYPE_CHECKING:
 MOST_REDIRECTS = 5
 _CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")
 _GONE = (404, 410)
+_DENIED = (401, 403)
 _AGAIN = (408, 425, 429, 500, 502, 503, 504)
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds of each download: bytes, seconds, attempts; ``parallel`` downloads run at once."""
+    """Bounds of each download: bytes, seconds, attempts; ``parallel`` downloads run at once.
+
+    ``connect`` and ``idle`` bound one step each, ``total`` all attempts at a file together.
+    """
 
     largest: int = 2 * 2**30
     connect: float = 15.0
@@ -91,7 +101,11 @@ class _UnchangedError(Exception):
 class RemoteFiles:
     """Gets files by URL; safe to use from several threads.
 
-    With ``offline`` the cache alone answers. ``verify`` is httpx's: what TLS certificates are trusted.
+    With ``offline`` the cache alone answers. ``verify`` is httpx's: what TLS certificates are trusted. ``note`` gets a
+    line for each attempt that fails and is followed by another.
+
+    Raises:
+        RemoteError: the environment names proxies that cannot be used.
     """
 
     def __init__(
@@ -100,16 +114,22 @@ class RemoteFiles:
         offline: bool = False,
         limits: Limits | None = None,
         verify: ssl.SSLContext | bool = True,
+        note: Callable[[str], None] = lambda line: None,
     ) -> None:
         self._cache = cache
         self._offline = offline
         self._limits = limits or Limits()
-        self._client = httpx.Client(
-            timeout=httpx.Timeout(self._limits.idle, connect=self._limits.connect),
-            follow_redirects=False,
-            verify=verify,
-            headers={"User-Agent": "spack-warehouse", "Accept-Encoding": "identity"},
-        )
+        self._note = note
+        try:
+            self._client = httpx.Client(
+                timeout=httpx.Timeout(self._limits.idle, connect=self._limits.connect),
+                follow_redirects=False,
+                verify=verify,
+                headers={"User-Agent": "spack-warehouse", "Accept-Encoding": "identity"},
+            )
+        except (ValueError, ImportError, httpx.InvalidURL) as error:
+            reason = hide_secrets(" ".join(str(error).split()))
+            raise RemoteError(f"the proxies of the environment cannot be used: {reason}") from None
 
     def __enter__(self) -> RemoteFiles:
         return self
@@ -140,9 +160,12 @@ class RemoteFiles:
 
         Raises:
             MissingFileError: there is no such file.
+            NoFileError: access to it is denied.
             RemoteError: it cannot be had: the server or the network fails again and again, it is too
                 large, not what its checksum says, or not in the cache while offline.
         """
+        if not is_url(url):
+            raise RemoteError(f"{show_url(url)}: is no URL that can be fetched")
         folder = self._cache / hashlib.sha256(url.encode()).hexdigest()
         cached = _load(folder)
         if cached is not None and (self._offline or (sha256 and cached.sha256 == sha256)):
@@ -152,15 +175,17 @@ class RemoteFiles:
                 )
             return _as_fetched(folder, cached, was_cached=True)
         if self._offline:
-            raise RemoteError(f"{show_url(url)}: is not in the cache {self._cache}; build once without --offline")
+            raise NoFileError(f"{show_url(url)}: is not in the cache {self._cache}; build once without --offline")
+        deadline = time.monotonic() + self._limits.total
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(_TransientError),
             stop=tenacity.stop_after_attempt(self._limits.attempts),
             wait=self._wait,
+            before_sleep=lambda state: self._note_retry(url, state),
             reraise=True,
         )
         try:
-            entry = retrying(self._download, url, folder, cached, sha256, advance)
+            entry = retrying(self._download, url, folder, cached, sha256, advance, deadline)
         except _UnchangedError:
             assert cached is not None
             return _as_fetched(folder, cached, was_cached=True)
@@ -174,20 +199,31 @@ class RemoteFiles:
         asked = failed.wait if isinstance(failed, _TransientError) else 0.0
         return max(backoff(state), min(asked, self._limits.idle))
 
+    def _note_retry(self, url: str, state: tenacity.RetryCallState) -> None:
+        failed = state.outcome.exception() if state.outcome else None
+        reason = failed.reason if isinstance(failed, _TransientError) else "fails"
+        wait = state.next_action.sleep if state.next_action else 0.0
+        count = f"attempt {state.attempt_number + 1} of {self._limits.attempts}"
+        self._note(f"{show_url(url)}: {reason}; {count} in {wait:.1f} seconds")
+
     def _download(
-        self, url: str, folder: Path, cached: Kept | None, sha256: str, advance: Callable[[int], None]
+        self,
+        url: str,
+        folder: Path,
+        cached: Kept | None,
+        sha256: str,
+        advance: Callable[[int], None],
+        deadline: float,
     ) -> Kept:
         """One attempt: the body to a file of its own, then to its place, then the entry that makes it count."""
         folder.mkdir(parents=True, exist_ok=True)
         etag = cached.etag if cached is not None else None
         read = self._read_s3 if urlsplit(url).scheme == "s3" else self._read_http
-        deadline = time.monotonic() + self._limits.total
         digest = hashlib.sha256()
         size = 0
         descriptor, name = tempfile.mkstemp(dir=folder)
         try:
-            with os.fdopen(descriptor, "wb") as file:
-                parts = read(url, etag)
+            with os.fdopen(descriptor, "wb") as file, contextlib.closing(_within(read(url, etag), deadline)) as parts:
                 expected, new_etag = next(parts)
                 if isinstance(expected, int) and expected > self._limits.largest:
                     raise RemoteError(
@@ -198,8 +234,6 @@ class RemoteFiles:
                     size += len(part)
                     if size > self._limits.largest:
                         raise RemoteError(f"{show_url(url)}: is larger than {self._limits.largest:,} bytes")
-                    if time.monotonic() > deadline:
-                        raise RemoteError(f"{show_url(url)}: takes longer than {self._limits.total:,.0f} seconds")
                     digest.update(part)
                     file.write(part)
                     advance(len(part))
@@ -211,14 +245,17 @@ class RemoteFiles:
             if sha256 and entry.sha256 != sha256:
                 raise _TransientError(f"is truncated or altered: its SHA-256 is {entry.sha256}, not {sha256}")
             os.replace(name, folder / "body")
+        except TimeoutError:
+            raise RemoteError(f"{show_url(url)}: takes longer than {self._limits.total:,.0f} seconds") from None
         finally:
             Path(name).unlink(missing_ok=True)
-        new = folder / "entry.new"
-        new.write_bytes(msgspec.json.encode(entry))
-        new.replace(folder / "entry.json")
+        descriptor, name = tempfile.mkstemp(dir=folder)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(msgspec.json.encode(entry))
+        os.replace(name, folder / "entry.json")
         return entry
 
-    def _read_http(self, url: str, etag: str | None) -> Iterator[Any]:
+    def _read_http(self, url: str, etag: str | None) -> Generator[Any]:
         """The size and ETag that the server gives, and then the body in parts."""
         headers = {"If-None-Match": etag} if etag else {}
         try:
@@ -232,18 +269,21 @@ class RemoteFiles:
             else:
                 raise RemoteError(f"{show_url(url)}: is redirected more than {MOST_REDIRECTS} times")
             with contextlib.closing(response):
-                _check_status(url, response)
+                _check_status(url, response, asked_for_newer=bool(etag))
                 length = response.headers.get("Content-Length")
-                yield int(length) if length and length.isdigit() else None, response.headers.get("ETag")
+                yield int(length) if length and length.isdecimal() else None, response.headers.get("ETag")
                 yield from response.iter_raw()
-        except (httpx.InvalidURL, httpx.UnsupportedProtocol, ValueError) as error:
-            raise RemoteError(f"{show_url(url)}: is no URL that can be fetched: {error}") from None
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol, ValueError):
+            # What they say may quote a part of a password.
+            raise RemoteError(f"{show_url(url)}: is no URL that can be fetched, or leads to none") from None
         except httpx.TransportError as error:
+            if "location header" in str(error):
+                raise RemoteError(f"{show_url(url)}: is redirected to what is no URL") from None
             if isinstance(error.__cause__ or error.__context__, ssl.SSLError) or "CERTIFICATE" in str(error):
                 raise RemoteError(f"{show_url(url)}: TLS fails: {error}") from None
             raise _TransientError(_explain(error)) from None
 
-    def _read_s3(self, url: str, etag: str | None) -> Iterator[Any]:
+    def _read_s3(self, url: str, etag: str | None) -> Generator[Any]:
         import obstore
         from obstore.exceptions import NotModifiedError, PermissionDeniedError, UnauthenticatedError
 
@@ -255,13 +295,13 @@ class RemoteFiles:
             for part in result.stream():
                 yield bytes(part)
         except NotModifiedError:
-            raise _UnchangedError from None
+            raise _take_for_unchanged(url, asked_for_newer=bool(etag)) from None
         except FileNotFoundError:
             raise MissingFileError(f"{show_url(url)}: is gone: no such bucket or key") from None
         except (PermissionDeniedError, UnauthenticatedError):
-            raise RemoteError(f"{show_url(url)}: access is denied; see AWS_ACCESS_KEY_ID in the environment") from None
+            raise NoFileError(f"{show_url(url)}: access is denied; see AWS_ACCESS_KEY_ID in the environment") from None
         except (obstore.exceptions.BaseError, OSError, TimeoutError) as error:
-            raise _TransientError(" ".join(str(error).split())[:200]) from None
+            raise _TransientError(hide_secrets(" ".join(str(error).split()))[:200]) from None
 
     def _open_bucket(self, bucket: str) -> S3Store:
         from obstore.store import S3Store
@@ -283,30 +323,101 @@ class RemoteFiles:
         )
 
 
+def _within(parts: Generator[Any], deadline: float) -> Generator[Any]:
+    """What a generator gives, made in a thread of its own, until a deadline of the monotonic clock.
+
+    Libraries bound one read alone: a server that sends a byte of its head now and then would hold them for hours.
+
+    Raises:
+        TimeoutError: the deadline has come.
+    """
+    made: queue.Queue[tuple[Any, BaseException | None]] = queue.Queue(maxsize=8)
+    over = threading.Event()
+    ended = StopIteration()
+
+    def put(part: Any, error: BaseException | None = None) -> None:
+        while not over.is_set():
+            with contextlib.suppress(queue.Full):
+                made.put((part, error), timeout=0.2)
+                return
+
+    def make() -> None:
+        try:
+            with contextlib.closing(parts):
+                for part in parts:
+                    put(part)
+                    if over.is_set():
+                        return
+            put(None, ended)
+        except Exception as error:
+            put(None, error)
+
+    threading.Thread(target=make, daemon=True).start()
+    try:
+        while True:
+            try:
+                part, error = made.get(timeout=max(deadline - time.monotonic(), 0.0))
+            except queue.Empty:
+                raise TimeoutError from None
+            if error is ended:
+                return
+            if error is not None:
+                raise error
+            if time.monotonic() > deadline:
+                raise TimeoutError
+            yield part
+    finally:
+        over.set()
+
+
 def _check_redirect(url: str, before: httpx.URL, request: httpx.Request) -> httpx.Request:
+    """The request that a redirect leads to; httpx has taken out what is for the first host alone.
+
+    Raises:
+        RemoteError: it leaves the web, or its safety.
+    """
     after = request.url
     if after.scheme not in ("http", "https") or (before.scheme, after.scheme) == ("https", "http"):
         raise RemoteError(f"{show_url(url)}: is redirected to {after.scheme}, which is not followed")
+    if after.host != before.host and after.scheme != "https":
+        # Plain http to another host reaches services of a network that are meant for nobody outside.
+        raise RemoteError(f"{show_url(url)}: is redirected to another host by {after.scheme}, which is not followed")
     return request
 
 
-def _check_status(url: str, response: httpx.Response) -> None:
+def _check_status(url: str, response: httpx.Response, asked_for_newer: bool) -> None:
     status = response.status_code
+    # The phrase is the server's: of a long one, or of one in no letters, nothing is lost.
+    answer = f"{status} {response.reason_phrase[:40]}".strip()
+    answer = answer if answer.isprintable() else str(status)
     if status == httpx.codes.NOT_MODIFIED:
-        raise _UnchangedError
+        raise _take_for_unchanged(url, asked_for_newer)
     if status in _GONE:
-        raise MissingFileError(f"{show_url(url)}: is gone: {status} {response.reason_phrase}")
+        raise MissingFileError(f"{show_url(url)}: is gone: {answer}")
+    if status in _DENIED:
+        raise NoFileError(f"{show_url(url)}: answers {answer}")
     if status in _AGAIN:
         after = response.headers.get("Retry-After", "")
-        raise _TransientError(f"answers {status} {response.reason_phrase}", float(after) if after.isdigit() else 0.0)
+        asked = float(after) if after.isascii() and after.isdecimal() else 0.0
+        raise _TransientError(f"answers {answer}", asked)
     if status != httpx.codes.OK:
-        raise RemoteError(f"{show_url(url)}: answers {status} {response.reason_phrase}")
+        raise RemoteError(f"{show_url(url)}: answers {answer}")
+    encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
+    if encoding not in ("", "identity", "gzip", "x-gzip"):
+        raise RemoteError(f"{show_url(url)}: is sent in Content-Encoding {encoding[:40]!r}, which was not asked for")
+
+
+def _take_for_unchanged(url: str, asked_for_newer: bool) -> Exception:
+    if asked_for_newer:
+        return _UnchangedError()
+    return RemoteError(f"{show_url(url)}: answers 304 Not Modified, and nothing of it was there before")
 
 
 def _explain(error: httpx.TransportError) -> str:
     if isinstance(error, httpx.TimeoutException):
         return "does not answer in time"
-    return f"cannot be reached: {' '.join(str(error).split()) or type(error).__name__}"
+    text = hide_secrets(" ".join(str(error).split()))[:200]
+    return f"cannot be reached: {text or type(error).__name__}"
 
 
 def _load(folder: Path) -> Kept | None:

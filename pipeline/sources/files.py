@@ -6,14 +6,15 @@ import hashlib
 import os
 import stat
 import struct
+import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
 from pipeline.errors import Fault, FileFaultsError, SourceError
+from pipeline.urls import OCI, has_scheme, is_url, read_file_url, show_url
 
 if TYPE_CHECKING:
     from pipeline.settings import NamedSource, SettingsFile
@@ -28,6 +29,8 @@ LARGEST_INDEX = 2**30
 """Bytes of an index, packed or not; those of the largest caches have 300 MB."""
 FIRST_READ = 2**20
 """Bytes: nearly every page comes in one read, and of a large file that is no page no more is read."""
+LARGEST_SMALL_FILE = 16 * 2**20
+"""Bytes of a manifest, a checksum or a listing, packed or not."""
 
 
 _SIGNATURE = struct.Struct("<QqqQ")
@@ -36,8 +39,9 @@ _SIGNATURE = struct.Struct("<QqqQ")
 class IndexRole(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """That a file is the build-cache index of a stack in a snapshot (of the root mirror: ``root``).
 
-    ``checksum`` is the SHA-256 that the cache gives for it, ``file`` where it is to be read if that is
-    not its entry's path, ``fault`` why it cannot be read; each is empty where there is none.
+    ``checksum`` is the SHA-256 that it is named by and must have, ``stated`` the one that a file beside it
+    states, which may be out of step; ``file`` is where it is to be read if that is not its entry's path, below
+    the source or absolute; ``fault`` why it cannot be read; each is empty where there is none.
     """
 
     snapshot: str
@@ -45,6 +49,7 @@ class IndexRole(msgspec.Struct, frozen=True, gc=False, array_like=True):
     checksum: str = ""
     file: str = ""
     fault: str = ""
+    stated: str = ""
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False, array_like=True):
@@ -81,7 +86,9 @@ class Source(NamedTuple):
 
     ``folder`` is a URL where the source is remote: nothing of that lies in it. ``snapshot`` and ``stack``
     are the names that the source was given, None where it was given none. ``written`` is the path as the user
-    wrote it, ``fault`` why it cannot be read, empty where it can; what is ``optional`` may fail.
+    wrote it, ``fault`` why it cannot be read, empty where it can; what is ``optional`` may fail. ``allow_hosts`` are
+    the hosts and buckets, besides its own, that a listing may send the reader to: see
+    :func:`pipeline.urls.may_lead_to`.
     """
 
     folder: str
@@ -91,6 +98,7 @@ class Source(NamedTuple):
     written: str = ""
     fault: str = ""
     optional: bool = False
+    allow_hosts: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -114,10 +122,18 @@ class Source(NamedTuple):
             return show_url(self.folder)
         return self.folder if self.only is None else os.path.join(self.folder, self.only)
 
+    def allow(self, hosts: Iterable[str]) -> Source:
+        """The same source, which may lead to ``hosts``, too."""
+        return self._replace(allow_hosts=tuple(dict.fromkeys([*self.allow_hosts, *hosts])))
+
+    def show(self, entry: Entry) -> str:
+        """The path or URL of an entry, as messages name it."""
+        return entry.path if self.is_remote else f"{self.folder}/{entry.path}"
+
     def locate(self, entry: Entry) -> str:
         """The path to open for an entry of this source."""
         if entry.index is not None and entry.index.file:
-            return entry.index.file
+            return os.path.join(self.folder, entry.index.file)
         return f"{self.folder}/{entry.path}"
 
 
@@ -148,10 +164,9 @@ def in_order(entries: Iterable[Entry]) -> list[Entry]:
 
 def look(source: int, full: str, path: str, index: IndexRole | None = None) -> Entry:
     """The entry of one file, whatever it is."""
-    try:
-        path.encode()
-    except UnicodeEncodeError:  # a file name that is no UTF-8: told as a reject under a name that is
-        return Entry(source, os.fsencode(path).decode("utf-8", "backslashreplace"), b"", index)
+    if (readable := make_readable(path)) != path:
+        # It is not opened by this name, and so becomes a reject.
+        return Entry(source, readable, b"", index)
     try:
         status = os.stat(full)
     except OSError:
@@ -159,6 +174,11 @@ def look(source: int, full: str, path: str, index: IndexRole | None = None) -> E
     # Times may lie before 1970, and an inode may fill 64 bits.
     signature = _SIGNATURE.pack(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
     return Entry(source, path, signature, index)
+
+
+def make_readable(name: str) -> str:
+    """A name from the file system as text: bytes that are no UTF-8 are spelt as ``\\xff``."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def _walk(folder: str, real: str, prefix: str, seen: set[str]) -> Iterator[str]:
@@ -213,6 +233,28 @@ def read_index_bytes(full: str) -> tuple[bytes, str]:
     return data, sha256
 
 
+def read_small_bytes(full: str) -> bytes:
+    """The bytes of a manifest, a checksum or a listing, unpacked where a server sent them as gzip.
+
+    Raises:
+        OSError: it is no file, or cannot be read.
+        ValueError: it is larger than such a file may be, or cannot be unpacked.
+    """
+    if not os.path.isfile(full):
+        raise FileNotFoundError(f"{full} is no file")
+    with open(full, "rb") as file:
+        data = file.read(LARGEST_SMALL_FILE + 1)
+    if data.startswith(b"\x1f\x8b"):
+        unpacker = zlib.decompressobj(wbits=31)
+        try:
+            data = unpacker.decompress(data, LARGEST_SMALL_FILE + 1)
+        except zlib.error as error:
+            raise ValueError(f"cannot be unpacked as gzip: {error}") from None
+    if len(data) > LARGEST_SMALL_FILE:
+        raise ValueError(f"is larger than {LARGEST_SMALL_FILE // 2**20} MiB")
+    return data
+
+
 def opens_like_page(head: bytes) -> bool:
     """Whether a file that begins with ``head`` may be a page; an empty one may have been."""
     return not head or head.removeprefix(BOM).startswith(b"---")
@@ -261,29 +303,28 @@ def _read_rest(descriptor: int, size: int) -> bytes:
     return b"".join(parts)
 
 
-SCHEMES = ("https", "http", "s3")
-
-
-def is_url(source: str) -> bool:
-    """Whether a source is a URL that can be fetched from."""
-    try:
-        return urlsplit(source).scheme in SCHEMES and "://" in source
-    except ValueError:
-        return False
-
-
-def show_url(url: str) -> str:
-    """A URL without what may be secret: user, password, query."""
-    parts = urlsplit(url)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
-
-
 YAML_SUFFIXES = (".yaml", ".yml")
 MISSING = "no such file or folder"
 
 
-def find_sources(named: Sequence[str | Path | Source]) -> list[Source]:
-    """The sources that are named, each once; one may be a source already.
+def read_url(url: str) -> str:
+    """What a URL names: itself where that is remote, and a path where it is of a file here.
+
+    Raises:
+        SourceError: it is none that can be read.
+    """
+    if is_url(url) or has_scheme(url, OCI):
+        return url.rstrip("/")
+    try:
+        if has_scheme(url, ("file",)):
+            return read_file_url(url)
+    except ValueError as error:
+        raise SourceError(f"{show_url(url)}: {error}") from None
+    raise SourceError(f"{show_url(url)}: is no URL of https, http, s3 or file")
+
+
+def find_sources(named: Sequence[str | Path | Source], allow_hosts: Sequence[str] = ()) -> list[Source]:
+    """The sources that are named, each once; one may be a source already. Each may lead to ``allow_hosts``, too.
 
     Raises:
         SourceError: one does not exist.
@@ -295,12 +336,15 @@ def find_sources(named: Sequence[str | Path | Source]) -> list[Source]:
         sources += [source] if isinstance(source, Source) else reader.find(str(source))
         if reader.faults:
             raise FileFaultsError(reader.faults)
-    return list_once(sources)
+    return list_once(source.allow(allow_hosts) for source in sources)
 
 
 def list_once(sources: Iterable[Source]) -> list[Source]:
     """Each source once, however its path is spelt."""
-    return list({(one.folder, one.only, one.snapshot, one.stack): one for one in reversed([*sources])}.values())[::-1]
+    once: dict[tuple[str | None, ...], Source] = {}
+    for one in sources:
+        once.setdefault((one.folder, one.only, one.snapshot, one.stack), one)
+    return list(once.values())
 
 
 class SourceReader:
@@ -321,12 +365,13 @@ class SourceReader:
         Raises:
             SourceError: it is none that can be read.
         """
-        if is_url(source):
-            return [Source(source.rstrip("/"), None, snapshot, stack)]
         if "://" in source:
-            raise SourceError(f"{source}: is no URL of https, http or s3")
-        full, written = os.path.abspath(source), os.path.normpath(source)
-        self.written[full] = written
+            source = read_url(source)
+            if "://" in source:
+                return [Source(source, None, snapshot, stack)]
+        full = os.path.abspath(source)
+        self.written[full] = os.path.normpath(source)
+        written = show_url(make_readable(self.written[full]))
         if not os.path.lexists(source):
             return [Source(full, None, snapshot, stack, written, MISSING)]
         if os.path.isdir(full):
@@ -356,6 +401,8 @@ class SourceReader:
         self._within.append(real)
         read = file.read(SourcesFile)
         sources = self.read_entries(file, read.sources if read is not None else ())
+        if read is not None:
+            sources = [source.allow(read.allow_hosts) for source in sources]
         self._within.pop()
         self.faults += file.list_faults()
         return sources
@@ -365,9 +412,13 @@ class SourceReader:
         return [source for entry in entries if entry is not None for source in self.read_entry(file, entry)]
 
     def read_entry(self, file: SettingsFile, entry: NamedSource) -> list[Source]:
-        source = entry.url or str(file.folder / (entry.path or ""))
-        if entry.url is not None and not is_url(source):
-            file.refuse(entry.line, f"url: is no URL of https, http or s3: {source}")
+        try:
+            source = read_url(entry.url) if entry.url is not None else str(file.folder / (entry.path or ""))
+        except SourceError as error:
+            file.refuse(entry.line, f"url: {error}")
+            return []
+        if entry.path is not None and "://" in entry.path and not os.path.lexists(source):
+            file.refuse(entry.line, f"path: {show_url(entry.path)}: is a URL, whose key is url")
             return []
         outer, self.faults = self.faults, []
         try:

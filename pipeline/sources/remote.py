@@ -2,18 +2,22 @@
 
 A URL of a source may be that of a listing, of an index or its manifest, or of a mirror. What is fetched
 becomes entries as those of local files, whose paths are the URLs.
+
+A listing leads to its own origin, and to no other that the user does not allow. What it names elsewhere is looked for
+below the listing first, where it stands in the copy of a bucket.
 """
 
 from __future__ import annotations
 
+import posixpath
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import msgspec
 
-from pipeline.errors import MissingFileError, RemoteError, SourceError, WarehouseError
+from pipeline.errors import MissingFileError, NoFileError, RemoteError, SourceError, WarehouseError
 from pipeline.progress import Progress
 from pipeline.sources.buildcache import (
     LISTING,
@@ -22,25 +26,44 @@ from pipeline.sources.buildcache import (
     V2_INDEX,
     V3_INDEXES,
     Choice,
+    blob_path,
     choose_blob,
     name_mirror,
+    read_checksum,
     read_listing,
 )
 from pipeline.sources.download import Fetched, RemoteFiles
-from pipeline.sources.files import Entry, IndexRole, Source, look, show_url
+from pipeline.sources.files import Entry, IndexRole, Source, look, read_small_bytes
+from pipeline.sources.kinds import HTML, INSTALL_DATABASE, OCI_MIRROR, is_html, is_install_database
+from pipeline.urls import (
+    OCI,
+    borrow_credentials,
+    change_path,
+    extend_url,
+    has_scheme,
+    join_place,
+    may_lead_to,
+    show_url,
+)
 
 _BLOB = re.compile(r"(.*)/blobs/sha256/[0-9a-f]{2}/([0-9a-f]{64})")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """The index of a stack, by the URL of itself, of its manifest, or of its blob."""
+    """The index of a stack: the URLs that it may be at, of itself, of its manifest or of its blob, the first first.
+
+    ``foreign`` is where a listing says that it is, shown, and nobody allows to ask.
+    """
 
     number: int
     snapshot: str
     stack: str
-    url: str
+    urls: tuple[str, ...]
+    foreign: str = ""
+
+    def make_role(self, file: str = "", checksum: str = "", stated: str = "", fault: str = "") -> IndexRole:
+        return IndexRole(self.snapshot, self.stack, checksum, file, fault, stated)
 
 
 def fetch_indexes(
@@ -49,7 +72,8 @@ def fetch_indexes(
     """An entry for each index of the remote sources among ``sources``, its file in the local cache.
 
     An index that is gone, cannot be fetched, or is not as its checksum says becomes an entry that cannot be read,
-    and so a reject. Beside them, by the number of a source: why it could not be read at all.
+    and so a reject. Beside them, by the number of a source: why it could not be read at all, as where it is a
+    listing that is none, or nothing tells the snapshot and stack of a mirror.
     """
     wanted: list[Wanted] = []
     failed: dict[int, str] = {}
@@ -65,29 +89,18 @@ def fetch_indexes(
 def _fetch_wanted(wanted: Sequence[Wanted], files: RemoteFiles, progress: Progress) -> Iterator[Entry]:
     """An entry for each of ``wanted``."""
     progress.stage("fetching", 0, "B")
-    # Manifests first: they name the blobs.
-    manifests = files.fetch_all(
-        [one.url for one in wanted if urlsplit(one.url).path.endswith(MANIFEST)], progress.advance
-    )
-    urls: dict[str, str] = {}
-    faults: dict[str, str] = {}
-    for one in wanted:
-        found = manifests.get(one.url)
-        urls[one.url] = one.url
-        if isinstance(found, RemoteError):
-            faults[one.url] = _reason(found)
-        elif isinstance(found, Fetched):
-            try:
-                blob = choose_blob(found.path.read_bytes())
-                urls[one.url] = f"{one.url.partition(f'/{V3_INDEXES}')[0]}/blobs/sha256/{blob[:2]}/{blob}"
-            except ValueError as error:
-                faults[one.url] = f"is no manifest of an index: {error}"
-    checksums = {url: f"{url}{V2_CHECKSUM}" for url in urls.values() if urlsplit(url).path.endswith(".json")}
-    needed = [url for key, url in urls.items() if key not in faults]
-    got = files.fetch_all([*needed, *(checksums[url] for url in needed if url in checksums)], progress.advance)
+    urls = {one: one.urls[0] for one in wanted}
+    got = _fetch(files, urls, progress)
+    elsewhere = {one: one.urls[1] for one in wanted if len(one.urls) > 1 and isinstance(got[one], NoFileError)}
+    if elsewhere:
+        urls |= elsewhere
+        got |= _fetch(files, elsewhere, progress)
     paths: set[tuple[int, str]] = set()
     for one in wanted:
-        entry = _make_entry(one, urls[one.url], got, checksums, faults.get(one.url, ""))
+        found = got[one]
+        if isinstance(found, RemoteError):
+            found = one.make_role(fault=_explain(found, one))
+        entry = look(one.number, found.file, show_url(urls[one]), found)
         if (entry.source, entry.path) in paths:
             # One index may be named for several stacks: what it gives goes by its path.
             entry = msgspec.structs.replace(entry, path=f"{entry.path}#{one.snapshot}/{one.stack}")
@@ -95,59 +108,122 @@ def _fetch_wanted(wanted: Sequence[Wanted], files: RemoteFiles, progress: Progre
         yield entry
 
 
+def _explain(error: RemoteError, one: Wanted) -> str:
+    reason = _reason(error)
+    if one.foreign:
+        return f"{reason}; the listing names {one.foreign}, which it may lead to only with --allow-host"
+    return reason
+
+
 def _list_wanted(number: int, source: Source, choice: Choice, files: RemoteFiles) -> Iterator[Wanted]:
     """The indexes that one remote source names."""
     url, path = source.folder, urlsplit(source.folder).path
+    if has_scheme(url, OCI):
+        raise SourceError(f"{source.place}: {OCI_MIRROR}")
+    if is_install_database(path):
+        raise SourceError(f"{source.place}: {INSTALL_DATABASE}")
     if path.endswith(f"/{LISTING}"):
         try:
-            listed = read_listing(files.fetch(url).path.read_bytes())
+            listed = read_listing(read_small_bytes(str(files.fetch(url).path)))
         except ValueError as error:
-            raise SourceError(f"{show_url(url)}: {error}") from None
+            raise SourceError(f"{source.place}: {error}") from None
         for snapshot, stack, index in listed:
             if choice.takes(snapshot, stack):
-                yield Wanted(number, snapshot, stack, index)
+                yield Wanted(number, snapshot, stack, *_place_listed(source, index))
         return
-    if not path.endswith((".json", MANIFEST)) and not _BLOB.fullmatch(path):
+    if not path.endswith(".json") and not _BLOB.fullmatch(path):
         url = _find_index(url, files)
-    mirror = url.removesuffix(f"/{V2_INDEX}").partition(f"/{V3_INDEXES}")[0]
+    mirror = urlsplit(url).path.removesuffix(f"/{V2_INDEX}").partition(f"/{V3_INDEXES}")[0]
     if named := _BLOB.fullmatch(mirror):
         mirror = named[1]
-    yield Wanted(number, *name_mirror(source, choice, show_url(mirror).rstrip("/")), url)
+    yield Wanted(number, *name_mirror(source, choice, show_url(change_path(url, mirror)).rstrip("/")), (url,))
+
+
+def _place_listed(source: Source, url: str) -> tuple[tuple[str, ...], str]:
+    """Where the index may be that a listing names by ``url``, and where nobody allows to ask."""
+    if may_lead_to(source.folder, url, ()):
+        return (borrow_credentials(url, source.folder),), ""
+    folder = posixpath.dirname(urlsplit(source.folder).path)
+    own = change_path(source.folder, join_place(folder, url))
+    if may_lead_to(source.folder, url, source.allow_hosts):
+        return (own, url), ""
+    return (own,), show_url(url) if "://" in url else ""
 
 
 def _find_index(mirror: str, files: RemoteFiles) -> str:
-    """The URL of a mirror's index, in whichever layout it is."""
-    manifest, index = f"{mirror}/{V3_INDEXES}{MANIFEST}", f"{mirror}/{V2_INDEX}"
-    try:
-        files.fetch(manifest)
-    except MissingFileError:
+    """The URL of a mirror's index, in whichever layout it is.
+
+    A server that fails ends the search: the older layout of a mirror that has both is not taken for it.
+
+    Raises:
+        NoFileError: it is in none.
+        RemoteError: the server or the network fails.
+    """
+    reasons = {}
+    gone = True
+    for layout in (V3_INDEXES + MANIFEST, V2_INDEX):
+        url = extend_url(mirror, layout)
         try:
-            files.fetch(index)
-        except MissingFileError:
-            missing = f"neither {V3_INDEXES}{MANIFEST} nor {V2_INDEX} is there"
-            raise MissingFileError(f"{show_url(mirror)}: is no mirror: {missing}") from None
-        return index
-    return manifest
+            with files.fetch(url).path.open("rb") as file:
+                if not is_html(file.read(4096)):
+                    return url
+            reasons[layout] = HTML
+        except NoFileError as error:
+            reasons[layout] = _reason(error)
+            gone = gone and isinstance(error, MissingFileError)
+    each = "; ".join(f"{layout} {reason}" for layout, reason in reasons.items())
+    raise (MissingFileError if gone else NoFileError)(f"{show_url(mirror)}: is no mirror that can be read: {each}")
 
 
-def _make_entry(
-    one: Wanted, url: str, got: dict[str, Fetched | RemoteError], checksums: dict[str, str], fault: str
-) -> Entry:
-    path = show_url(one.url)
-    found = got.get(url)
+def _fetch(files: RemoteFiles, urls: Mapping[Wanted, str], progress: Progress) -> dict[Wanted, IndexRole | RemoteError]:
+    """What reading the index at each URL begins with, or why it cannot be had."""
+    got: dict[Wanted, IndexRole | RemoteError] = {}
+    # Manifests first: they name the blobs.
+    manifests = files.fetch_all([url for url in urls.values() if _is_manifest(url)], progress.advance)
+    blobs: dict[Wanted, str] = {}
+    for one, url in urls.items():
+        found = manifests.get(url)
+        if isinstance(found, RemoteError):
+            got[one] = found
+        elif found is not None:
+            try:
+                blob = choose_blob(read_small_bytes(str(found.path)))
+            except ValueError as error:
+                got[one] = one.make_role(fault=f"is no manifest of an index: {error}")
+                continue
+            mirror = urlsplit(url).path.partition(f"/{V3_INDEXES}")[0]
+            blobs[one] = change_path(url, f"{mirror}/{blob_path(blob)}")
+        else:
+            blobs[one] = url
+    stated = {one: _checksum_url(url) for one, url in blobs.items() if urlsplit(url).path.endswith(".json")}
+    files_got = files.fetch_all([*blobs.values(), *stated.values()], progress.advance)
+    for one, url in blobs.items():
+        found = files_got[url]
+        if isinstance(found, RemoteError):
+            got[one] = found
+            continue
+        blob_named = _BLOB.fullmatch(urlsplit(url).path)
+        beside = _read_stated(files_got[stated[one]]) if one in stated else ""
+        got[one] = one.make_role(str(found.path), blob_named[2] if blob_named else "", beside)
+    return got
+
+
+def _read_stated(found: Fetched | RemoteError) -> str:
+    """The checksum that a file beside an index states; without one the index is read as it is."""
     if isinstance(found, RemoteError):
-        fault = _reason(found)
-    if fault or not isinstance(found, Fetched):
-        return Entry(one.number, path, b"", IndexRole(one.snapshot, one.stack, fault=fault or "was not fetched"))
-    checksum = ""
-    if blob := _BLOB.fullmatch(urlsplit(url).path):
-        checksum = blob[2]
-    else:
-        said = got.get(checksums.get(url, ""))
-        if isinstance(said, Fetched):
-            text = said.path.read_bytes()[:200].decode("ascii", "replace").strip().lower()
-            checksum = text if _SHA256.fullmatch(text) else ""
-    return look(one.number, str(found.path), path, IndexRole(one.snapshot, one.stack, checksum, str(found.path)))
+        return ""
+    try:
+        return read_checksum(read_small_bytes(str(found.path)))
+    except ValueError:
+        return ""
+
+
+def _is_manifest(url: str) -> bool:
+    return urlsplit(url).path.endswith(MANIFEST)
+
+
+def _checksum_url(url: str) -> str:
+    return change_path(url, urlsplit(url).path + V2_CHECKSUM)
 
 
 def _reason(error: WarehouseError) -> str:

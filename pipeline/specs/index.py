@@ -16,6 +16,7 @@ from collections.abc import Iterator
 import msgspec
 
 from pipeline.errors import Fault
+from pipeline.sources.kinds import INSTALL_DATABASE, explain_no_json
 from pipeline.specs.check import HASH_PATTERN, LONGEST_SPEC, Reject
 from pipeline.specs.node import NUL, ConcreteSpec, Node, decode_node, explain, make_spec
 
@@ -26,6 +27,13 @@ DATABASE_VERSIONS = ("5", "6", "7", "8", "9")
 class _Record(msgspec.Struct, gc=False):
     spec: msgspec.Raw
     in_buildcache: bool | None = None
+
+
+class _Installed(msgspec.Struct, gc=False):
+    """What tells a record of an install database."""
+
+    installed: bool
+    path: str | None
 
 
 class _Key:
@@ -48,6 +56,7 @@ class _File(msgspec.Struct, gc=False):
 
 _FILE = msgspec.json.Decoder(_File, dec_hook=lambda _, text: _Key(text))
 _RECORD = msgspec.json.Decoder(_Record)
+_INSTALLED = msgspec.json.Decoder(_Installed)
 
 
 class Index:
@@ -62,14 +71,14 @@ class Index:
         """Read the outline of an index.
 
         Raises:
-            Fault: it is no JSON, no index, or of a version of Spack's database that is not known.
+            Fault: it is no JSON, no index, an install database, or of a version of Spack's database that is not known.
         """
         try:
             database = _FILE.decode(data).database
         except msgspec.ValidationError as error:
             raise Fault("database", f"is none that Spack writes: {error}") from None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise Fault("file", f"is no JSON: {error}") from None
+            raise Fault("file", explain_no_json(data, str(error))) from None
         self.version = str(database.version)
         if self.version not in DATABASE_VERSIONS:
             raise Fault(
@@ -80,6 +89,8 @@ class Index:
         self._kept = {key.text: raw for key, raw in reversed(self._records.items())}
         # Indexes from before Spack 0.17 do not tell apart what was pushed: all of it counts but externals.
         self._tells = b'"in_buildcache"' in data
+        if not self._tells and any(map(_is_installed, self._records.values())):
+            raise Fault("database", INSTALL_DATABASE)
         self._has_nul = NUL in data
         self._versions: dict[str, str | None] = {}
         self.externals = 0
@@ -93,11 +104,15 @@ class Index:
 
         A second record of a hash is a reject, whatever it is of.
         """
-        for key, raw in self._records.items():
+        # Where no hash stands twice, which of its records is kept needs no number.
+        again = len(self._kept) < len(self._records)
+        numbers = {key.text: at for at, key in reversed(list(enumerate(self._records, 1)))} if again else {}
+        for number, (key, raw) in enumerate(self._records.items(), 1):
             hash = key.text
             try:
                 if self._kept[hash] is not raw:
-                    raise Fault("", "stands there more than once; the first record is the one that is kept")
+                    reason = f"this is record {number:,} of the index, and record {numbers[hash]:,} is kept"
+                    raise Fault("", f"stands there more than once: {reason}")
                 record, node = self._decode(raw)
                 # `deprecated_for` takes no spec out: Spack lists it, and installs it when it is asked to.
                 if not (record.in_buildcache if self._tells else not node.external):
@@ -144,6 +159,14 @@ class Index:
         if self._has_nul and NUL in bytes(raw):
             raise Fault("", "holds a NUL character")
         return record, node
+
+
+def _is_installed(raw: msgspec.Raw) -> bool:
+    try:
+        _INSTALLED.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
 
 
 def _quote_raw(raw: msgspec.Raw) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import hashlib
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -13,7 +14,9 @@ import pyarrow as pa
 
 from pipeline.errors import Fault
 from pipeline.layout import LONGEST_PARTITION, partition_name
+from pipeline.sources.buildcache import V2_CHECKSUM
 from pipeline.sources.files import LARGEST_INDEX, Entry, Source, read_index_bytes
+from pipeline.sources.kinds import HTML, is_html
 from pipeline.specs.check import Reject, make_reject, normalise_compiler
 from pipeline.specs.index import Index
 from pipeline.specs.node import ConcreteSpec
@@ -46,11 +49,21 @@ def _extract(source: Source, entry: Entry, scratch: Path, batch: int) -> Seen:
     if len(partition_name(role.snapshot)) > LONGEST_PARTITION:
         raise Fault("file", f"its snapshot's name is too long: {role.snapshot[:80]!r}…")
     data, sha256 = read_index_bytes(source.locate(entry))
-    if role.checksum and sha256 != role.checksum:
-        raise Fault("file", f"is truncated or altered: its SHA-256 is {sha256}, the cache says {role.checksum}")
-    index = Index(unpack(data))
+    if is_html(data):
+        raise Fault("file", HTML)
+    unpacked = unpack(data)
     size = len(data)
     del data
+    warning = ""
+    said = role.checksum or role.stated
+    # A server may have packed what the checksum is of.
+    if said and said != sha256 and said != hashlib.sha256(unpacked).hexdigest():
+        if role.checksum:
+            raise Fault("file", f"is truncated or altered: its SHA-256 is {sha256}, the cache says {said}")
+        # Spack writes the two one after the other, and itself loads such an index.
+        warning = f"is not as the {V2_CHECKSUM} beside it says, and is loaded: its SHA-256 is {sha256}, not {said}"
+    index = Index(unpacked)
+    del unpacked
     num_specs = num_rejects = 0
     for part, chunk in enumerate(_chunks(index)):
         specs = [one for one in chunk if isinstance(one, ConcreteSpec)]
@@ -61,7 +74,7 @@ def _extract(source: Source, entry: Entry, scratch: Path, batch: int) -> Seen:
         num_specs += len(specs)
         num_rejects += len(rejects)
     spill(scratch, batch, "pages", make_page(entry, index, size, sha256, num_specs, num_rejects))
-    return Seen(entry, sha256, role.snapshot, None, num_specs, num_rejects, records=len(index))
+    return Seen(entry, sha256, role.snapshot, None, num_specs, num_rejects, records=len(index), warning=warning)
 
 
 def unpack(data: bytes) -> bytes:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -73,7 +73,7 @@ class Found:
     """What a build finds in its ``sources`` on a ``day``.
 
     ``faults`` are, by the number of the source, why one could not be read at all; ``archives`` are warehouses that
-    are sources: of them counts what no other source gives.
+    are sources: of them counts what no other source gives. ``explain`` says why a source gave nothing.
     """
 
     sources: Sequence[Source]
@@ -82,6 +82,7 @@ class Found:
     day: dt.date
     faults: Mapping[int, str]
     archives: Mapping[int, Held]
+    explain: Callable[[Source], str]
 
 
 class Stay(NamedTuple):
@@ -365,6 +366,7 @@ class _Settling:
         if files and not (last and all((one.entry.path, one.sha256) in same for one in files)):
             read_on = self.found.day
         reasons = list(dict.fromkeys(stay.reason for stay in stays if stay.reason))
+        warnings = [one.warning for one in files if one.warning]
         state = max((stay.part.state for stay in stays), key=_WORSE.index, default=LOADED)
         last_seen = None
         if stays and last is not None:
@@ -384,7 +386,7 @@ class _Settling:
             last_seen,
             records=sum(one.records for one in files) + sum(stay.part.records for stay in stays),
             specs=sum(one.num_specs for one in files) + sum(stay.part.specs for stay in stays),
-            reason=_describe(reasons, files, stays),
+            reason=_describe(reasons, files, stays) or next(iter(warnings), None),
             amiss=any(stay.amiss for stay in stays),
         )
 
@@ -406,7 +408,7 @@ class _Settling:
             elif number in self.found.archives:
                 yield SourceRow(name, "warehouse", None, None, LOADED, reason="other sources give all that it holds")
             elif number in self._list_empty():
-                yield SourceRow(name, None, None, None, EMPTY, reason="holds nothing to load")
+                yield SourceRow(name, None, None, None, EMPTY, reason=self.found.explain(self.found.sources[number]))
             else:
                 yield SourceRow(name, None, None, None, FAILED, reason="every page of it is rejected", amiss=True)
 

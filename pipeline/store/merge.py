@@ -44,13 +44,16 @@ def merge_pages(specs: pl.DataFrame, pages: pl.DataFrame, rejects: pl.DataFrame,
     specs = specs.sort("package", "hash")
     first = pl.col("hash").is_first_distinct()
     if specs["hash"].n_unique() < specs.height:
-        owners = specs.filter(first).select("hash", owner="package")
+        owners = specs.filter(first).select("hash", owner="package", owner_source="source")
         lost = specs.filter(~first).join(owners, on="hash", how="left", maintain_order="left")
         rows = [
             {
                 "path": spec["source"],
                 "place": f"spec_details[hash={spec['hash']}]",
-                "reason": f"the hash is already that of a spec of {spec.pop('owner')}, in the same snapshot",
+                "reason": (
+                    f"the hash is already that of a spec of {spec.pop('owner')}, in the same snapshot: "
+                    f"{spec.pop('owner_source')} keeps it"
+                ),
                 "raw": msgspec.json.encode(spec).decode(),
                 "specs": 1,
                 "snapshot": snapshot,
@@ -86,7 +89,8 @@ def merge_indexes(specs: pl.DataFrame, pages: pl.DataFrame, rejects: pl.DataFram
     specs = specs.sort("hash", "rank", "first_stack", "source").drop("first_stack")
     described = specs.filter(pl.col("hash").is_first_distinct())
     same = pl.all_horizontal(pl.col(name) == pl.col(name).first().over("hash") for name in IDENTITY)
-    given = specs.select(*IDENTITY, "hash", "rank", "source", "stacks", same=same)
+    keeps = pl.col("source").first().over("hash")
+    given = specs.select(*IDENTITY, "hash", "rank", "source", "stacks", same=same, keeps=keeps)
     del specs  # Of a large snapshot each copy counts.
     stands = given.rename({"stacks": "stack"}).explode("stack")
     lost = stands.filter(~pl.col("same")).sort("hash", "rank", "stack", "source")
@@ -99,7 +103,7 @@ def merge_indexes(specs: pl.DataFrame, pages: pl.DataFrame, rejects: pl.DataFram
         {
             "path": row["source"],
             "place": f"hash {row['hash']}",
-            "reason": "the hash is already that of another spec in the same snapshot",
+            "reason": f"the hash is already that of another spec in the same snapshot: {row['keeps']} keeps it",
             "raw": str({name: row[name] for name in IDENTITY}),
             "specs": 1,
             "snapshot": snapshot,

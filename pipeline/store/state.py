@@ -46,7 +46,8 @@ class Seen(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """What reading one file gave.
 
     A page has a snapshot and a package, an index a snapshot and a stack; a file that cannot be loaded
-    has a ``reject``; a file that is neither page nor index has none of them.
+    has a ``reject``; a file that is neither page nor index has none of them. ``warning`` is a line on what was
+    loaded and may be wrong; it is empty where there is nothing to say.
     """
 
     entry: Entry
@@ -57,6 +58,7 @@ class Seen(msgspec.Struct, frozen=True, gc=False, array_like=True):
     num_rejects: int = 0
     reject: Reject | None = None
     records: int = 0
+    warning: str = ""
 
     @property
     def is_index(self) -> bool:
