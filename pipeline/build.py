@@ -16,8 +16,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.disk import hold_lock
 from pipeline.errors import SourceError, WarehouseError
-from pipeline.layout import BuildPaths, Layout, find_cache, hold_lock
+from pipeline.layout import BuildPaths, Layout, find_cache
 from pipeline.progress import Progress, number_of
 from pipeline.sources.buildcache import ALL, Choice, find_indexes
 from pipeline.sources.files import Entry, Source, find_sources, in_order, scan

@@ -1,4 +1,4 @@
-"""The paths of a warehouse and of a folder of reports, and the one way in which either is published.
+"""The paths of a warehouse and of a folder of reports, and how either is published.
 
 ::
 
@@ -31,9 +31,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import filelock
 import msgspec
 
+from pipeline.disk import hold_lock, put, renew_file, replace_link, staged
 from pipeline.errors import WarehouseError
 
 DATABASE = "warehouse.duckdb"
@@ -177,12 +177,12 @@ class Layout:
     def publish(self, build: BuildPaths) -> None:
         """Make ``build`` the warehouse that readers see, at once."""
         finished = build.folder.with_name(build.folder.name.removesuffix(UNFINISHED))
-        _put(build.folder, finished)
-        _replace_link(self.root / CURRENT, f"{BUILDS}/{finished.name}")
+        put(build.folder, finished)
+        replace_link(self.root / CURRENT, f"{BUILDS}/{finished.name}")
         for name in PUBLISHED:
             link, target = self.root / name, f"{CURRENT}/{name}"
             if not link.is_symlink() or os.readlink(link) != target:
-                _replace_link(link, target)
+                replace_link(link, target)
         self.sweep()
 
     def sweep(self) -> None:
@@ -196,79 +196,12 @@ class Layout:
             if folder not in kept:
                 shutil.rmtree(folder)
         for name in (CURRENT, *PUBLISHED):
-            _staged(self.root / name).unlink(missing_ok=True)
+            staged(self.root / name).unlink(missing_ok=True)
 
     def _numbered(self) -> list[Path]:
         if not self.builds.is_dir():
             return []
         return [folder for folder in self.builds.iterdir() if folder.name.isdigit()]
-
-
-def _staged(path: Path) -> Path:
-    """Where what is to take the place of ``path`` stands before."""
-    return path.with_name(f".{path.name.lstrip('.')}.new")
-
-
-def _replace_link(link: Path, target: str) -> None:
-    """Point ``link`` at ``target`` by one rename, whatever stood there before."""
-    new = _staged(link)
-    new.unlink(missing_ok=True)
-    new.symlink_to(target)
-    if link.is_dir() and not link.is_symlink():
-        # A copy that followed the links left a folder here: a rename cannot replace it.
-        shutil.rmtree(link)
-    _put(new, link)
-
-
-def _put(new: Path, place: Path) -> None:
-    """Let a file, folder or link take its place by one rename: the one way in which anything is published.
-
-    What it holds is on the disk before, and its name after, so that a power cut shows the old or the new, whole.
-    """
-    if not new.is_symlink():
-        for path in (new, *new.rglob("*")):
-            _sync(path)
-    new.replace(place)
-    # A folder that may be written to and not read cannot be flushed.
-    with contextlib.suppress(PermissionError):
-        _sync(place.parent)
-
-
-def _sync(path: Path) -> None:
-    """Flush a file or folder to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def renew_file(path: Path, data: bytes) -> None:
-    """Put ``data`` in a file's place at once; a file that holds just that is left alone."""
-    if path.is_file() and path.read_bytes() == data:
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = _staged(path)
-    new.write_bytes(data)
-    _put(new, path)
-
-
-@contextlib.contextmanager
-def hold_lock(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
-    """Hold the lock of the file ``path``; where another process has it, wait, after ``waiting`` was called once.
-
-    The lock is the operating system's: it ends with its process, however that ends. The file stays.
-    """
-    lock = filelock.FileLock(path)
-    try:
-        lock.acquire(blocking=False)
-    except filelock.Timeout:
-        waiting()
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 INDEX = "index.json"
@@ -362,7 +295,7 @@ class ReportFolder:
                 old.mkdir()
                 with contextlib.suppress(FileNotFoundError):
                     folder.rename(old / folder.name)
-                _put(new, folder)
+                put(new, folder)
         except OSError as error:
             if error.filename is None:
                 error.filename = str(folder)

@@ -23,8 +23,9 @@ from pipeline.ask.gates import SHORTFALL_COLUMNS, Verdict, judge
 from pipeline.ask.scope import list_snapshots
 from pipeline.build import build
 from pipeline.config import Config
+from pipeline.disk import hold_lock, renew_file
 from pipeline.errors import FileFaultsError, NotInWarehouseError, WarehouseError
-from pipeline.layout import Layout, find_cache, hold_lock, renew_file
+from pipeline.layout import Layout, find_cache
 from pipeline.progress import Progress, number_of
 from pipeline.report.export import choose_kept, export_reports, prune_reports
 from pipeline.report.notify import VERSION, encode_notification, may_replace, post_notification

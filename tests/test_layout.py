@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.build import build
+from pipeline.disk import renew_file
 from pipeline.errors import WarehouseError
-from pipeline.layout import Layout, partition_name, renew_file
+from pipeline.layout import Layout, partition_name
 from pipeline.report.export import export_reports
 from tests.makers import ask, build_pages, make_spec, write_pages
 

@@ -14,7 +14,8 @@ from urllib.parse import quote
 import jinja2
 from markupsafe import Markup
 
-from pipeline.layout import SITE, renew_file
+from pipeline.disk import renew_file
+from pipeline.layout import SITE
 from pipeline.report.page import ASSETS, make_policy, read_asset, show_size
 from pipeline.spack.versions import version_key
 
