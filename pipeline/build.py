@@ -103,25 +103,29 @@ def build(
     layout = Layout(warehouse)
     try:
         sources = find_sources(sources)
-        fetched = fetch(sources, choice, cache or find_cache(), offline, progress)
+        fetched = fetch(sources, choice, cache, offline, progress)
         warehouse.mkdir(parents=True, exist_ok=True)
         layout.refuse_foreign()
         with hold_lock(layout.lock, partial(progress.wait, warehouse, "build")):
             summary = update(layout, sources, fetched, jobs or count_cpus(), progress, choice)
+            for folder in layout.sweep():
+                progress.note(f"{folder}: cannot be removed, and stays")
     except OSError as error:
         # Arrow says what failed, not where.
         raise WarehouseError(f"{error.filename or warehouse}: {error.strerror or error}") from error
     return BuildSummary(**{**summary.__dict__, "seconds": time.monotonic() - began})
 
 
-def fetch(sources: Sequence[Source], choice: Choice, cache: Path, offline: bool, progress: Progress) -> list[Entry]:
-    """The indexes of the remote sources among ``sources``."""
+def fetch(
+    sources: Sequence[Source], choice: Choice, cache: Path | None, offline: bool, progress: Progress
+) -> list[Entry]:
+    """The indexes of the remote sources among ``sources``; without any, no cache is needed."""
     if not any(source.is_remote for source in sources):
         return []
     from pipeline.sources.download import RemoteFiles
     from pipeline.sources.remote import fetch_indexes
 
-    with RemoteFiles(cache, offline) as files:
+    with RemoteFiles(cache or find_cache(), offline) as files:
         return list(fetch_indexes(sources, choice, files, progress))
 
 

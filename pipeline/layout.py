@@ -23,8 +23,10 @@ from __future__ import annotations
 import contextlib
 import filecmp
 import os
+import re
+import secrets
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -33,7 +35,17 @@ from urllib.parse import quote
 
 import msgspec
 
-from pipeline.disk import hold_lock, put, renew_file, replace_link, staged
+from pipeline.disk import (
+    flush,
+    hold_lock,
+    is_remains,
+    put,
+    refuse_planted,
+    remove,
+    renew_file,
+    replace_link,
+    sweep_staged,
+)
 from pipeline.errors import WarehouseError
 
 DATABASE = "warehouse.duckdb"
@@ -48,12 +60,26 @@ PUBLISHED = (*PARQUET_FOLDERS, DATABASE)
 CURRENT = ".current"
 BUILDS = ".builds"
 UNFINISHED = ".unfinished"
+_NUMBERED = re.compile("[0-9]{6,}")
+_BUILD = re.compile(r"[0-9]{6,}(\.[0-9a-f]{16})?(\.unfinished)?")
 
 
 def find_cache() -> Path:
-    """The folder for what is fetched, by the XDG Base Directory Specification."""
+    """The folder for what is fetched, by the XDG Base Directory Specification.
+
+    Raises:
+        WarehouseError: the user has no home, as in a container.
+    """
     base = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "spack-warehouse"
+    if not os.path.isabs(base):
+        home = os.path.expanduser("~")
+        if not os.path.isabs(home):
+            raise WarehouseError(
+                "no folder for what is fetched: this user has no home; name one with --cache DIR, "
+                "with cache: in a run's file, or with the environment variable XDG_CACHE_HOME"
+            )
+        base = f"{home}/.cache"
+    return Path(base, "spack-warehouse")
 
 
 @lru_cache
@@ -159,54 +185,76 @@ class Layout:
             if path.is_symlink() or not path.exists():
                 continue
             written = path.is_dir() and all(
-                child.name.startswith("snapshot=") or child.suffix == ".parquet" for child in path.iterdir()
+                child.name.startswith(("snapshot=", ".")) or child.suffix == ".parquet" for child in path.iterdir()
             )
             if not written and not (name == DATABASE and self.builds.is_dir()):
                 raise WarehouseError(f"{path}: is no part of a warehouse, and would be replaced; name another folder")
 
     def begin(self) -> BuildPaths:
-        """An empty folder for a new build; what interrupted builds left is removed first."""
+        """An empty folder for a new build, which no other user can write to; what interrupted builds left goes first.
+
+        Raises:
+            WarehouseError: the folder of builds is another user's link.
+        """
+        refuse_planted(self.builds)
         self.builds.mkdir(parents=True, exist_ok=True)
         self.sweep()
         newest = max((int(folder.name) for folder in self._numbered()), default=0)
-        folder = self.builds / f"{newest + 1:06}{UNFINISHED}"
+        # What cannot be removed may have the same number.
+        folder = self.builds / f"{newest + 1:06}.{secrets.token_hex(8)}{UNFINISHED}"
+        folder.mkdir(mode=0o700)
         for name in PARQUET_FOLDERS:
-            (folder / name).mkdir(parents=True)
+            (folder / name).mkdir()
         return BuildPaths(folder)
 
     def publish(self, build: BuildPaths) -> None:
         """Make ``build`` the warehouse that readers see, at once."""
-        finished = build.folder.with_name(build.folder.name.removesuffix(UNFINISHED))
+        finished = build.folder.with_name(build.folder.name.partition(".")[0])
+        # As any folder made here.
+        shutil.copymode(build.folder / SPEC_STACKS, build.folder)
         put(build.folder, finished)
+        # Of a first build the pointer comes last: till then nothing shows. What a copy has in a link's place is good.
+        self._link(name for name in PUBLISHED if not os.path.lexists(self.root / name))
         replace_link(self.root / CURRENT, f"{BUILDS}/{finished.name}")
-        for name in PUBLISHED:
+        self._link(PUBLISHED)
+
+    def _link(self, names: Iterable[str]) -> None:
+        """Let the names that readers open lead to the published build."""
+        for name in names:
             link, target = self.root / name, f"{CURRENT}/{name}"
             if not link.is_symlink() or os.readlink(link) != target:
                 replace_link(link, target)
-        self.sweep()
 
-    def sweep(self) -> None:
-        """Remove unfinished builds and all whole ones but the published and the one before it."""
+    def sweep(self) -> list[Path]:
+        """Remove unfinished builds and all whole ones but the published and the one before it.
+
+        Returns those that cannot be removed, as where another user began them. What is no build stays.
+        """
         current = self.current
         kept = set()
         if current is not None:
-            before = [f for f in self._numbered() if f.name < current.folder.name]
+            before = [folder for folder in self._numbered() if folder.name < current.folder.name]
             kept = {current.folder, *sorted(before)[-1:]}
-        for folder in self.builds.iterdir() if self.builds.is_dir() else ():
-            if folder not in kept:
-                shutil.rmtree(folder)
+        given_up = [folder for folder in self._list(_BUILD) if folder not in kept]
+        for folder in given_up:
+            remove(folder)
         for name in (CURRENT, *PUBLISHED):
-            staged(self.root / name).unlink(missing_ok=True)
+            sweep_staged(self.root / name)
+        return [folder for folder in given_up if os.path.lexists(folder)]
 
     def _numbered(self) -> list[Path]:
-        if not self.builds.is_dir():
-            return []
-        return [folder for folder in self.builds.iterdir() if folder.name.isdigit()]
+        return self._list(_NUMBERED)
+
+    def _list(self, pattern: re.Pattern[str]) -> list[Path]:
+        """The folders of builds whose names match."""
+        found = self.builds.iterdir() if self.builds.is_dir() else ()
+        return sorted(folder for folder in found if pattern.fullmatch(folder.name) and folder.is_dir())
 
 
 INDEX = "index.json"
 SITE = "index.html"
 STAGING = ".spack-warehouse"
+"""What the names of folders begin with in which reports wait for their place."""
 LOCK = ".spack-warehouse.lock"
 
 
@@ -269,15 +317,17 @@ class ReportFolder:
                 # A site shows what is here. Whoever waits sees that this lock is of no file, and makes it anew.
                 lock.unlink(missing_ok=True)
 
-    def refuse_foreign(self, snapshots: Iterable[str]) -> None:
-        """Make sure that the reports of ``snapshots`` would replace nothing but reports.
+    def refuse_foreign(self, snapshots: Iterable[str], names: Collection[str]) -> None:
+        """Make sure that the reports of ``snapshots`` would replace nothing but reports; ``names`` are those of all.
+
+        What a power cut left of an index counts as written here.
 
         Raises:
             WarehouseError: something stands there that was not written here.
         """
         index = self.root / INDEX
-        foreign = [index] if index.exists() and _decode(index, _Indexes) is None else []
-        foreign += [path for name in snapshots if (path := find_foreign(self.folder(name), name)) is not None]
+        foreign = [index] if index.exists() and _decode(index, _Indexes) is None and not _is_cut(index) else []
+        foreign += [path for name in snapshots if (path := find_foreign(self.folder(name), name, names)) is not None]
         if foreign:
             raise WarehouseError(f"{foreign[0]}: is no report, and would be replaced; move it away, or write elsewhere")
 
@@ -287,17 +337,22 @@ class ReportFolder:
 
         A file that cannot be written is named as that of the snapshot's folder.
         """
-        folder, new, old = self.folder(snapshot), self.root / STAGING / "new", self.root / STAGING / "old"
-        new.mkdir(parents=True)
+        folder, staging = self.folder(snapshot), self.root / f"{STAGING}-{secrets.token_hex(8)}"
+        new, old = staging / "new", staging / "old"
         try:
+            # Nobody else can put a link where a report is about to be written.
+            staging.mkdir(mode=0o700)
+            new.mkdir()
             yield new
             if not _hold_same(new, folder):
                 old.mkdir()
+                # Only renames are left when the old ones go.
+                flush(new)
                 with contextlib.suppress(FileNotFoundError):
                     folder.rename(old / folder.name)
                 put(new, folder)
         except OSError as error:
-            if error.filename is None:
+            if error.filename is None or error.filename.startswith(f"{staging}"):
                 error.filename = str(folder)
             raise
         finally:
@@ -315,11 +370,18 @@ class ReportFolder:
 
     def _sweep(self) -> None:
         """Put back what was taken away for something that never came, and give up the rest."""
-        old = self.root / STAGING / "old"
-        for folder in old.iterdir() if old.is_dir() else ():
-            if not (self.root / folder.name).exists():
-                folder.rename(self.root / folder.name)
-        shutil.rmtree(self.root / STAGING, ignore_errors=True)
+        for staging in self.root.glob(f"{STAGING}*"):
+            old = staging / "old"
+            # What cannot be put back is not given up either.
+            with contextlib.suppress(OSError):
+                if staging.is_symlink() or not staging.is_dir():
+                    continue
+                for folder in old.iterdir() if old.is_dir() else ():
+                    if not os.path.lexists(self.root / folder.name):
+                        folder.rename(self.root / folder.name)
+                remove(staging)
+        for name in (INDEX, SITE):
+            sweep_staged(self.root / name)
 
 
 def read_index(folder: Path) -> dict[str, Any] | None:
@@ -333,13 +395,25 @@ def list_own(folder: Path) -> list[str]:
     return [*(one["path"] for one in index["reports"]), INDEX] if index else []
 
 
-def find_foreign(folder: Path, snapshot: str) -> Path | None:
-    """What in the place of a snapshot's folder was not written here; hidden files are nobody's."""
+def find_foreign(folder: Path, snapshot: str, names: Collection[str]) -> Path | None:
+    """What in the place of a snapshot's folder was not written here; hidden files are nobody's.
+
+    ``names`` are those that reports may have: of a folder whose index was cut, they tell what is a report.
+    """
     if not folder.is_dir():
         return folder if folder.exists() else None
     index = read_index(folder)
     own = list_own(folder) if index is not None and index["snapshot"] == snapshot else []
+    if index is None and _is_cut(folder / INDEX, snapshot):
+        own = [INDEX, *names]
     return min((path for path in folder.iterdir() if path.name not in own and path.name[0] != "."), default=None)
+
+
+def _is_cut(index: Path, snapshot: str | None = None) -> bool:
+    """Whether an index, of all snapshots or of one, is there and is what a power cut left of it."""
+    whole = encode({"snapshots": [{"snapshot": ""}]} if snapshot is None else {"snapshot": snapshot, "kind": ""})
+    opening = whole.rpartition(b'""')[0]
+    return index.is_file() and is_remains(index, opening)
 
 
 def encode(value: object) -> bytes:

@@ -23,6 +23,9 @@ class Progress:
     def wait(self, folder: Path, what: str) -> None:
         """Another ``what``, such as a build, holds the lock of ``folder``."""
 
+    def note(self, line: str) -> None:
+        """Something that a person should know, and that ends nothing."""
+
     def stage(self, name: str, total: int, unit: str) -> None:
         """A stage of ``total`` units begins."""
 
@@ -31,13 +34,17 @@ class Progress:
 
 
 class Bar(Progress):
-    """A progress bar on stderr where that is a terminal, and one line where a build has to wait."""
+    """A progress bar on stderr where that is a terminal, and lines for what a person has to know."""
 
     def __init__(self) -> None:
         self._bar: tqdm[Any] | None = None
 
     def wait(self, folder: Path, what: str) -> None:
         say(f"{folder}: another {what} is running; waiting for it to end")
+
+    def note(self, line: str) -> None:
+        self.close()
+        say(line)
 
     def stage(self, name: str, total: int, unit: str) -> None:
         self.close()

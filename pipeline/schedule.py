@@ -6,6 +6,7 @@ with. A run that finds everything as the run before changes nothing.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import os
 import time
@@ -133,7 +134,13 @@ def list_steps(config: Config, environment: Mapping[str, str]) -> list[tuple[str
 
 def list_paths(config: Config) -> dict[str, Path]:
     """Where a run of ``config`` keeps what it makes, by name; what is fetched from URLs is ``downloads``."""
-    paths = {"warehouse": config.warehouse, "downloads": config.cache or find_cache(), "reports": config.out}
+    paths = {"warehouse": config.warehouse}
+    try:
+        paths["downloads"] = config.cache or find_cache()
+    except WarehouseError:
+        if any(source.is_remote for source in config.sources):
+            raise
+    paths["reports"] = config.out
     if config.notify.file is not None:
         paths["notification"] = config.notify.file
     return paths
@@ -161,11 +168,11 @@ def run(
     outcome = Outcome()
     layout = Layout(config.warehouse)
     run_step(outcome, log, "sources", lambda: find_sources(config))
-    if run_step(outcome, log, "build", lambda: prepare(layout)):
-        with hold_lock(layout.run_lock, partial(Waiting(log, "run").wait, layout.root, "run")):
+    with contextlib.ExitStack() as held:
+        if run_step(outcome, log, "build", lambda: prepare(layout, log, held)):
             do_steps(config, layout, outcome, log, today)
-    else:
-        skip_steps(outcome, log, STEPS[2:])
+        else:
+            skip_steps(outcome, log, STEPS[2:])
     notify(config, outcome, log, today, os.environ if environment is None else environment)
     if summary is not None:
         write_run_summary(summary, outcome, layout, log)
@@ -227,18 +234,20 @@ def find_sources(config: Config) -> Ending:
     return Ending(f"{len(config.sources) - remote:,} here, {remote:,} by URL{missing}")
 
 
-def prepare(layout: Layout) -> None:
-    """Make the warehouse's folder, in which the run's lock is."""
+def prepare(layout: Layout, log: StepLog, held: contextlib.ExitStack) -> None:
+    """Make the warehouse's folder, and hold the run's lock in it as long as ``held`` does."""
     layout.root.mkdir(parents=True, exist_ok=True)
-    with layout.run_lock.open("a"):
-        pass
+    held.enter_context(hold_lock(layout.run_lock, partial(Waiting(log, "run").wait, layout.root, "run")))
 
 
 class Waiting(Progress):
-    """Tells only that a step has to wait."""
+    """Writes only that a step has to wait, and its notes."""
 
     def __init__(self, log: StepLog, step: str) -> None:
         self._log, self._step = log, step
+
+    def note(self, line: str) -> None:
+        self._log.tell(self._step, NOTE, line)
 
     def wait(self, folder: Path, what: str) -> None:
         self._log.tell(self._step, "waiting", f"{folder}: another {what} is running; waiting for it to end")

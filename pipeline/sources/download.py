@@ -16,7 +16,6 @@ import contextlib
 import hashlib
 import os
 import ssl
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -30,6 +29,7 @@ import httpx
 import msgspec
 import tenacity
 
+from pipeline.disk import ABANDONED, refuse_planted, renew_file, replacing, sweep_staged
 from pipeline.errors import MissingFileError, RemoteError
 from pipeline.sources.files import show_url
 
@@ -178,44 +178,35 @@ class RemoteFiles:
         self, url: str, folder: Path, cached: Kept | None, sha256: str, advance: Callable[[int], None]
     ) -> Kept:
         """One attempt: the body to a file of its own, then to its place, then the entry that makes it count."""
+        refuse_planted(folder)
         folder.mkdir(parents=True, exist_ok=True)
+        sweep_staged(folder / "body", ABANDONED)
         etag = cached.etag if cached is not None else None
         read = self._read_s3 if urlsplit(url).scheme == "s3" else self._read_http
         deadline = time.monotonic() + self._limits.total
         digest = hashlib.sha256()
         size = 0
-        descriptor, name = tempfile.mkstemp(dir=folder)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                parts = read(url, etag)
-                expected, new_etag = next(parts)
-                if isinstance(expected, int) and expected > self._limits.largest:
-                    raise RemoteError(
-                        f"{show_url(url)}: is larger than {self._limits.largest:,} bytes, with {expected:,}"
-                    )
-                for part in parts:
-                    assert isinstance(part, bytes)
-                    size += len(part)
-                    if size > self._limits.largest:
-                        raise RemoteError(f"{show_url(url)}: is larger than {self._limits.largest:,} bytes")
-                    if time.monotonic() > deadline:
-                        raise RemoteError(f"{show_url(url)}: takes longer than {self._limits.total:,.0f} seconds")
-                    digest.update(part)
-                    file.write(part)
-                    advance(len(part))
-                file.flush()
-                os.fsync(file.fileno())
+        with replacing(folder / "body") as file:
+            parts = read(url, etag)
+            expected, new_etag = next(parts)
+            if isinstance(expected, int) and expected > self._limits.largest:
+                raise RemoteError(f"{show_url(url)}: is larger than {self._limits.largest:,} bytes, with {expected:,}")
+            for part in parts:
+                assert isinstance(part, bytes)
+                size += len(part)
+                if size > self._limits.largest:
+                    raise RemoteError(f"{show_url(url)}: is larger than {self._limits.largest:,} bytes")
+                if time.monotonic() > deadline:
+                    raise RemoteError(f"{show_url(url)}: takes longer than {self._limits.total:,.0f} seconds")
+                digest.update(part)
+                file.write(part)
+                advance(len(part))
             if expected is not None and size != expected:
                 raise _TransientError(f"ended after {size:,} of {expected:,} bytes")
             entry = Kept(url=show_url(url), etag=new_etag, size=size, sha256=digest.hexdigest())
             if sha256 and entry.sha256 != sha256:
                 raise _TransientError(f"is truncated or altered: its SHA-256 is {entry.sha256}, not {sha256}")
-            os.replace(name, folder / "body")
-        finally:
-            Path(name).unlink(missing_ok=True)
-        new = folder / "entry.new"
-        new.write_bytes(msgspec.json.encode(entry))
-        new.replace(folder / "entry.json")
+        renew_file(folder / "entry.json", msgspec.json.encode(entry))
         return entry
 
     def _read_http(self, url: str, etag: str | None) -> Iterator[Any]:
