@@ -113,6 +113,8 @@ def build(
     except OSError as error:
         # Arrow says what failed, not where.
         raise WarehouseError(f"{error.filename or warehouse}: {error.strerror or error}") from error
+    except MemoryError as error:
+        raise WarehouseError(f"{warehouse}: out of memory; with several processors, try --jobs 1") from error
     return BuildSummary(**{**summary.__dict__, "seconds": time.monotonic() - began})
 
 

@@ -25,7 +25,7 @@ from pipeline.ask.scope import list_snapshots
 from pipeline.build import build
 from pipeline.config import Config
 from pipeline.disk import hold_lock, renew_file
-from pipeline.errors import FileFaultsError, NotInWarehouseError, WarehouseError
+from pipeline.errors import FileFaultsError, NotInWarehouseError, WarehouseError, explain_refusal
 from pipeline.layout import Layout, find_cache
 from pipeline.progress import Progress, number_of
 from pipeline.report.export import choose_kept, export_reports, prune_reports
@@ -207,8 +207,11 @@ def run_step(outcome: Outcome, log: StepLog, step: str, work: Callable[[], Endin
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         ending = Ending(f"{where}{error.strerror or error}", FAILED)
-    except duckdb.Error as error:
-        ending = Ending(f"DuckDB: {str(error).splitlines()[0]}", FAILED)
+    except Exception as error:
+        refusal = explain_refusal(error)
+        if refusal is None:
+            raise
+        ending = Ending(refusal, FAILED)
     if ending is None:
         return True
     outcome.statuses[step], outcome.messages[step] = ending.status, ending.message
