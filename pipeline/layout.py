@@ -82,14 +82,27 @@ def find_cache() -> Path:
     return Path(base, "spack-warehouse")
 
 
+def encode_name(text: str) -> str:
+    """``text`` as a file's name, percent-encoded as Hive and Arrow do; decoding it as a URL gives the text.
+
+    Names that differ stay two where a file system takes ``a`` and ``A`` for one, or one spelling of an accent for
+    another (macOS, Windows); none ends with a dot, which Windows takes off.
+    """
+    name = _UPPER.sub(lambda found: found[0] if found[1] is None else f"%{ord(found[1]):02X}", quote(text, safe=""))
+    return f"{name[:-1]}%2E" if name.endswith(".") else name
+
+
+_UPPER = re.compile("%[0-9A-F]{2}|([A-Z])")
+
+
 @lru_cache
 def partition_name(snapshot: str) -> str:
-    """The Hive partition folder of a snapshot, its value percent-encoded as Hive and Arrow do.
+    """The Hive partition folder of a snapshot: see :func:`encode_name`.
 
     A name that would be too long for a file system is the caller's to refuse: see
     :data:`LONGEST_PARTITION`.
     """
-    return "snapshot=" + quote(snapshot, safe="")
+    return f"snapshot={encode_name(snapshot)}"
 
 
 # File names end at 255 bytes on every common file system; rejects add ".parquet" to the name.
@@ -278,10 +291,22 @@ class _Indexes(msgspec.Struct):
 
 
 def folder_name(snapshot: str) -> str:
-    """The name of a snapshot's folder, percent-encoded.
+    """The name of a snapshot's folder: see :func:`encode_name`.
 
-    A name that begins with a dot would be hidden or lead out of the reports, and two are the site's own.
+    A name that begins with a dot would be hidden or lead out of the reports, two are the site's own, and some
+    are Windows' own, with any ending.
     """
+    name = encode_name(snapshot)
+    if name.startswith(".") or name in (INDEX, SITE):
+        return name.replace(".", "%2E")
+    return f"%{ord(name[0]):02X}{name[1:]}" if _DEVICE.fullmatch(name) else name
+
+
+_DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?")
+
+
+def former_name(snapshot: str) -> str:
+    """The name of the folder until version 0.1, which kept capitals."""
     name = quote(snapshot, safe="")
     return name.replace(".", "%2E") if name.startswith(".") or name in (INDEX, SITE) else name
 
@@ -311,6 +336,7 @@ class ReportFolder:
         lock = self.root / LOCK
         with hold_lock(lock, waiting):
             self._sweep()
+            self._rename_former()
             try:
                 yield
             finally:
@@ -367,6 +393,15 @@ class ReportFolder:
 
     def write_index(self, index: object) -> None:
         renew_file(self.root / INDEX, encode(index))
+
+    def _rename_former(self) -> None:
+        """Give folders of an earlier version the names that theirs have now."""
+        for folder in sorted(self.root.iterdir()):
+            index = read_index(folder)
+            if index is not None and folder.name == former_name(index["snapshot"]) != folder_name(index["snapshot"]):
+                now = self.folder(index["snapshot"])
+                if not os.path.lexists(now):
+                    folder.rename(now)
 
     def _sweep(self) -> None:
         """Put back what was taken away for something that never came, and give up the rest."""

@@ -211,3 +211,14 @@ def test_reports_wait_where_nobody_else_can_write(tmp_path):
 
     assert list((tmp_path / "victim").iterdir()) == []
     assert {path.name for path in tmp_path.iterdir()} == {"develop", "victim", STAGING}
+
+
+def test_reports_of_an_earlier_version_keep_their_place_under_their_new_name(tmp_path):
+    warehouse = build_pages(tmp_path, {("V1", "p"): [make_spec(1)], ("v1", "p"): [make_spec(2)]})
+    out = tmp_path / "out"
+    export(warehouse, out)
+    whole = contents(out)
+    (out / "%561").rename(out / "V1")
+    export(warehouse, out, "v1")
+
+    assert contents(out) == whole

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import unicodedata
 import warnings
 from functools import partial
 from pathlib import Path
@@ -23,7 +24,7 @@ from hypothesis import strategies as st
 from pipeline.build import build
 from pipeline.disk import hold_lock, renew_file, replacing
 from pipeline.errors import WarehouseError
-from pipeline.layout import Layout, partition_name
+from pipeline.layout import Layout, folder_name, partition_name
 from pipeline.report.export import export_reports
 from tests.commands import run, run_as, run_process
 from tests.makers import ask, build_pages, make_spec, write_pages
@@ -35,6 +36,51 @@ def test_a_snapshots_name_survives_as_a_folder(snapshot):
 
     assert unquote(name.removeprefix("snapshot=")) == snapshot
     assert "/" not in name
+
+
+def fold(name):
+    """A name as file systems compare it that know neither case nor spellings of an accent, nor dots at the end."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFKD", name).casefold()).rstrip(". ")
+
+
+alike = st.text("aAkK\u212aée\u0301ﬁi.% ~2", min_size=1, max_size=6)
+
+
+@given(alike, alike)
+def test_snapshots_that_differ_have_folders_that_differ_everywhere(one, other):
+    for make in (partition_name, folder_name):
+        assert (fold(make(one)) == fold(make(other))) == (one == other)
+
+
+@pytest.mark.parametrize("name", ["develop", "develop-2025-03-30", "v0.23.1", "pr12345_e4s-cache.1", "a~b"])
+def test_a_plain_name_is_its_folders(name):
+    assert partition_name(name) == f"snapshot={name}"
+    assert folder_name(name) == name
+
+
+@pytest.mark.parametrize("name", ["con", "NUL", "aux.v1", "com1", "lpt9.txt", "v1.", "v1 "])
+def test_no_folder_has_a_name_that_windows_keeps(name):
+    made = folder_name(name)
+
+    assert unquote(made) == name
+    assert made.partition(".")[0].lower() not in {"con", "nul", "aux", "com1", "lpt9"}
+    assert not made.endswith((".", " "))
+
+
+def test_snapshots_that_differ_by_case_keep_apart(tmp_path):
+    pages = {(name, "p"): [make_spec(at)] for at, name in enumerate(["v1", "V1", "Vé", "v1."])}
+    warehouse = build_pages(tmp_path, pages)
+    query = (
+        f"select distinct snapshot from read_parquet('{warehouse}/spec_stacks/*/*.parquet', hive_partitioning = true)"
+    )
+
+    assert {name for (name,) in ask(warehouse, query)} == {"v1", "V1", "Vé", "v1."}
+    assert {one.name for one in (warehouse / "spec_stacks").iterdir()} == {
+        "snapshot=v1",
+        "snapshot=%561",
+        "snapshot=%56%C3%A9",
+        "snapshot=v1%2E",
+    }
 
 
 def builds(warehouse):
