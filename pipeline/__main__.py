@@ -1,6 +1,113 @@
-"""``python -m pipeline`` is ``spack-warehouse``."""
+"""``python -m pipeline`` is ``spack-warehouse``.
 
-from pipeline.cli import main
+Where the memory of a process is limited (``ulimit -v``), or its open files are few (``ulimit -n``), a library that
+gets none ends the process wherever it likes: by a signal, by its own words on stderr, or by an error of any kind.
+There the command runs in a process of its own, and this one says in one line what became of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import warnings
+from typing import NoReturn
+
+CRASHES = ("SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGKILL", "SIGSEGV", "SIGTRAP")
+"""Signals by which a process ends that gets no memory; another asked it to end."""
+ENDS_OF_LIBRARIES = (4, 127)
+"""Exit statuses that no command has: the system's loader of libraries ends a process with 127."""
+PASSED_ON = ("SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")
+FEW_FILES = 64
+"""So many files may be open where nothing ever lacks one."""
+PR_SET_PDEATHSIG = 1
+
+
+def main() -> None:
+    limits = describe_limits()
+    # The shell becomes a program that is not this one.
+    if not limits or sys.argv[1:2] == ["shell"]:
+        from pipeline.cli import main as run
+
+        run()
+    else:
+        supervise(limits)
+
+
+def describe_limits() -> str:
+    """What this process may not exceed, in words; empty where nothing is near."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return ""
+    memory = [resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA)]
+    least = min((limit for limit in memory if limit != resource.RLIM_INFINITY), default=None)
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    limits = [f"{least / 2**20:,.0f} MiB of memory (ulimit -v)"] if least is not None else []
+    limits += [f"{files} open files (ulimit -n)"] if 0 <= files < FEW_FILES else []
+    return " and ".join(limits)
+
+
+def supervise(limits: str) -> NoReturn:
+    """Run the command in a process of its own, and end as it does; of a crash, with one line and exit status 1."""
+    child = os.fork()
+    if not child:
+        run_quietly(limits)
+    # Who sits at the terminal interrupts both: the command decides what that means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for name in PASSED_ON:
+        signal.signal(getattr(signal, name), lambda number, _: os.kill(child, number))
+    _, status = os.waitpid(child, 0)
+    if os.WIFEXITED(status):
+        ended = os.WEXITSTATUS(status)
+        if ENDS_OF_LIBRARIES[0] <= ended <= ENDS_OF_LIBRARIES[1]:
+            explain(limits, f"ended with exit status {ended}")
+            ended = 1
+        os._exit(ended)
+    number = signal.Signals(os.WTERMSIG(status))
+    if number.name in CRASHES:
+        explain(limits, f"ended by {number.name}")
+        os._exit(1)
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+    os._exit(128 + number)
+
+
+def run_quietly(limits: str) -> NoReturn:
+    """Run the command, silence what libraries write to stderr themselves, and explain whatever it ends with."""
+    sys.stderr = os.fdopen(os.dup(2), "w", encoding="utf-8", errors="backslashreplace", buffering=1)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    warnings.simplefilter("ignore")
+    try:
+        end_with_parent()
+        from pipeline.cli import main as run
+
+        run()
+        status = 0
+    except SystemExit as ending:
+        status = ending.code if isinstance(ending.code, int) else int(ending.code is not None)
+    except BaseException as error:
+        explain(limits, f"{type(error).__name__}: {error}")
+        status = 1
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    # Threads of libraries that got no memory are not waited for.
+    os._exit(status)
+
+
+def end_with_parent() -> None:
+    """Let the command end when the process does that was killed in its stead (Linux)."""
+    with contextlib.suppress(ImportError, OSError, AttributeError):
+        import ctypes
+
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def explain(limits: str, reason: str) -> None:
+    print(f"spack-warehouse: {reason.splitlines()[0]}; a process may have only {limits} here", file=sys.stderr)
+
 
 if __name__ == "__main__":
     main()

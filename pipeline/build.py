@@ -17,8 +17,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.disk import hold_lock
 from pipeline.errors import NoWarehouseError, SourceError, WarehouseError
-from pipeline.layout import BuildPaths, Layout, find_cache, hold_lock
+from pipeline.layout import BuildPaths, Layout, find_cache
 from pipeline.progress import Progress, number_of
 from pipeline.sources.buildcache import ALL, Choice, find_indexes
 from pipeline.sources.files import Entry, Source, find_sources, in_order, scan
@@ -148,15 +149,19 @@ def build(
     layout = Layout(warehouse)
     try:
         sources = find_sources(sources, allow_hosts)
-        fetched, faults = fetch(sources, choice, cache or find_cache(), offline, progress)
+        fetched, faults = fetch(sources, choice, cache, offline, progress)
         given = Input(sources, fetched, faults, choice, wishes, today or dt.datetime.now(dt.UTC).date())
         warehouse.mkdir(parents=True, exist_ok=True)
         layout.refuse_foreign()
         with hold_lock(layout.lock, partial(progress.wait, warehouse, "build")):
             summary = update(layout, given, jobs or count_cpus(), progress)
+            for folder in layout.sweep():
+                progress.note(f"{folder}: cannot be removed, and stays")
     except OSError as error:
         # Arrow says what failed, not where.
         raise WarehouseError(f"{error.filename or warehouse}: {error.strerror or error}") from error
+    except MemoryError as error:
+        raise WarehouseError(f"{warehouse}: out of memory; with several processors, try --jobs 1") from error
     optional = frozenset(source.name for source in sources if source.optional)
     return replace(summary, optional=optional, seconds=time.monotonic() - began)
 
@@ -191,16 +196,19 @@ class Input:
 
 
 def fetch(
-    sources: Sequence[Source], choice: Choice, cache: Path, offline: bool, progress: Progress
+    sources: Sequence[Source], choice: Choice, cache: Path | None, offline: bool, progress: Progress
 ) -> tuple[list[Entry], dict[int, str]]:
-    """The indexes of the remote sources among ``sources``, and why a source cannot be read, by its number."""
+    """The indexes of the remote sources among ``sources``, and why a source cannot be read, by its number.
+
+    Without remote sources no cache is needed.
+    """
     faults = {number: source.fault for number, source in enumerate(sources) if source.fault}
     if not any(source.is_remote for source in sources):
         return [], faults
     from pipeline.sources.download import RemoteFiles
     from pipeline.sources.remote import fetch_indexes
 
-    with RemoteFiles(cache, offline, note=progress.note) as files:
+    with RemoteFiles(cache or find_cache(), offline, note=progress.note) as files:
         entries, failed = fetch_indexes(sources, choice, files, progress)
     return entries, faults | failed
 

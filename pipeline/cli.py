@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from pipeline import __version__
-from pipeline.errors import FileFaultsError, SpecSyntaxError, WarehouseError
+from pipeline.errors import FileFaultsError, SpecSyntaxError, WarehouseError, explain_refusal
 from pipeline.layout import Layout
 from pipeline.progress import Bar, interrupting_on_signals, number_of, say
 from pipeline.questions import FALLS_SHORT, diff, gaps, gate, have, refuse_missing, say_some, warehouse_option
@@ -55,7 +55,7 @@ class OneLine(click.Group):
             ctx.exit(1)
         except RuntimeError as error:
             if str(error) != QUERY_INTERRUPTED:
-                raise
+                _end_refused(ctx, error)
             if _ended_by:
                 ctx.exit(128 + _ended_by[0])
             raise click.Abort from None
@@ -65,6 +65,17 @@ class OneLine(click.Group):
             where = f"{error.filename}: " if error.filename else ""
             say(f"spack-warehouse: {where}{error.strerror or error}")
             ctx.exit(1)
+        except BaseException as error:
+            _end_refused(ctx, error)
+
+
+def _end_refused(ctx: click.Context, error: BaseException) -> NoReturn:
+    """Say in a line what the machine refused a library; raise the error where it is another."""
+    refusal = explain_refusal(error)
+    if refusal is None:
+        raise error
+    say(f"spack-warehouse: {refusal}")
+    ctx.exit(1)
 
 
 @click.group(

@@ -100,6 +100,20 @@ class NotInWarehouseError(WarehouseError):
         super().__init__(f"no {kind} {name!r} in the warehouse; {listed}")
 
 
+LIBRARIES = ("_duckdb", "duckdb", "polars", "pyarrow", "pyo3_runtime")
+
+
+def explain_refusal(error: BaseException) -> str | None:
+    """What the machine refuses a library, as memory, threads or its own files, in a line; None of any other error."""
+    if isinstance(error, MemoryError):
+        return "out of memory"
+    text = next(iter(str(error).splitlines()), type(error).__name__)
+    if isinstance(error, ImportError):
+        return f"cannot be loaded: {text}"
+    theirs = type(error).__module__.partition(".")[0] in LIBRARIES or text == "can't start new thread"
+    return text if theirs else None
+
+
 class FileFaultsError(WarehouseError):
     """What is wrong in a file that the user wrote: ``faults`` are lines that name file, line and place."""
 

@@ -34,7 +34,7 @@ class Progress:
 
 
 class Bar(Progress):
-    """A progress bar on stderr where that is a terminal, and one line where a build has to wait."""
+    """A progress bar on stderr where that is a terminal, and lines for what a person has to know."""
 
     def __init__(self) -> None:
         self._bar: tqdm[Any] | None = None

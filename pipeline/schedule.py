@@ -6,6 +6,7 @@ with. A run that finds everything as the run before changes nothing.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import os
 import time
@@ -23,8 +24,9 @@ from pipeline.ask.gates import SHORTFALL_COLUMNS, Verdict, judge
 from pipeline.ask.scope import list_snapshots
 from pipeline.build import build
 from pipeline.config import Config
-from pipeline.errors import FileFaultsError, NotInWarehouseError, WarehouseError
-from pipeline.layout import Layout, find_cache, hold_lock, renew_file
+from pipeline.disk import hold_lock, renew_file
+from pipeline.errors import FileFaultsError, NotInWarehouseError, WarehouseError, explain_refusal
+from pipeline.layout import Layout, find_cache
 from pipeline.progress import Progress, number_of
 from pipeline.report.export import choose_kept, export_reports, prune_reports
 from pipeline.report.notify import VERSION, encode_notification, may_replace, post_notification
@@ -134,7 +136,13 @@ def list_steps(config: Config, environment: Mapping[str, str]) -> list[tuple[str
 
 def list_paths(config: Config) -> dict[str, Path]:
     """Where a run of ``config`` keeps what it makes, by name; what is fetched from URLs is ``downloads``."""
-    paths = {"warehouse": config.warehouse, "downloads": config.cache or find_cache(), "reports": config.out}
+    paths = {"warehouse": config.warehouse}
+    try:
+        paths["downloads"] = config.cache or find_cache()
+    except WarehouseError:
+        if any(source.is_remote for source in config.sources):
+            raise
+    paths["reports"] = config.out
     if config.notify.file is not None:
         paths["notification"] = config.notify.file
     return paths
@@ -162,11 +170,11 @@ def run(
     outcome = Outcome()
     layout = Layout(config.warehouse)
     run_step(outcome, log, "sources", lambda: find_sources(config))
-    if run_step(outcome, log, "build", lambda: prepare(layout)):
-        with hold_lock(layout.run_lock, partial(Waiting(log, "run").wait, layout.root, "run")):
+    with contextlib.ExitStack() as held:
+        if run_step(outcome, log, "build", lambda: prepare(layout, log, held)):
             do_steps(config, layout, outcome, log, today)
-    else:
-        skip_steps(outcome, log, STEPS[2:])
+        else:
+            skip_steps(outcome, log, STEPS[2:])
     notify(config, outcome, log, today, os.environ if environment is None else environment)
     if summary is not None:
         write_run_summary(summary, outcome, layout, log)
@@ -201,8 +209,11 @@ def run_step(outcome: Outcome, log: StepLog, step: str, work: Callable[[], Endin
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         ending = Ending(f"{where}{error.strerror or error}", FAILED)
-    except duckdb.Error as error:
-        ending = Ending(f"DuckDB: {str(error).splitlines()[0]}", FAILED)
+    except Exception as error:
+        refusal = explain_refusal(error)
+        if refusal is None:
+            raise
+        ending = Ending(refusal, FAILED)
     if ending is None:
         return True
     outcome.statuses[step], outcome.messages[step] = ending.status, ending.message
@@ -229,11 +240,10 @@ def find_sources(config: Config) -> Ending:
     return Ending(f"{len(config.sources) - remote:,} here, {remote:,} by URL{told}")
 
 
-def prepare(layout: Layout) -> None:
-    """Make the warehouse's folder, in which the run's lock is."""
+def prepare(layout: Layout, log: StepLog, held: contextlib.ExitStack) -> None:
+    """Make the warehouse's folder, and hold the run's lock in it as long as ``held`` does."""
     layout.root.mkdir(parents=True, exist_ok=True)
-    with layout.run_lock.open("a"):
-        pass
+    held.enter_context(hold_lock(layout.run_lock, partial(Waiting(log, "run").wait, layout.root, "run")))
 
 
 class Waiting(Progress):

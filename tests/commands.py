@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from pipeline.cli import cli
@@ -34,3 +37,32 @@ def run_process(*arguments: object, cwd: Path | None = None, **environment: str)
     command = [sys.executable, "-m", "pipeline", *map(str, arguments)]
     env = {**os.environ, **environment}
     return subprocess.run(command, cwd=cwd, check=False, capture_output=True, text=True, timeout=SECONDS, env=env)
+
+
+def run_as(
+    folder: Path, user: int, *arguments: object, group: int | None = None, umask: int = 0o022
+) -> subprocess.CompletedProcess[str]:
+    """What a command does in ``folder`` when a user without home, name or password runs it; only root can try."""
+    command = [*_find_way(user, group or user), *map(str, arguments)]
+    return subprocess.run(
+        command, cwd=folder, env=_BARE, umask=umask, capture_output=True, text=True, timeout=SECONDS, check=False
+    )
+
+
+_BARE = {"PYTHONPATH": str(Path(__file__).parents[1]), "PATH": os.environ["PATH"]}
+
+
+@cache
+def _find_way(user: int, group: int) -> list[str]:
+    """The command line that runs the project's commands as another user."""
+    setpriv = shutil.which("setpriv")
+    if os.geteuid() or setpriv is None:
+        pytest.skip("only root, with setpriv, can be another user")
+    who = [setpriv, f"--reuid={user}", f"--regid={group}", "--clear-groups"]
+    # Python, or the checkout, may lie where root alone can read.
+    reads = ["--inh-caps=-all,+dac_read_search", "--ambient-caps=-all,+dac_read_search"]
+    for options in (reads, []):
+        command = [*who, *options, sys.executable, "-m", "pipeline"]
+        if subprocess.run([*command, "--version"], env=_BARE, capture_output=True, check=False).returncode == 0:
+            return command
+    pytest.skip("another user cannot run Python here")

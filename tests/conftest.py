@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+from pathlib import Path
 
 import pytest
 from filelock import FileLock
@@ -30,6 +32,22 @@ def browser():
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def faults(build_once):
+    """The library of tests/faults.c. Where there is no compiler tests are skipped, or fail if one is required."""
+    compiler = shutil.which("cc")
+    if compiler is None:
+        reason = "no C compiler, so no system call was made to fail; on Debian: apt-get install gcc libc6-dev"
+        pytest.fail(reason) if os.environ.get("CC_REQUIRED") else pytest.skip(reason)
+
+    def make(folder):
+        options = ["-O1", "-Wall", "-Werror", "-shared", "-fPIC"]
+        source = Path(__file__).with_name("faults.c")
+        subprocess.run([compiler, *options, "-o", folder / "faults.so", source, "-ldl"], check=True)
+
+    return build_once("faults", make) / "faults.so"
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """A folder of reports: what is in it is replaced as a whole, and what is somebody else's stays."""
 
 import json
+import stat
 import threading
 from pathlib import Path
 
@@ -10,9 +11,10 @@ from hypothesis import strategies as st
 
 from pipeline.build import build
 from pipeline.errors import WarehouseError
-from pipeline.layout import INDEX, LOCK, SITE, STAGING, Layout, ReportFolder, folder_name
+from pipeline.layout import Layout
 from pipeline.progress import Progress
 from pipeline.report.export import export_reports, prune_reports
+from pipeline.report.folder import INDEX, LOCK, SITE, STAGING, ReportFolder, folder_name
 from tests.makers import build_pages, make_spec, write_pages
 
 NAMES = ["develop", ".", "..", ".hidden", INDEX, SITE, STAGING, "a/../b", "%2E"]
@@ -160,10 +162,11 @@ def test_an_export_that_waited_tells_of_what_was_built_meanwhile(tmp_path):
 def test_what_was_taken_away_for_nothing_comes_back(warehouse, tmp_path):
     export(warehouse, tmp_path, "develop", ".")
     whole = contents(tmp_path)
-    # As a kill between two renames leaves it.
-    (tmp_path / STAGING / "new").mkdir(parents=True)
-    (tmp_path / STAGING / "old").mkdir()
-    (tmp_path / "develop").rename(tmp_path / STAGING / "old" / "develop")
+    # As a kill between two renames leaves it, and one of an earlier version did.
+    for name, staging in (("develop", f"{STAGING}-0123456789abcdef"), ("%2E", STAGING)):
+        (tmp_path / staging / "new").mkdir(parents=True)
+        (tmp_path / staging / "old").mkdir()
+        (tmp_path / name).rename(tmp_path / staging / "old" / name)
     export(warehouse, tmp_path, ".")
 
     assert contents(tmp_path) == whole
@@ -177,3 +180,46 @@ def test_a_file_that_cannot_be_written_is_named_and_the_reports_stay(tmp_path):
     assert caught.value.filename == str(tmp_path / "develop")
     assert [path.name for path in tmp_path.iterdir()] == ["develop"]
     assert LOCK not in {path.name for path in tmp_path.iterdir()}
+
+
+@pytest.mark.parametrize("part", [0.0, 0.01, 0.5, 0.99])
+@pytest.mark.parametrize("name", [INDEX, SITE, f"develop/{INDEX}"])
+def test_what_a_power_cut_left_of_an_index_is_written_anew(warehouse, tmp_path, name, part):
+    export(warehouse, tmp_path, "develop", ".")
+    whole = contents(tmp_path)
+    data = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(data[: int(len(data) * part)])
+    export(warehouse, tmp_path, "develop")
+
+    assert contents(tmp_path) == whole
+
+
+def test_beside_a_cut_index_only_reports_are_replaced(warehouse, tmp_path):
+    export(warehouse, tmp_path, "develop")
+    (tmp_path / "develop" / INDEX).write_bytes(b"")
+    (tmp_path / "develop" / "mine.txt").write_text("mine")
+    with pytest.raises(WarehouseError, match=r"mine\.txt: is no report"):
+        export(warehouse, tmp_path, "develop")
+
+
+def test_reports_wait_where_nobody_else_can_write(tmp_path):
+    (tmp_path / "victim").mkdir()
+    (tmp_path / STAGING).symlink_to("victim")
+    with ReportFolder(tmp_path).replace("develop") as new:
+        assert new.parent.parent == tmp_path
+        assert stat.S_IMODE(new.parent.stat().st_mode) == 0o700
+        (new / "x.csv").write_text("x")
+
+    assert list((tmp_path / "victim").iterdir()) == []
+    assert {path.name for path in tmp_path.iterdir()} == {"develop", "victim", STAGING}
+
+
+def test_reports_of_an_earlier_version_keep_their_place_under_their_new_name(tmp_path):
+    warehouse = build_pages(tmp_path, {("V1", "p"): [make_spec(1)], ("v1", "p"): [make_spec(2)]})
+    out = tmp_path / "out"
+    export(warehouse, out)
+    whole = contents(out)
+    (out / "%561").rename(out / "V1")
+    export(warehouse, out, "v1")
+
+    assert contents(out) == whole

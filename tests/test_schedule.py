@@ -343,6 +343,16 @@ def test_what_is_no_notification_is_neither_removed_nor_replaced(config, outcome
     assert config.notify.file.read_bytes() == mine
 
 
+@pytest.mark.parametrize("length", [0, 1, 30, 60, 200])
+def test_a_cut_notification_is_one(config, length):
+    tell(config, FAILED)
+    whole = config.notify.file.read_bytes()
+    config.notify.file.write_bytes(whole[:length])
+
+    assert tell(config, FAILED) == [("notify", "done")]
+    assert config.notify.file.read_bytes() == whole
+
+
 def test_a_pipe_is_not_waited_for(config):
     os.mkfifo(config.notify.file)
     assert tell(config, WELL) == [("notify", "failed")]

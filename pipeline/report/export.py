@@ -16,8 +16,9 @@ import duckdb
 
 from pipeline.ask.output import guard, guard_text
 from pipeline.errors import WarehouseError
-from pipeline.layout import INDEX, Layout, ReportFolder, encode
+from pipeline.layout import Layout
 from pipeline.progress import Progress
+from pipeline.report.folder import INDEX, ReportFolder, encode
 from pipeline.report.summary import write_summary
 from pipeline.report.workbook import Sheet, write_workbook
 from pipeline.schema import AXES, DEFAULT_FORMATS, TABLE_FORMATS
@@ -98,7 +99,7 @@ def export_reports(
             if snapshot not in held:
                 raise WarehouseError(f"{layout.root}: no snapshot {snapshot!r}; there are: {', '.join(held)}")
         chosen = [snapshot for snapshot in held if not snapshots or snapshot in snapshots]
-        reports.refuse_foreign(chosen)
+        reports.refuse_foreign(chosen, list_names())
         progress.stage("reporting", len(chosen), "snapshot")
         for snapshot in chosen:
             exports += export_snapshot(connection, reports, snapshot, formats)
@@ -123,6 +124,12 @@ def export_snapshot(
         index = {**told, "reports": [describe_export(export) for export in exports]}
         (new / INDEX).write_bytes(encode(index))
     return exports
+
+
+def list_names() -> set[str]:
+    """The names that the files of a snapshot may have."""
+    tables = {f"{report}.{format}" for report in REPORTS for format in TABLE_FORMATS}
+    return tables | {name for _, name in FILES.values()}
 
 
 def read_figures(connection: duckdb.DuckDBPyConnection, snapshot: str) -> dict[str, object]:

@@ -14,7 +14,8 @@ from urllib.parse import quote
 import jinja2
 from markupsafe import Markup
 
-from pipeline.layout import SITE, renew_file
+from pipeline.disk import is_remains, renew_file
+from pipeline.report.folder import SITE
 from pipeline.report.page import ASSETS, make_policy, read_asset, show_size
 from pipeline.spack.versions import version_key
 
@@ -34,9 +35,9 @@ def write_site(out: Path, indexes: Sequence[Mapping[str, Any]]) -> None:
     ``indexes`` are the snapshots of ``index.json`` beside it: their paths begin with their ``folder``.
     An ``index.html`` that was not written here is left as it is.
     """
-    path = out / SITE
-    if not path.exists() or MARK.encode() in path.read_bytes():
-        renew_file(path, render_site(indexes))
+    path, page = out / SITE, render_site(indexes)
+    if not path.exists() or is_remains(path, page.partition(MARK.encode())[0]) or MARK.encode() in path.read_bytes():
+        renew_file(path, page)
 
 
 def render_site(indexes: Sequence[Mapping[str, Any]]) -> bytes:

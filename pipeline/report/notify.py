@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from pipeline.disk import is_remains
+
 if TYPE_CHECKING:
     import httpx
 
@@ -23,6 +25,7 @@ VERSION = 1
 """Of the notification's shape."""
 TRIES = 2
 NO_URL = "is no URL of http or https"
+_OPENING = b'{\n  "version": 1,\n  "text": "Spack Warehouse: '
 _HEAD = re.compile(rb'\{\s*"version":\s*\d+,\s*"text":\s*"Spack Warehouse: ')
 
 
@@ -32,7 +35,7 @@ def encode_notification(notification: Mapping[str, object]) -> bytes:
 
 
 def may_replace(file: Path) -> bool:
-    """Whether there is nothing at a path that would be lost: no file, an empty one, or a notification.
+    """Whether there is nothing at a path that would be lost: no file, a notification, or what a power cut left of it.
 
     Raises:
         OSError: it cannot be read.
@@ -44,7 +47,7 @@ def may_replace(file: Path) -> bool:
         return False
     with file.open("rb") as opened:
         head = opened.read(100)
-    return not head or _HEAD.match(head) is not None
+    return _HEAD.match(head) is not None or is_remains(file, _OPENING)
 
 
 def post_notification(url: str, data: bytes, timeout: float) -> str | None:

@@ -21,7 +21,6 @@ import hashlib
 import os
 import queue
 import ssl
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable
@@ -36,6 +35,7 @@ import httpx
 import msgspec
 import tenacity
 
+from pipeline.disk import ABANDONED, refuse_planted, renew_file, replacing, sweep_staged
 from pipeline.errors import MissingFileError, NoFileError, RemoteError
 from pipeline.urls import hide_secrets, is_url, show_url
 
@@ -216,14 +216,15 @@ class RemoteFiles:
         deadline: float,
     ) -> Kept:
         """One attempt: the body to a file of its own, then to its place, then the entry that makes it count."""
+        refuse_planted(folder)
         folder.mkdir(parents=True, exist_ok=True)
+        sweep_staged(folder / "body", ABANDONED)
         etag = cached.etag if cached is not None else None
         read = self._read_s3 if urlsplit(url).scheme == "s3" else self._read_http
         digest = hashlib.sha256()
         size = 0
-        descriptor, name = tempfile.mkstemp(dir=folder)
         try:
-            with os.fdopen(descriptor, "wb") as file, contextlib.closing(_within(read(url, etag), deadline)) as parts:
+            with replacing(folder / "body") as file, contextlib.closing(_within(read(url, etag), deadline)) as parts:
                 expected, new_etag = next(parts)
                 if isinstance(expected, int) and expected > self._limits.largest:
                     raise RemoteError(
@@ -237,22 +238,14 @@ class RemoteFiles:
                     digest.update(part)
                     file.write(part)
                     advance(len(part))
-                file.flush()
-                os.fsync(file.fileno())
-            if expected is not None and size != expected:
-                raise _TransientError(f"ended after {size:,} of {expected:,} bytes")
-            entry = Kept(url=show_url(url), etag=new_etag, size=size, sha256=digest.hexdigest())
-            if sha256 and entry.sha256 != sha256:
-                raise _TransientError(f"is truncated or altered: its SHA-256 is {entry.sha256}, not {sha256}")
-            os.replace(name, folder / "body")
+                if expected is not None and size != expected:
+                    raise _TransientError(f"ended after {size:,} of {expected:,} bytes")
+                entry = Kept(url=show_url(url), etag=new_etag, size=size, sha256=digest.hexdigest())
+                if sha256 and entry.sha256 != sha256:
+                    raise _TransientError(f"is truncated or altered: its SHA-256 is {entry.sha256}, not {sha256}")
         except TimeoutError:
             raise RemoteError(f"{show_url(url)}: takes longer than {self._limits.total:,.0f} seconds") from None
-        finally:
-            Path(name).unlink(missing_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=folder)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(msgspec.json.encode(entry))
-        os.replace(name, folder / "entry.json")
+        renew_file(folder / "entry.json", msgspec.json.encode(entry))
         return entry
 
     def _read_http(self, url: str, etag: str | None) -> Generator[Any]:

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import msgspec
 
 from pipeline.errors import WarehouseError
-from pipeline.layout import BuildPaths, Layout
+from pipeline.layout import BuildPaths, Layout, PublishedPaths
 from pipeline.sources.buildcache import LISTING, Choice
 from pipeline.sources.files import Source
 from pipeline.store.state import EMPTY, FAILED, KEEP, LOADED, SHRUNK, STALE, Part, Place, Seen, SourceRow
@@ -132,6 +132,7 @@ def read_held(build: BuildPaths, looked_on: dt.date | None = None) -> Held:
     """What a published build, of this version or an older one, holds; its Parquet files may be damaged."""
     import pyarrow as pa
 
+    build = PublishedPaths(build.folder)
     parts: list[Part] = []
     damaged: list[str] = []
     for snapshot in build.list_snapshots():

@@ -20,6 +20,7 @@ from pathlib import Path
 import msgspec
 
 from pipeline import __version__
+from pipeline.disk import renew_file
 from pipeline.errors import DuplicatePageError, Fault
 from pipeline.layout import BuildPaths, Layout
 from pipeline.sources.buildcache import ALL, Choice
@@ -243,18 +244,16 @@ def read_looked_on(build: BuildPaths) -> dt.date | None:
 
 def save_state(build: BuildPaths, state: State) -> None:
     """Write the state of a build at once."""
-    new = build.state.with_suffix(".new")
-    new.write_bytes(_ENCODER.encode(state))
-    new.replace(build.state)
+    renew_file(build.state, _ENCODER.encode(state))
 
 
 def digest_files(build: BuildPaths) -> dict[str, str]:
-    """SHA-256 of each file of a build but its state, by path."""
+    """SHA-256 of each file of a build but its state, by path; hidden files, which file systems leave, do not count."""
     digests = {}
     for folder, _, names in os.walk(build.folder):
         for name in names:
             path = Path(folder, name)
-            if path != build.state:
+            if path != build.state and not name.startswith("."):
                 with path.open("rb") as file:
                     digests[path.relative_to(build.folder).as_posix()] = hashlib.file_digest(file, "sha256").hexdigest()
     return dict(sorted(digests.items()))
@@ -280,7 +279,6 @@ def refresh_state(layout: Layout, state: State, seen: Iterable[Seen], began_ns: 
     state.seen, state.looked = pack_seen(seen, began_ns)
     state.looked_on = day
     save_state(layout.current, state)
-    layout.sweep()
 
 
 @dataclass(frozen=True)

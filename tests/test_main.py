@@ -1,0 +1,108 @@
+"""Where a process may have little memory or few files, whatever a library makes of that is one line."""
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+
+import pytest
+
+from tests.faults import processes_of, start_build, write_version
+from tests.makers import ask
+
+MIB = 2**20
+COMMANDS = {
+    "build": ["build", "source", "--jobs", "2"],
+    "report": ["report", "--format", "csv,parquet,xlsx,markdown,html"],
+    "sql": ["sql", "select stack, count(*) from spec_stacks group by all order by all"],
+    "have": ["have", "p1"],
+}
+
+
+def limited(folder, kind, limit, *arguments):
+    command = [sys.executable, "-m", "pipeline", *arguments, "--warehouse", "w"]
+    limiting = partial(resource.setrlimit, kind, (limit, limit))
+    return subprocess.run(
+        command, cwd=folder, preexec_fn=limiting, capture_output=True, text=True, timeout=300, check=False
+    )
+
+
+@pytest.fixture
+def folder(tmp_path):
+    write_version(tmp_path / "source", 1, 30)
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline", "build", "source", "--warehouse", "w"], cwd=tmp_path, check=False
+    )
+    assert done.returncode == 0
+    write_version(tmp_path / "source", 2, 30)
+    return tmp_path
+
+
+def assert_one_line(done, folder):
+    """Done, or one line and exit status 1; the last warehouse, or the next one, answers whole."""
+    assert "Traceback" not in done.stderr
+    if done.returncode:
+        assert (done.returncode, done.stdout) == (1, ""), done
+        assert len(done.stderr.splitlines()) == 1, done.stderr
+        assert done.stderr.startswith("spack-warehouse: ")
+    ((count, oldest, newest),) = ask(folder / "w", "select count(*), min(version), max(version) from specs")
+    assert (count, oldest) == (30, newest)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", COMMANDS)
+def test_little_memory_is_one_line_and_the_last_warehouse_stays(folder, command):
+    failed = 0
+    for mib in (26, 60, 150, 200, 300, 450, 700, 1000, 1400, 2000):
+        done = limited(folder, resource.RLIMIT_AS, mib * MIB, *COMMANDS[command])
+        assert_one_line(done, folder)
+        failed += done.returncode
+    assert failed
+    assert limited(folder, resource.RLIMIT_AS, 64 * 2**30, *COMMANDS[command]).returncode == 0
+
+
+def test_no_memory_to_load_a_library_is_one_line(folder):
+    done = limited(folder, resource.RLIMIT_AS, 60 * MIB, *COMMANDS["build"])
+    assert_one_line(done, folder)
+    assert done.returncode == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("files", [5, 8, 12, 16, 24, 40])
+def test_few_open_files_are_one_line_and_the_last_warehouse_stays(folder, files):
+    for arguments in COMMANDS.values():
+        assert_one_line(limited(folder, resource.RLIMIT_NOFILE, files, *arguments), folder)
+
+
+def test_a_limit_that_is_not_met_changes_nothing(folder):
+    plenty = partial(limited, folder, resource.RLIMIT_AS, 64 * 2**30)
+    assert plenty("sql", "--format", "csv", "select 1 as one").stdout == "one\n1\n"
+    done = plenty("sql", "select nothing")
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+    assert plenty("have", "p9999").returncode == 3
+    assert plenty("no-command").returncode == 2
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 1), (signal.SIGKILL, -9)])
+def test_a_signal_ends_a_limited_build_as_any_other(tmp_path, number, status):
+    write_version(tmp_path / "source", 1, 600)
+    limiting = partial(resource.setrlimit, resource.RLIMIT_AS, (64 * 2**30, 64 * 2**30))
+    process = start_build(tmp_path / "source", tmp_path / "w", preexec_fn=limiting)
+    while not (tmp_path / "w" / ".builds").is_dir():
+        time.sleep(0.01)
+    if number == signal.SIGINT:
+        # As a terminal sends it, to all of the group.
+        os.killpg(process.pid, number)
+    else:
+        process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+
+    assert process.returncode == status
+    assert "Traceback" not in errors
+    deadline = time.monotonic() + 10
+    while (left := list(processes_of(process.pid))) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert left == []
