@@ -39,6 +39,7 @@ from pipeline.store.state import (
     save_state,
 )
 from pipeline.store.workers import Workers, count_cpus, open_workers
+from pipeline.temporary import database_path
 
 if TYPE_CHECKING:
     from pipeline.store.checks import Check
@@ -131,14 +132,14 @@ def update(
     began_ns = time.time_ns()
     current = layout.current
     last, seen = load_state(current, choice)
-    with open_workers(jobs) as workers:
+    with open_workers(jobs) as workers, database_path(layout.builds) as builds:
         plan = look(layout, sources, fetched, seen, workers, choice)
         del seen
         if last is not None and current is not None and not plan.fresh and not plan.gone:
             refresh_state(layout, last, plan.kept, began_ns)
             return summarise(last)
         try:
-            build = layout.begin()
+            build = layout.begin(builds)
             build.scratch.mkdir()
             reader = Reader(workers, sources, build.scratch, progress, choice)
             reader.send(plan.fresh)

@@ -164,12 +164,15 @@ class Layout:
             if not written and not (name == DATABASE and self.builds.is_dir()):
                 raise WarehouseError(f"{path}: is no part of a warehouse, and would be replaced; name another folder")
 
-    def begin(self) -> BuildPaths:
-        """An empty folder for a new build; what interrupted builds left is removed first."""
+    def begin(self, builds: Path) -> BuildPaths:
+        """An empty folder for a new build; what interrupted builds left is removed first.
+
+        ``builds`` is :attr:`builds` by a path that every library can read.
+        """
         self.builds.mkdir(parents=True, exist_ok=True)
         self.sweep()
         newest = max((int(folder.name) for folder in self._numbered()), default=0)
-        folder = self.builds / f"{newest + 1:06}{UNFINISHED}"
+        folder = builds / f"{newest + 1:06}{UNFINISHED}"
         for name in PARQUET_FOLDERS:
             (folder / name).mkdir(parents=True)
         return BuildPaths(folder)
