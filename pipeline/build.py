@@ -46,6 +46,7 @@ from pipeline.store.state import (
     save_state,
 )
 from pipeline.store.workers import Workers, count_cpus, open_workers
+from pipeline.temporary import database_path
 
 if TYPE_CHECKING:
     from pipeline.store.checks import Check
@@ -218,7 +219,7 @@ def update(layout: Layout, given: Input, jobs: int, progress: Progress) -> Build
     began_ns = time.time_ns()
     current = layout.current
     last, seen = load_state(current, given.choice)
-    with open_workers(jobs) as workers:
+    with open_workers(jobs) as workers, database_path(layout.builds) as builds:
         plan = look(layout, given, seen, workers)
         del seen
         if last is not None and is_as_before(last, given, plan):
@@ -226,7 +227,7 @@ def update(layout: Layout, given: Input, jobs: int, progress: Progress) -> Build
             refresh_state(layout, last, plan.kept, began_ns, given.day)
             return summarise(last)
         try:
-            build = layout.begin()
+            build = layout.begin(builds)
             build.scratch.mkdir()
             reader = Reader(workers, given.sources, build.scratch, progress, given.choice)
             reader.send(plan.fresh)

@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import signal
+import subprocess
 import sys
 import sysconfig
 from collections.abc import Iterator
@@ -24,8 +25,19 @@ import click
 from pipeline import __version__
 from pipeline.errors import FileFaultsError, SpecSyntaxError, WarehouseError, explain_refusal
 from pipeline.layout import Layout
-from pipeline.progress import Bar, interrupting_on_signals, number_of, say
+from pipeline.progress import Bar, interrupting_on_signals, number_of
 from pipeline.questions import FALLS_SHORT, diff, gaps, gate, have, refuse_missing, say_some, warehouse_option
+from pipeline.streams import (
+    drop_unwritten,
+    open_streams,
+    say,
+    show_json,
+    show_lines,
+    show_text,
+    tell,
+    write_data,
+    write_lines,
+)
 
 if TYPE_CHECKING:
     from pipeline.build import BuildSummary
@@ -42,9 +54,14 @@ class OneLine(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except click.UsageError as error:
+            with contextlib.suppress(OSError):
+                click.UsageError(show_lines(error.format_message()), error.ctx).show()
+            ctx.exit(error.exit_code)
         except SpecSyntaxError as error:
             # Wrong usage, told as Spack tells it: the spec, and a caret under the place.
-            click.echo(error.render(), err=True)
+            for line in error.render().split("\n"):
+                say(line)
             ctx.exit(2)
         except FileFaultsError as error:
             for fault in error.faults:
@@ -62,8 +79,7 @@ class OneLine(click.Group):
         except OSError as error:
             if isinstance(error, BrokenPipeError):
                 raise
-            where = f"{error.filename}: " if error.filename else ""
-            say(f"spack-warehouse: {where}{error.strerror or error}")
+            say_error(error)
             ctx.exit(1)
         except BaseException as error:
             _end_refused(ctx, error)
@@ -76,6 +92,13 @@ def _end_refused(ctx: click.Context, error: BaseException) -> NoReturn:
         raise error
     say(f"spack-warehouse: {refusal}")
     ctx.exit(1)
+
+
+def say_error(error: OSError) -> None:
+    """What the machine refused, in a line; it may be that stdout takes no more."""
+    drop_unwritten(sys.stdout)
+    where = f"{error.filename}: " if error.filename else ""
+    say(f"spack-warehouse: {where}{error.strerror or error}")
 
 
 @click.group(
@@ -194,19 +217,20 @@ def build(
     if rollback:
         with showing_progress() as progress:
             name = roll_back(warehouse, progress)
-        click.echo(f"current again: build {name}")
+        tell(f"current again: build {name}")
         return
     with showing_progress() as progress:
         choice = Choice(tuple(map(make_readable, snapshots)), tuple(map(make_readable, stacks)))
         wishes = Wishes(keep, frozenset(accept), frozenset(drop))
         summary = run_build(sources, warehouse, jobs, progress, choice, cache, offline, allow_hosts, wishes)
-    click.echo(describe_summary(summary))
+    tell(describe_summary(summary))
     say_some(summary.list_troubles())
     if summary.rejects:
         show_rejects(warehouse, summary)
     for check in summary.checks:
         if check.name == "unknown_keys" and check.offenders:
-            show_check(check)
+            for line in describe_check(check):
+                say(line)
     for name in summary.failed:
         say(f"failed check: {name}; see: spack-warehouse check --warehouse {warehouse}")
     if summary.failed or (strict and summary.rejects) or not summary.is_whole(strict):
@@ -279,7 +303,7 @@ def report(warehouse: Path, out: Path | None, formats: str, snapshots: tuple[str
     folder = out or Layout(warehouse).reports
     say_some([line for export in exports for line in export.describe_cuts()])
     told = number_of(len({export.snapshot for export in exports}), "snapshot")
-    click.echo(f"{number_of(len(exports), 'file')} of {told} in {folder}")
+    tell(f"{number_of(len(exports), 'file')} of {told} in {folder}")
 
 
 @cli.command()
@@ -288,32 +312,34 @@ def check(warehouse: Path) -> None:
     """Run every check on the warehouse and print the first offenders of each.
 
     Warnings tell of the input: rejects, a page whose own counts are wrong, unknown keys. A failed
-    check means that the warehouse itself is wrong; then the exit status is 3.
+    check means that the warehouse itself is wrong, or that a published file is not as its build wrote
+    it; then the exit status is 3.
     """
     from pipeline.store.checks import run_checks
     from pipeline.store.database import open_database
+    from pipeline.store.files import check_files
 
+    checks = [check_files(Layout(warehouse))]
     with open_database(Layout(warehouse)) as connection:
-        checks = run_checks(connection)
-    for one in checks:
-        show_check(one, data=True)
+        checks += run_checks(connection)
+    lines = [line for one in checks for line in describe_check(one)]
     failed = sum(one.failed for one in checks)
     warned = sum(one.offenders > 0 for one in checks) - failed
-    click.echo(f"{number_of(len(checks), 'check')}, {failed} failed, {warned} with warnings")
+    lines.append(f"{number_of(len(checks), 'check')}, {failed} failed, {warned} with warnings")
+    write_lines("".join(f"{show_text(line)}\n" for line in lines))
     if failed:
         sys.exit(FALLS_SHORT)
 
 
-def show_check(check: Check, data: bool = False) -> None:
+def describe_check(check: Check) -> Iterator[str]:
     """A check's result: a line, and a line for each of the first offenders."""
     mark = "failed" if check.failed else "warning" if check.offenders else "ok"
     count = f" ({check.offenders:,})" if check.offenders else ""
-    click.echo(f"{mark:8} {check.name}{count}: {check.rule}", err=not data)
+    yield f"{mark:8} {check.name}{count}: {check.rule}"
     for row in check.rows:
-        cells = ", ".join(f"{name}={value}" for name, value in zip(check.columns, row, strict=True))
-        click.echo(f"           {cells}", err=not data)
+        yield "           " + ", ".join(f"{name}={value}" for name, value in zip(check.columns, row, strict=True))
     if check.offenders > len(check.rows):
-        click.echo(f"           … and {check.offenders - len(check.rows):,} more", err=not data)
+        yield f"           … and {check.offenders - len(check.rows):,} more"
 
 
 @cli.command()
@@ -328,15 +354,18 @@ def show_check(check: Check, data: bool = False) -> None:
     help="What to write to stdout.",
 )
 def sql(query: str, warehouse: Path, format: str) -> None:
-    """Answer one QUERY, which cannot change the warehouse.
+    """Answer one QUERY, which can read the warehouse, and change nothing and read nothing else.
 
     \b
       spack-warehouse sql "from snapshots"
       spack-warehouse sql --format csv "select * from matrix_by_stack where snapshot = 'develop'"
 
-    The tables and views: describe them with "show tables", or see the data dictionary in the README.
+    QUERY is one statement of SELECT, FROM, WITH, VALUES, PIVOT, SHOW, DESCRIBE, SUMMARIZE, EXPLAIN of
+    these, or PRAGMA table_info. The tables and views: describe them with "show tables", or see the data
+    dictionary in the README. For files of your own, and to write any, there is the command shell. CSV is
+    exact here: a text that a spreadsheet would take for a formula stays as it is.
     """
-    from pipeline.ask.output import run_query
+    from pipeline.ask.query import run_query
 
     run_query(Layout(warehouse), query, format)
 
@@ -412,12 +441,12 @@ def run(
     read = replace(read, offline=read.offline or offline)
     if paths:
         for name, path in list_paths(read).items():
-            click.echo(f"{name}={path}")
+            write_data([os.fsencode(f"{name}={path}\n")])
         return
     if dry_run:
         for step, what in list_steps(read, os.environ):
-            line = json.dumps({"step": step, "what": what}, ensure_ascii=False)
-            click.echo(line if log_format == "json" else f"{step:9}  {what}")
+            line = show_json(json.dumps({"step": step, "what": what}, ensure_ascii=False))
+            write_lines(f"{line if log_format == 'json' else show_text(f'{step:9}  {what}')}\n")
         return
     log = StepLog(log_format or read.log, say)
     try:
@@ -438,18 +467,35 @@ def run(
 def shell(warehouse: Path, arguments: tuple[str, ...]) -> None:
     """Open the DuckDB shell on the warehouse, read-only; ARGUMENTS go to the shell.
 
-    A build in the meantime does not disturb the shell, which goes on with the warehouse that it
-    has opened.
+    The shell is DuckDB's own: it cannot change the warehouse's tables, and reads and writes other files,
+    and runs commands, as you may. A build in the meantime does not disturb it: it goes on with the
+    warehouse that it has opened.
     """
-    from pipeline.store.database import find_database
+    from pipeline.store.database import find_database, quote_text
+    from pipeline.temporary import database_path, spill_folder
 
     database = find_database(Layout(warehouse))
     # The shell that is installed with the project comes before any other.
     program = shutil.which("duckdb", path=sysconfig.get_path("scripts")) or shutil.which("duckdb")
     if program is None:
         raise WarehouseError("duckdb: the shell is not installed; install the package duckdb-cli")
-    sys.stdout.flush()
-    os.execv(program, [program, "-readonly", str(database), *arguments])
+    with spill_folder() as spill, database_path(database) as plain:
+        # Beside the file its spill would be a part of the published build.
+        setting = f"set temp_directory = {quote_text(spill)}"
+        sys.exit(run_shell([program, "-cmd", setting, "-readonly", str(plain), *arguments]))
+
+
+def run_shell(command: list[str]) -> int:
+    """Run a program that has the terminal; its exit status, as a shell gives it."""
+    # Ctrl-C is the program's, to which the terminal sends it too. When a terminal closes, both end.
+    signal.signal(signal.SIGHUP, _end_on_signal)
+    with subprocess.Popen(command) as process:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            status = process.wait()
+        finally:
+            process.terminate()
+    return status if status >= 0 else 128 - status
 
 
 for question in (have, gaps, diff, gate):
@@ -484,6 +530,12 @@ def find_signal(error: BaseException) -> int | None:
 
 
 def main() -> None:
+    open_streams()
     signal.signal(signal.SIGTERM, _end_on_signal)
     with interrupting_on_signals():
-        cli(prog_name="spack-warehouse")
+        try:
+            cli(prog_name="spack-warehouse")
+        except OSError as error:
+            # Outside of any command: the help, which stdout does not take.
+            say_error(error)
+            sys.exit(1)

@@ -220,8 +220,10 @@ class Layout:
             if not written and not (name == DATABASE and self.builds.is_dir()):
                 raise WarehouseError(f"{path}: is no part of a warehouse, and would be replaced; name another folder")
 
-    def begin(self) -> BuildPaths:
+    def begin(self, builds: Path) -> BuildPaths:
         """An empty folder for a new build, which no other user can write to; what interrupted builds left goes first.
+
+        ``builds`` is :attr:`builds` by a path that every library can read.
 
         Raises:
             WarehouseError: the folder of builds is another user's link.
@@ -231,7 +233,7 @@ class Layout:
         self.sweep()
         newest = max((int(folder.name) for folder in self._numbered()), default=0)
         # What cannot be removed may have the same number.
-        folder = self.builds / f"{newest + 1:06}.{secrets.token_hex(8)}{UNFINISHED}"
+        folder = builds / f"{newest + 1:06}.{secrets.token_hex(8)}{UNFINISHED}"
         folder.mkdir(mode=0o700)
         for name in PARQUET_FOLDERS:
             (folder / name).mkdir()

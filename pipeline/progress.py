@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.streams import say
+
 if TYPE_CHECKING:
     import duckdb
     from tqdm import tqdm
@@ -65,12 +67,6 @@ class Bar(Progress):
         if self._bar is not None:
             self._bar.close()
             self._bar = None
-
-
-def say(line: str) -> None:
-    import click
-
-    click.echo(" ".join(line.split("\n")), err=True)
 
 
 def number_of(number: int, noun: str) -> str:

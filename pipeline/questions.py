@@ -12,7 +12,8 @@ import click
 
 from pipeline.errors import WarehouseError
 from pipeline.layout import Layout
-from pipeline.progress import number_of, say
+from pipeline.progress import number_of
+from pipeline.streams import say, write_lines
 
 FALLS_SHORT = 3
 T = TypeVar("T")
@@ -98,7 +99,7 @@ def have(
                 say("whether the host's libc is new enough for a match is unknown: caches tell none; compare the os")
             return
         for line in explain_none(connection, query, answer, chosen, within):
-            click.echo(line, err=True)
+            say(line)
     sys.exit(FALLS_SHORT)
 
 
@@ -310,8 +311,7 @@ def gate(
     with open_database(Layout(warehouse)) as connection:
         verdict = judge(connection, gates, day)
     if format == "github":
-        for line in annotate(verdict):
-            click.echo(line)
+        write_lines("".join(f"{line}\n" for line in annotate(verdict)))
     else:
         print_rows(SHORTFALL_COLUMNS, verdict.rows(), format)
         for line in verdict.note_lines():

@@ -29,13 +29,14 @@ from pipeline.errors import FileFaultsError, NotInWarehouseError, WarehouseError
 from pipeline.layout import Layout, find_cache
 from pipeline.progress import Progress, number_of
 from pipeline.report.export import choose_kept, export_reports, prune_reports
-from pipeline.report.notify import VERSION, encode_notification, may_replace, post_notification
+from pipeline.report.notify import VERSION, encode_notification, escape_text, may_replace, post_notification
 from pipeline.report.summary import Found, summarise_run
 from pipeline.schema import NEWEST
 from pipeline.sources.files import Source
 from pipeline.store.checks import Check, run_checks
 from pipeline.store.database import open_database
 from pipeline.store.history import Wishes
+from pipeline.streams import show_json
 
 DONE, SHORT, FAILED, SKIPPED, NOTE, ENDED = "done", "falls short", "failed", "skipped", "note", "ended"
 """How a step ended; a note is a detail of the step before it, and a run that a signal ends is ended."""
@@ -64,7 +65,7 @@ class StepLog:
             line: dict[str, object] = {"time": time, "step": step, "status": status, "message": message}
             if seconds is not None:
                 line["seconds"] = round(seconds, 3)
-            self._write(msgspec.json.encode(line).decode())
+            self._write(show_json(msgspec.json.encode(line).decode()))
             return
         took = f"{seconds:.1f} s" if seconds is not None else ""
         self._write(f"{time} {step:9} {status:11} {took:>8}  {message}")
@@ -443,7 +444,7 @@ def describe_outcome(config: Config, outcome: Outcome, today: dt.date | None) ->
     more = [f"… and {len(lines) - 10:,} more"] if len(lines) > 10 else []
     notification: dict[str, object] = {
         "version": VERSION,
-        "text": "\n".join([head, *lines[:10], *more]),
+        "text": "\n".join(escape_text(line) for line in [head, *lines[:10], *more]),
         "status": outcome.status,
         "exit_status": outcome.exit_status,
         "config": Path(config.name).name,

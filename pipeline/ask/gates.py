@@ -21,6 +21,7 @@ from pipeline.ask.output import Columns
 from pipeline.ask.scope import Snapshot, choose_baseline, list_not_loaded, list_snapshots, list_stacks
 from pipeline.progress import number_of
 from pipeline.schema import NEWEST, ROOT
+from pipeline.streams import show_text
 
 if TYPE_CHECKING:
     from pipeline.settings import AgeGate, Allowance, CoverageGate, Gates, LostGate, RowsGate
@@ -346,5 +347,5 @@ def _command(level: str, file: str, line: int, title: str, message: str) -> str:
 
 
 def _escape(text: str, more: str = "") -> str:
-    """As ``escapeData`` and ``escapeProperty`` of GitHub's toolkit (``packages/core/src/command.ts``)."""
-    return "".join(f"%{ord(one):02X}" if one in f"%\r\n{more}" else one for one in text)
+    """As ``escapeData`` and ``escapeProperty`` of GitHub's toolkit (``packages/core/src/command.ts``), safe to show."""
+    return "".join(f"%{ord(one):02X}" if one in f"%\r\n{more}" else show_text(one) for one in text)

@@ -1,29 +1,30 @@
-"""How answers are printed: rows and queries as table, CSV, JSON or Parquet.
+"""How answers are printed: rows as table, CSV or JSON.
 
-A spreadsheet takes a cell that begins with ``=``, ``+``, ``-``, ``@``, a tab or a carriage return for a
-formula (OWASP, "CSV injection"), and ``+mpi`` is a variant: in CSV such a text gets a leading ``'``, and so
+A spreadsheet takes a cell that begins with ``=``, ``+``, ``-``, ``@``, their full-width forms, a tab or the end of a
+line for a formula (OWASP, "CSV injection"), and ``+mpi`` is a variant: in CSV such a text gets a leading ``'``, and so
 does one that begins with ``'`` itself. A program that takes one leading ``'`` off every text has the exact
-value again. NULL is an empty cell; lists are JSON, guarded likewise.
+value again. NULL is an empty cell; lists are JSON, guarded likewise. Numbers are no texts, and stay.
 """
 
 from __future__ import annotations
 
-import csv
+import contextlib
 import io
+import re
 import shutil
-import sys
-import tempfile
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Sequence
 
 import duckdb
 import msgspec
 
-from pipeline.errors import QueryError
-from pipeline.layout import Layout
-from pipeline.store.database import open_database, quote_name, quote_text
+from pipeline.progress import watch
+from pipeline.store.database import limit_memory, quote_name, quote_text
+from pipeline.streams import is_terminal, show_json, show_text, write_data, write_lines
+from pipeline.temporary import spill_folder
 
 MAX_ROWS = 1_000_000
+WIDEST = 10_000
+"""Characters of a table that no terminal shows."""
 LONGEST_LIST, CUT_LIST = 40, 10
 """A longer list is cut in a table, and to how many."""
 
@@ -38,17 +39,26 @@ def print_rows(columns: Columns, rows: Iterable[Sequence[object]], format: str) 
     CSV is that of the reports: a text that a spreadsheet would take for a formula has a leading ``'``,
     lists are JSON, NULL is an empty cell. JSON is an array of objects, one to a line.
     """
-    held = [tuple(row) for row in rows]
+    held = [tuple(map(_keep_utf8, row)) for row in rows]
     if format == "csv":
-        text = render_csv(columns, held)
+        write_data([render_csv(columns, held).encode()])
     elif format == "json":
-        text = render_json(columns, held)
+        write_data([render_json(columns, held).encode()])
     elif held:
         show_table(columns, held)
-        return
-    else:
-        return
-    sys.stdout.buffer.write(text.encode())
+
+
+def _keep_utf8(value: object) -> object:
+    """A text that is the name of a file may hold bytes that are no UTF-8."""
+    return show_text(value) if isinstance(value, str) and not _is_utf8(value) else value
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def show_table(columns: Columns, rows: Sequence[tuple[object, ...]]) -> None:
@@ -64,8 +74,25 @@ def show_table(columns: Columns, rows: Sequence[tuple[object, ...]]) -> None:
     }
     arrays = [pa.array([_cut(row[at]) for row in rows], types[type]) for at, (_, type) in enumerate(columns)]
     answer = pa.table(arrays, names=[name for name, _ in columns])
-    with duckdb.connect() as connection:
-        connection.from_arrow(answer).show(max_rows=MAX_ROWS, max_width=terminal_width())
+    with open_memory() as connection:
+        write_lines(render_table(connection.from_arrow(answer), MAX_ROWS))
+
+
+@contextlib.contextmanager
+def open_memory() -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection without a warehouse, for writing answers."""
+    with spill_folder() as folder, watch(duckdb.connect()) as connection:
+        connection.execute(f"set temp_directory = {quote_text(folder)}")
+        limit_memory(connection)
+        yield connection
+
+
+def render_table(relation: duckdb.DuckDBPyRelation, rows: int) -> str:
+    """A relation as DuckDB prints it, at most so many rows of it."""
+    width = shutil.get_terminal_size((160, 24)).columns if is_terminal() else WIDEST
+    with contextlib.redirect_stdout(io.StringIO()) as text:
+        relation.show(max_rows=rows, max_width=width)
+    return text.getvalue()
 
 
 def _cut(value: object) -> object:
@@ -76,77 +103,38 @@ def _cut(value: object) -> object:
 
 def render_csv(columns: Columns, rows: Iterable[Sequence[object]]) -> str:
     """``rows`` as CSV with a header."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([guard_text(name) for name, _ in columns])
-    writer.writerows([[_write_cell(value) for value in row] for row in rows])
-    return out.getvalue()
+    lines = [[name for name, _ in columns], *rows]
+    return "".join(",".join(map(_write_cell, line)) + "\n" for line in lines)
 
 
-def _write_cell(value: object) -> object:
+def _write_cell(value: object) -> str:
     match value:
+        case None:
+            return ""
         case bool():
             return str(value).lower()
         case list() | tuple():
-            return msgspec.json.encode(value).decode()
+            return _quote_cell(msgspec.json.encode(value).decode())
         case str():
-            return guard_text(value)
-    return value
+            # An empty text is quoted, as DuckDB does: without, a cell is NULL.
+            return _quote_cell(guard_text(value)) if value else '""'
+    return str(value)
+
+
+def _quote_cell(text: str) -> str:
+    """``text`` in quotes where a reader would end it sooner; Python's own writer leaves a carriage return bare."""
+    return '"' + text.replace('"', '""') + '"' if _ENDS_CELL.search(text) else text
 
 
 def render_json(columns: Columns, rows: Iterable[Sequence[object]]) -> str:
     """``rows`` as a JSON array of objects."""
     names = [name for name, _ in columns]
-    lines = [msgspec.json.encode(dict(zip(names, row, strict=True))).decode() for row in rows]
+    lines = [show_json(msgspec.json.encode(dict(zip(names, row, strict=True))).decode()) for row in rows]
     return "[\n" + ",\n".join(lines) + "\n]\n" if lines else "[]\n"
 
 
-COPY_OPTIONS = {"csv": "format csv, header", "json": "format json, array true", "parquet": "format parquet"}
-
-
-def run_query(layout: Layout, query: str, format: str) -> None:
-    """Write the answer of one query to stdout: ``table``, ``csv``, ``json`` or ``parquet``.
-
-    Raises:
-        NoWarehouseError: there is no warehouse.
-        QueryError: the query is not one statement that returns rows, or DuckDB refuses it.
-    """
-    with open_database(layout) as connection:
-        try:
-            check_statement(connection, query)
-            relation = connection.sql(query)
-            if format == "table":
-                relation.show(max_rows=10_000, max_width=terminal_width())
-            else:
-                write_relation(relation, format)
-        except duckdb.Error as error:
-            message = " ".join(str(error).split("\n\n")[0].split())
-            raise QueryError(message) from None
-
-
-def check_statement(connection: duckdb.DuckDBPyConnection, query: str) -> None:
-    """Refuse what is not one statement that returns rows and changes nothing."""
-    statements = connection.extract_statements(query)
-    if len(statements) != 1:
-        raise QueryError(f"{len(statements)} statements, not one")
-    if duckdb.ExpectedResultType.QUERY_RESULT not in statements[0].expected_result_type:
-        raise QueryError(f"a {statements[0].type.name} statement returns no rows; the warehouse is read-only")
-
-
-def terminal_width() -> int:
-    return shutil.get_terminal_size((160, 24)).columns if sys.stdout.isatty() else 10_000
-
-
-def write_relation(relation: duckdb.DuckDBPyRelation, format: str) -> None:
-    """Write a relation to stdout by DuckDB's own writer, through a file: stdout may be a pipe."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "answer")
-        relation.query("answer", f"copy answer to {quote_text(str(path))} ({COPY_OPTIONS[format]})")
-        with path.open("rb") as file:
-            shutil.copyfileobj(file, sys.stdout.buffer)
-
-
-GUARDED = "=+-@\t\r'"
+_ENDS_CELL = re.compile('[,"\r\n]')
+GUARDED = "=+-@\uff1d\uff0b\uff0d\uff20\t\r\n'"
 
 
 def guard_text(text: str) -> str:
@@ -162,6 +150,5 @@ def guard(name: str, type: str) -> str:
     elif type != "VARCHAR":
         return column
     # chr() writes what an SQL literal cannot hold visibly.
-    first = f"{column}[1]"
-    guarded = "'=', '+', '-', '@', '''', chr(9), chr(13)"
-    return f"case when {first} in ({guarded}) then '''' || {column} else {column} end"
+    guarded = ", ".join(f"chr({ord(one)})" if ord(one) < ord(" ") else quote_text(one) for one in GUARDED)
+    return f"case when {column}[1] in ({guarded}) then '''' || {column} else {column} end"

@@ -23,6 +23,7 @@ from pipeline.report.summary import write_summary
 from pipeline.report.workbook import Sheet, write_workbook
 from pipeline.schema import AXES, DEFAULT_FORMATS, TABLE_FORMATS
 from pipeline.store.database import find_database, open_database, quote_name, quote_text
+from pipeline.temporary import plain_path
 
 FILES = {"xlsx": ("workbook", "reports.xlsx"), "markdown": ("summary", "summary.md"), "html": ("page", "report.html")}
 """Formats with one file for a snapshot: what it is, and its name."""
@@ -113,7 +114,7 @@ def export_snapshot(
 ) -> list[Export]:
     """Write one snapshot's reports and their index, and only then put them in the old ones' place."""
     exports: list[Export] = []
-    with reports.replace(snapshot) as new:
+    with reports.replace(snapshot) as folder, plain_path(folder) as new:
         # The page comes last: it links to the files beside it.
         for format in sorted(formats, key=lambda name: name == "html"):
             if format in TABLE_FORMATS:

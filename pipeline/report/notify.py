@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pipeline.disk import is_remains
+from pipeline.streams import show_text
 
 if TYPE_CHECKING:
     import httpx
@@ -32,6 +33,11 @@ _HEAD = re.compile(rb'\{\s*"version":\s*\d+,\s*"text":\s*"Spack Warehouse: ')
 def encode_notification(notification: Mapping[str, object]) -> bytes:
     """A notification as the bytes of its file and of what is posted."""
     return msgspec.json.format(msgspec.json.encode(notification), indent=2) + b"\n"
+
+
+def escape_text(line: str) -> str:
+    """A line as chat services show it: to Slack ``<`` begins a link or a mention of everybody, ``&`` a character."""
+    return show_text(line).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def may_replace(file: Path) -> bool:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from pipeline.errors import NoWarehouseError
+from pipeline.errors import NoWarehouseError, WarehouseError
 from pipeline.layout import DATABASE, BuildPaths, Layout
 from pipeline.progress import watch
 from pipeline.schema import (
@@ -35,6 +35,7 @@ from pipeline.spack.hosts import STACK_LINEAGE, WELL_KNOWN_HOSTS, list_ancestry
 from pipeline.spack.variants import normalise_variants
 from pipeline.store.sqlfiles import SqlQuery, describe_macros, describe_views, list_macros, list_stored, list_views
 from pipeline.store.state import SnapshotRows
+from pipeline.temporary import database_path, spill_folder
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 STORAGE_VERSION = "v1.2.0"
 """The oldest DuckDB whose shell must open the file."""
 MEMORY = 460 * 2**20
-"""Bytes that the process may hold while DuckDB builds, checks or answers; beyond that it spills beside the file."""
+"""Bytes that the process may hold while DuckDB builds, checks or answers; beyond that it spills."""
 LEAST_MEMORY = 200 * 2**20
 """Bytes that DuckDB loads and checks a part of a warehouse in; with 150 MiB it gave up on some."""
 
@@ -340,21 +341,26 @@ def open_database(layout: Layout) -> Iterator[duckdb.DuckDBPyConnection]:
         NoWarehouseError: there is none, DuckDB cannot open it, or it is of another version.
     """
     path = find_database(layout)
-    try:
-        connection = connect(path)
-    except duckdb.Error as error:
-        first = str(error).splitlines()[0]
-        raise NoWarehouseError(
-            f"{path}: cannot be opened ({first}); build it anew with: spack-warehouse build SOURCE"
-        ) from None
-    with connection:
-        missing = find_missing(connection)
+    with contextlib.ExitStack() as stack:
+        spill = stack.enter_context(spill_folder())
+        plain = stack.enter_context(database_path(path))
+        try:
+            connection = stack.enter_context(connect(plain, spill))
+            missing = find_missing(connection)
+        except duckdb.Error as error:
+            first = str(error).splitlines()[0]
+            raise NoWarehouseError(
+                f"{path}: cannot be opened ({first}); build it anew with: spack-warehouse build SOURCE"
+            ) from None
         if missing:
             raise NoWarehouseError(
                 f"{path}: was built by another version, and has no {missing[0]}; "
                 "build it anew with: spack-warehouse build SOURCE"
             )
-        yield connection
+        try:
+            yield connection
+        except duckdb.Error as error:
+            raise WarehouseError(f"{path}: {str(error).splitlines()[0]}") from error
 
 
 def find_missing(connection: duckdb.DuckDBPyConnection) -> list[str]:
@@ -375,8 +381,12 @@ def list_columns(connection: duckdb.DuckDBPyConnection, relation: str) -> list[t
     return [(name, kind) for name, kind, *_ in connection.execute(f"describe from {relation}").fetchall()]
 
 
-def connect(path: Path) -> duckdb.DuckDBPyConnection:
-    """A read-only connection to a warehouse file."""
+def connect(path: Path, spill: str) -> duckdb.DuckDBPyConnection:
+    """A read-only connection to a warehouse file; what exceeds its memory goes to the folder ``spill``.
+
+    Beside the file that would be a part of the published build, and a reader may not be allowed to write there.
+    """
     connection = watch(duckdb.connect(str(path), read_only=True))
+    connection.execute(f"set temp_directory = {quote_text(spill)}")
     limit_memory(connection)
     return connection

@@ -214,14 +214,21 @@ def fingerprint(choice: Choice) -> str:
     return digest.hexdigest()
 
 
+def read_state(build: BuildPaths) -> State | None:
+    """The state of a build as it was written; None where there is none, or none that can be read."""
+    try:
+        return _DECODER.decode(build.state.read_bytes())
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
 def load_state(build: BuildPaths | None, choice: Choice = ALL) -> tuple[State | None, list[Seen]]:
     """The state of a build and the files that it tells of; None and none where no state can be trusted."""
-    if build is None:
+    if build is None or (state := read_state(build)) is None:
         return None, []
     try:
-        state = _DECODER.decode(build.state.read_bytes())
         seen = _SEEN.decode(state.seen)
-    except (OSError, msgspec.DecodeError):
+    except msgspec.DecodeError:
         return None, []
     if state.fingerprint != fingerprint(choice) or state.files != digest_files(build):
         return None, []
