@@ -315,9 +315,8 @@ def check(warehouse: Path) -> None:
     check means that the warehouse itself is wrong, or that a published file is not as its build wrote
     it; then the exit status is 3.
     """
-    from pipeline.store.checks import run_checks
+    from pipeline.store.checks import check_files, run_checks
     from pipeline.store.database import open_database
-    from pipeline.store.files import check_files
 
     checks = [check_files(Layout(warehouse))]
     with open_database(Layout(warehouse)) as connection:

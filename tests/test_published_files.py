@@ -6,7 +6,7 @@ import duckdb
 import pytest
 
 from pipeline.layout import Layout
-from pipeline.store.files import check_files
+from pipeline.store.checks import check_files
 from tests.commands import run
 
 PARQUET = "spec_stacks/snapshot=develop/spec_stacks.parquet"

@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 
 import duckdb
 
+from pipeline.layout import STATE, BuildPaths, Layout
 from pipeline.progress import run_handlers, watch
 from pipeline.schema import DEPENDENCIES, PAGES_TABLE, REJECTS, SOURCES, STORED_SPECS
 from pipeline.store.database import cut_parts, define_view, quote_text, render
 from pipeline.store.sqlfiles import SqlQuery, find_views, list_checks, list_stored
-from pipeline.store.state import SnapshotRows
+from pipeline.store.state import SnapshotRows, digest_files, read_state
 
 FEW_ROWS = 10_000
 """So many rows are checked sooner than views are made for it once more."""
@@ -148,3 +149,38 @@ def run_build_checks(
     if whole and len(parts) == 1:
         return check_attached(connection)
     return merge_checks([check_attached(connection, part) for part in parts])
+
+
+FILES_AS_BUILT = "files_are_as_built"
+FILES_RULE = "every published file has the bytes that its build wrote, and there is no other"
+
+
+def check_files(layout: Layout) -> Check:
+    """Compare the published files with the digests of their build's state; a row for each file that differs.
+
+    A copy that followed the links of a warehouse has no state beside its files: that is a warning.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    build = layout.current or BuildPaths(layout.database.resolve().parent)
+    state = read_state(build)
+    if state is None:
+        return Check(
+            FILES_AS_BUILT,
+            FILES_RULE,
+            layout.current is None,
+            1,
+            ["file", "found"],
+            [(STATE, "missing or damaged: nothing to compare with")],
+        )
+    found = digest_files(build)
+    offenders: list[tuple[object, ...]] = []
+    for name in sorted(found.keys() | state.files.keys()):
+        if name not in found:
+            offenders.append((name, "missing"))
+        elif name not in state.files:
+            offenders.append((name, "not of the build"))
+        elif found[name] != state.files[name]:
+            offenders.append((name, "changed"))
+    return Check(FILES_AS_BUILT, FILES_RULE, False, len(offenders), ["file", "found"], offenders[:SHOWN])
