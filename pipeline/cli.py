@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from pipeline.store.checks import Check
 
 SHOWN_REJECTS = 20
+SHOWN_OTHERWISE = ("rejects", "meta_mismatches")
+"""Warnings that a build does not repeat: it lists rejects itself, and says of pages' own counts only in ``check``."""
 QUERY_INTERRUPTED = "Query interrupted"
 """What DuckDB makes of a signal in the middle of a query, as a RuntimeError."""
 
@@ -142,7 +144,7 @@ def build(
     if summary.rejects:
         show_rejects(warehouse, summary)
     for check in summary.checks:
-        if check.name == "unknown_keys" and check.offenders:
+        if check.warning and check.offenders and check.name not in SHOWN_OTHERWISE:
             show_check(check)
     for name in summary.failed:
         say(f"failed check: {name}; see: spack-warehouse check --warehouse {warehouse}")
