@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from pipeline.store.checks import Check
 
 SHOWN_REJECTS = 20
+SHOWN_OTHERWISE = ("rejects", "sources_are_loaded", "meta_mismatches")
+"""Warnings that a build does not repeat: it lists rejects and sources itself; pages' own counts are for ``check``."""
 QUERY_INTERRUPTED = "Query interrupted"
 """What DuckDB makes of a signal in the middle of a query, as a RuntimeError."""
 
@@ -228,7 +230,7 @@ def build(
     if summary.rejects:
         show_rejects(warehouse, summary)
     for check in summary.checks:
-        if check.name == "unknown_keys" and check.offenders:
+        if check.warning and check.offenders and check.name not in SHOWN_OTHERWISE:
             for line in describe_check(check):
                 say(line)
     for name in summary.failed:

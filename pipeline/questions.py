@@ -80,7 +80,7 @@ def have(
     (or macOS for Apple's) unless SPEC names a platform. What comes after %gcc is asked of gcc, as in
     Spack 1.0: variants of the package come before it.
     """
-    from pipeline.ask.have import HIT_COLUMNS, explain_none, find_specs, guess_host
+    from pipeline.ask.have import explain_none, find_specs, guess_host, lay_out_hits
     from pipeline.ask.output import print_rows
     from pipeline.ask.scope import choose_snapshots, choose_stacks
     from pipeline.spack.spec import parse_spec
@@ -93,7 +93,7 @@ def have(
         within = choose_stacks(connection, chosen, stacks)
         answer = find_specs(connection, query, chosen, within, machine)
         shown = cut_rows(answer.hits, limit, format)
-        print_rows(HIT_COLUMNS, (hit.row() for hit in shown), format)
+        print_rows(*lay_out_hits(shown, format), format)
         if answer.hits:
             if machine:
                 say("whether the host's libc is new enough for a match is unknown: caches tell none; compare the os")
@@ -210,9 +210,9 @@ def diff(
       spack-warehouse diff develop-2025-03-16 develop-2025-03-30
       spack-warehouse diff develop-2025-03-16 develop-2025-03-30 --by lost --stack 'e4s*'
 
-    A rebuild changes every hash and no configuration: package, version, compiler family, os, target and
-    variants. What a stack holds no more has a cause: the stack was removed, the package is gone from it,
-    another version, compiler, target, os or variants took its place, or only the hash changed.
+    A rebuild changes every hash and no configuration: package, version, compiler family, os, target, variants
+    and namespace. What a stack holds no more has a cause: the stack was removed, the package is gone from it,
+    another namespace, version, compiler, target, os or variants took its place, or only the hash changed.
 
     Of what a source in TO does not tell, as its page is missing or broken, nothing is known: that is
     neither lost nor gained, and its cause is "source missing". Exit status 0, whatever changed.

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 META_LISTS = ("compilers", "oss", "platforms", "targets", "versions", "stacks")
 """The fields of a page's ``meta`` that list the distinct values of its specs."""
 AXES = ("stack", "compiler", "target")
+MATRIX_COLUMNS = 500
+"""Values of an axis that its matrix has a column for at most; the long views have all."""
 ROOT = "root"
 """The union mirror, listed among a spec's stacks by the pages but no stack itself."""
 
@@ -35,8 +37,9 @@ class Column:
 class Relation:
     """A table, view or macro: what it is, a row of what, and its columns in order.
 
-    ``wide`` names the axis whose values become further BIGINT columns, in text order. A table macro, which is
-    a view with parameters, has ``parameters``: those that may be left out are nullable.
+    ``wide`` names the axis whose values become further BIGINT columns, in text order and at most
+    :data:`MATRIX_COLUMNS`. A table macro, which is a view with parameters, has ``parameters``: those that may be
+    left out are nullable.
     """
 
     name: str

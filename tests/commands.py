@@ -7,6 +7,8 @@ import os
 import shutil
 import subprocess
 import sys
+import time
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -66,3 +68,55 @@ def _find_way(user: int, group: int) -> list[str]:
         if subprocess.run([*command, "--version"], env=_BARE, capture_output=True, check=False).returncode == 0:
             return command
     pytest.skip("another user cannot run Python here")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a process printed and returned, its seconds, and the most bytes that it and its children held at once."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+    seconds: float
+    peak: int
+
+
+def measure_process(*arguments: object, folder: Path, seconds: float = SECONDS) -> Measured:
+    """Run a command in a process of its own and measure it; what it prints is kept in ``folder``.
+
+    It is killed, and fails the test, where it takes longer than ``seconds``.
+    """
+    command = [sys.executable, "-m", "pipeline", *map(str, arguments)]
+    out, err = folder / "stdout", folder / "stderr"
+    began, peak = time.monotonic(), 0
+    with out.open("w") as stdout, err.open("w") as stderr:
+        process = subprocess.Popen(command, stdout=stdout, stderr=stderr)
+        try:
+            while process.poll() is None:
+                peak = max(peak, sum(map(read_memory, list_tree(process.pid))))
+                if time.monotonic() - began > seconds:
+                    raise subprocess.TimeoutExpired(command, seconds)
+                time.sleep(0.02)
+        finally:
+            process.kill()
+            process.wait()
+    return Measured(process.returncode, out.read_text(), err.read_text(), time.monotonic() - began, peak)
+
+
+def list_tree(pid: int) -> list[int]:
+    """A process and all that come of it."""
+    found = [pid]
+    with contextlib.suppress(OSError):
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            for child in (thread / "children").read_text().split():
+                found += list_tree(int(child))
+    return found
+
+
+def read_memory(pid: int) -> int:
+    """Bytes of a process, what it shares with others counted once among them; 0 where it has ended."""
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
+    return 0

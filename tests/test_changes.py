@@ -3,16 +3,19 @@
 import datetime as dt
 import shutil
 
+import duckdb
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.ask.diff import Question, summarise_changes
 from pipeline.build import build
 from pipeline.layout import Layout
 from pipeline.spack.hosts import STACK_LINEAGE
 from pipeline.spack.variants import normalise_variants
 from pipeline.store.database import open_database
 from tests.makers import ask, build_pages, make_hash, make_spec, thorough, write_page, write_pages
+from tests.test_sql_cases import load
 from tests.test_views import Oracle, alike, compiler_of, family_of, runs
 from tests.test_views import newest as newest_of
 
@@ -294,3 +297,57 @@ def test_a_missing_week_is_a_gap_and_no_zero(tmp_path):
     assert [row for row in rows if row[1]] == [(dt.date.fromisoformat(day), f"develop-{day}", 1, 1.0) for day in days]
     missed = [dt.date(2025, 6, 8) + dt.timedelta(7 * week) for week in range(5)]
     assert [row for row in rows if not row[1]] == [(day, None, None, None) for day in missed]
+
+
+namespaces = st.lists(
+    st.tuples(st.sampled_from(["1.9", "1.10"]), st.sampled_from([None, "builtin", "site"])), max_size=4
+)
+
+
+def resolve(told, *sides):
+    """The namespace that counts where ``sides`` are compared: the package's only one where none is told."""
+    known = {namespace for side in sides for _, namespace in side} - {None}
+    return min(known) if told is None and len(known) == 1 else told
+
+
+def configure(side, *sides):
+    return {(version, resolve(namespace, *sides)) for version, namespace in side}
+
+
+@thorough(4, 40)
+@given(namespaces, namespaces)
+def test_a_namespace_is_part_of_a_configuration_wherever_some_are_compared(before, after):
+    rows = [
+        {"snapshot": snapshot, "hash": f"{snapshot}{number}", "version": version, "namespace": namespace}
+        for snapshot, side in ((FROM, before), (TO, after))
+        for number, (version, namespace) in enumerate(side)
+    ]
+    pages = [{"snapshot": FROM}, {"snapshot": TO}]
+    one, two = configure(before, before, after), configure(after, before, after)
+    with duckdb.connect() as connection:
+        load(connection, {"spec_stacks": rows, "pages": pages})
+
+        def ask(query):
+            return set(connection.execute(query).fetchall())
+
+        found = ask(f"select change, version, namespace from configuration_diff('{FROM}', '{TO}')")
+        counted = {what[:2]: what[-1] for what in summarise_changes(connection, Question(FROM, TO)).totals}
+        survived = ask("select configurations, configurations_survived from survival")
+        redundant = ask("select snapshot, redundant from redundancy")
+        held = ask("select snapshot, version, namespace from configurations")
+        lost = ask(f"select version, cause from lost('{FROM}', '{TO}')")
+
+    assert found == {("lost", *each) for each in one - two} | {("gained", *each) for each in two - one}
+    assert counted["configurations", "kept"] == len(one & two)
+    assert counted["configurations", "lost"] == len(one - two)
+    if rows:
+        assert not survived or survived == {(len(one), len(one & two))}
+    sides = {FROM: before, TO: after}
+    assert redundant == {(key, len(side) - len(configure(side, side))) for key, side in sides.items() if side}
+    assert held == {(key, *each) for key, side in sides.items() for each in configure(side, side)}
+    unchanged = {version for version, _ in one & two}
+    assert {version for version, cause in lost if cause == "only the hash changed"} == unchanged
+    spaces = {namespace for _, namespace in two}
+    assert {version for version, cause in lost if cause == "namespace replaced"} == (
+        {version for version, namespace in one if namespace not in spaces} if two else set()
+    )

@@ -316,7 +316,7 @@ def test_a_signal_in_the_middle_of_a_builds_checks_is_no_failure(tmp_path, numbe
     script = f"""
 import pathlib, pipeline.store.checks, pipeline.cli
 
-def check_for_ever(connection):
+def check_for_ever(connection, checks):
     pathlib.Path({str(begun)!r}).touch()
     connection.execute({ENDLESS!r})
 
@@ -336,7 +336,7 @@ import ctypes, threading, pipeline.store.checks, pipeline.store.database, pipeli
 
 begun = threading.Event()
 
-def check_for_ever(connection):
+def check_for_ever(connection, checks):
     begun.set()
     connection.execute({ENDLESS!r})
 

@@ -20,6 +20,7 @@ from pipeline.cli import cli
 from pipeline.errors import NoWarehouseError
 from pipeline.layout import Layout
 from pipeline.schema import SPEC_STACKS
+from pipeline.store.checks import SHOWN, run_checks
 from pipeline.store.database import (
     create_views,
     find_database,
@@ -191,6 +192,27 @@ def test_each_value_has_a_column_and_none_that_is_named_like_another_value(stack
         == 2 + len(stacks)
     )
     assert all(name == value or name not in stacks for value, name in columns)
+
+
+@thorough(4, 30)
+@given(st.dictionaries(names, st.integers(1, 3), min_size=1), st.integers(1, 4))
+def test_a_matrix_has_the_values_of_the_most_specs_and_a_warning_names_the_others(counts, most):
+    rows = [{"stack": stack, "hash": f"{stack}{one}"} for stack, count in counts.items() for one in range(count)]
+    ranked = sorted(counts, key=lambda stack: (-counts[stack], stack))
+    with pytest.MonkeyPatch.context() as patch, duckdb.connect() as connection:
+        patch.setattr("pipeline.store.database.MATRIX_COLUMNS", most)
+        load(connection, {"spec_stacks": [*rows, {"stack": "root", "package": "zlib"}]})
+        columns = [value for value, _ in wide_columns(connection, "stack")]
+        hdf5, zlib = connection.execute("from matrix_by_stack order by package").fetchall()
+        found = {check.name: check for check in run_checks(connection)}
+
+    assert columns == sorted(ranked[:most])
+    assert hdf5[2:] == tuple(counts[stack] for stack in columns)
+    assert zlib[2:] == (0,) * len(columns)
+    left_out = found["matrix_by_stack_columns"]
+    assert left_out.rows == [(stack, counts[stack]) for stack in ranked[most:]][:SHOWN]
+    assert left_out.offenders == max(0, len(counts) - most)
+    assert not found["matrix_by_stack_totals"].offenders
 
 
 @pytest.mark.parametrize(

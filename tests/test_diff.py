@@ -48,7 +48,7 @@ def test_the_summary_is_what_brute_force_counts(tmp_path_factory, made):
     assert {row[1:3] for row in summary.unknown} <= {("unknown", "source missing")}
     assert [row[0] for row in summary.causes] == sorted({row[2] for row in summary.losses}, key=CAUSES.index)
     assert sum(row[2] for row in summary.causes) == sum(row[-1] for row in summary.losses)
-    gained = Counter(stack for row in changes.configuration_diff() if row[0] == "gained" for stack in row[-1] or [None])
+    gained = Counter(stack for row in changes.configuration_diff() if row[0] == "gained" for stack in row[-2] or [None])
     assert {row[3]: row[-1] for row in summary.gains} == gained
     assert set(rows["lost"]) == changes.lost()
 

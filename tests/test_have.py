@@ -88,8 +88,20 @@ def test_a_hit_tells_all_that_a_user_needs(warehouse):
             "stacks": ["aws"],
             "in_root": True,
             "variants": ["build_system=cmake", "+mpi", "~cuda"],
+            "namespace": None,
         }
     ]
+
+
+def test_a_table_shows_the_namespace_where_several_match(tmp_path, warehouse):
+    records = [make_record(make_spec(1)), make_record(make_spec(2), namespace="site")]
+    write_v2(tmp_path / "source/develop/e4s", make_index(records))
+    build([tmp_path / "source"], tmp_path / "warehouse", jobs=1)
+
+    assert "namespace" not in have(warehouse, "hdf5").stdout
+    assert "namespace" not in have(tmp_path / "warehouse", "site.hdf5").stdout
+    shown = have(tmp_path / "warehouse", "hdf5").stdout
+    assert all(text in shown for text in ("namespace", "│ builtin", "│ site"))
 
 
 @pytest.mark.parametrize(

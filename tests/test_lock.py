@@ -274,3 +274,9 @@ def test_what_a_cache_has_of_old_locks(tmp_path):
         assert {one.item.package: one.found for one in anywhere.findings} == {"app": "hash", "zlib": "package"}
         ((miss,),) = [one.misses for one in anywhere.findings if one.found == "package"]
         assert miss.axis == "compiler"
+
+
+def test_a_spec_of_another_namespace_is_not_what_a_lock_expects():
+    asked = {item.package: item.queries[0].namespace for item in read(write_lock(6, GRAPH)).items}
+
+    assert asked == dict.fromkeys(("app", "cmake", "zlib"), "builtin")

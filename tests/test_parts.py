@@ -37,7 +37,7 @@ def test_why_no_view_can_be_made_is_told_and_not_waited_with(tmp_path, monkeypat
         assert checking.wait(60)
         raise duckdb.IOException("IO Error: No space left on device")
 
-    def check_for_ever(connection):
+    def check_for_ever(connection, checks):
         checking.set()
         connection.execute(ENDLESS)
 

@@ -31,8 +31,20 @@ KNOWN_TO_SPARK = {
     ),
     # Spark digests otherwise, and compares its own digests as well.
     "HASH",
-    *("Count", "Explode", "If", "JSONFormat", "LogicalOr", "MAP_ENTRIES", "Max", "Min", "Or", "RegexpLike"),
-    *("RegexpSplit", "RowNumber", "Substring", "Sum", "TryCast"),
+    *(
+        "Count",
+        "Explode",
+        "If",
+        "JSONFormat",
+        "LogicalOr",
+        "MAP_ENTRIES",
+        "MapFromEntries",
+        "Max",
+        "Min",
+        "Or",
+        "RegexpLike",
+    ),
+    *("RegexpSplit", "RowNumber", "Struct", "Substring", "Sum", "TryCast"),
     # TsOrDsToDate is what sqlglot puts around the dates of a date_diff that it reads.
     *("ArrayContains", "DateDiff", "GenerateSeries", "Lag", "Lead", "Replace", "TsOrDsToDate"),
 }

@@ -18,6 +18,7 @@ SOURCE_MISSING = "source missing"
 CAUSES = (
     "stack removed",
     "package gone from the stack",
+    "namespace replaced",
     "version replaced",
     "compiler replaced",
     "target replaced",
@@ -30,7 +31,7 @@ CAUSES = (
 
 ORDERS = {
     "hash": "change desc, package, version_key, hash",
-    "configuration": "change desc, package, version, compiler_family, os, platform, target, variants",
+    "configuration": "change desc, package, version, compiler_family, os, platform, target, variants, namespace",
     "lost": f"list_position({list(CAUSES)!r}, cause), package, stack, version, compiler, target, replaced_by",
 }
 _MACRO_OF = {"hash": "hash_diff", "configuration": "configuration_diff", "lost": "lost"}
@@ -178,24 +179,45 @@ def _count_gains(connection: duckdb.DuckDBPyConnection, asked: Question) -> list
     return connection.execute(query, _parameters(asked, query)).fetchall()
 
 
+# As in the view configurations, but that a namespace is the only one of both snapshots.
+_CONFIGURATIONS = """
+    with named as (
+        select package, min(namespace) as namespace from specs
+        where snapshot in ($before, $after) and namespace is not null
+        group by package having min(namespace) = max(namespace)
+    )
+    select
+        specs.snapshot, specs.package, specs.version, specs.compiler_family, specs.os, specs.platform, specs.target,
+        variant_sets.variants_key as variants,
+        coalesce(specs.namespace, named.namespace, '') as namespace,
+        list_distinct(flatten(array_agg(specs.stacks))) as stacks
+    from specs
+    inner join variant_sets on specs.variants = variant_sets.variants
+    left join named on specs.package = named.package
+    where specs.snapshot in ($before, $after)
+    group by all
+"""
+
+
 def _count_kept(connection: duckdb.DuckDBPyConnection, asked: Question, by: str) -> tuple[int, int]:
     """Packages and number of the hashes or configurations that both snapshots have."""
     among = _filter(asked, "list_has_any(stacks, $stacks)")
     if by == "hash":
-        held, key = "specs", "hash"
-        same = "others.hash = held.hash"
+        held, same = "select * from specs", "others.hash = held.hash"
     else:
-        held, key = "configurations", "package, version, os, platform, target, variants, compiler_family"
+        held = _CONFIGURATIONS
         # As in configuration_diff: what differs by having no compiler is the same.
-        same = " and ".join(f"others.{name} = held.{name}" for name in key.split(", ")[:-1])
+        names = ("package", "version", "os", "platform", "target", "variants", "namespace")
+        same = " and ".join(f"others.{name} = held.{name}" for name in names)
         same += """ and (
             others.compiler_family = held.compiler_family
             or others.compiler_family = 'none' or held.compiler_family = 'none'
         )"""
     query = f"""
-        select count(distinct package), count(*) from {held} as held
+        with compared as ({held})
+        select count(distinct package), count(*) from compared as held
         where snapshot = $before and {among}
-        and exists (select 1 from {held} as others where others.snapshot = $after and {same})
+        and exists (select 1 from compared as others where others.snapshot = $after and {same})
     """
     row = connection.execute(query, _parameters(asked, query)).fetchone()
     assert row is not None

@@ -34,6 +34,7 @@ HIT_COLUMNS: Columns = (
     ("stacks", "VARCHAR[]"),
     ("in_root", "BOOLEAN"),
     ("variants", "VARCHAR[]"),
+    ("namespace", "VARCHAR"),
 )
 
 
@@ -57,7 +58,7 @@ class Held:
         """The cells of :data:`HIT_COLUMNS`."""
         spec = self.spec
         place = (spec.platform, spec.os, spec.target, self.snapshot, list(self.stacks), self.in_root)
-        return (spec.hash, spec.package, spec.version, spec.compiler, *place, list(spec.variants))
+        return (spec.hash, spec.package, spec.version, spec.compiler, *place, list(spec.variants), spec.namespace)
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,14 @@ class Answer:
     hits: list[Held]
     considered: int
     nearest: list[NearMiss]
+
+
+def lay_out_hits(hits: Sequence[Held], format: str) -> tuple[Columns, list[tuple[object, ...]]]:
+    """The columns and rows of ``hits``; a table for people has the namespace only where there are several."""
+    rows = [hit.row() for hit in hits]
+    if format == "table" and len({row[-1] for row in rows}) <= 1:
+        return HIT_COLUMNS[:-1], [row[:-1] for row in rows]
+    return HIT_COLUMNS, rows
 
 
 def guess_host(target: str, platform: str | None) -> Machine:

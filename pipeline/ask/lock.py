@@ -212,6 +212,7 @@ def make_query(spec: ConcreteSpec) -> Query:
         platform=spec.platform,
         os=spec.os,
         target=spec.target,
+        namespace=spec.namespace,
     )
 
 

@@ -302,7 +302,7 @@ def add_changes(
         connection,
         "select package, version, compiler_family, target, os, variants, stacks, specs "
         "from configuration_diff($1, $2) where change = 'gained' "
-        "order by package, version, compiler_family, target, os, variants, stacks",
+        "order by package, version, compiler_family, target, os, variants, stacks, platform, namespace",
         [asked.before, asked.after],
     )
     # A package that a stack lost is one that it holds no spec of; gained is what is lost the other way.

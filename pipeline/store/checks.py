@@ -17,6 +17,8 @@ from pipeline.store.state import SnapshotRows, digest_files, read_state
 
 FEW_ROWS = 10_000
 """So many rows are checked sooner than views are made for it once more."""
+WARNING = " (warning"
+"""How the rule of a check ends that warns of the input: ``(warning)``, or ``(warning of all snapshots)``."""
 SHOWN = 5
 """Offenders that are shown of each check."""
 
@@ -41,26 +43,32 @@ class Check:
         return self.offenders > 0 and not self.warning
 
 
-def run_checks(connection: duckdb.DuckDBPyConnection) -> list[Check]:
-    """Run every check, in the order of their names."""
-    return [run_check(connection, check) for check in list_checks()]
+def run_checks(connection: duckdb.DuckDBPyConnection, checks: Sequence[SqlQuery] | None = None) -> list[Check]:
+    """Run checks, by default every one in the order of their names."""
+    return [run_check(connection, check) for check in (list_checks() if checks is None else checks)]
 
 
-def check_attached(connection: duckdb.DuckDBPyConnection, snapshots: Iterable[str] | None = None) -> list[Check]:
-    """Run every check on the attached database ``warehouse``, or on some snapshots of it as if it held no others.
+def check_attached(
+    connection: duckdb.DuckDBPyConnection,
+    snapshots: Iterable[str] | None = None,
+    checks: Sequence[SqlQuery] | None = None,
+) -> list[Check]:
+    """Run checks, by default every one, on the attached database ``warehouse``.
 
-    The views are made anew over its tables, in memory and as far as the checks ask for them.
+    With ``snapshots`` they see those as if it held no others. The views are made anew over its tables, in memory and
+    as far as the checks ask for them.
     """
+    checks = list_checks() if checks is None else checks
     connection.execute("attach ':memory:' as checked")
     connection.execute("use checked")
     choose_rows(connection, snapshots)
     connection.execute(list_stored()["spec_stacks"].render())
-    for view in find_views(list_checks()):
+    for view in find_views(checks):
         define_view(connection, view)
-    checks = run_checks(connection)
+    results = run_checks(connection, checks)
     connection.execute("use memory")
     connection.execute("detach checked")
-    return checks
+    return results
 
 
 def choose_rows(connection: duckdb.DuckDBPyConnection, snapshots: Iterable[str] | None) -> None:
@@ -104,8 +112,13 @@ def run_check(connection: duckdb.DuckDBPyConnection, check: SqlQuery) -> Check:
     offenders = len(rows)
     while more := cursor.fetchmany(10_000):
         offenders += len(more)
-    warning = check.rule.endswith(" (warning)")
-    return Check(check.name, check.rule.removesuffix(" (warning)"), warning, offenders, columns, rows)
+    rule, mark, _ = check.rule.partition(WARNING)
+    return Check(check.name, rule, bool(mark), offenders, columns, rows)
+
+
+def is_overall(check: SqlQuery) -> bool:
+    """Whether a check asks about all snapshots together, which none of them alone can answer."""
+    return check.rule.endswith(f"{WARNING} of all snapshots)")
 
 
 def check_beside(
@@ -143,12 +156,15 @@ def run_build_checks(
 ) -> list[Check]:
     """Check some snapshots, or the ``whole`` warehouse where it is small enough to be checked at once.
 
-    Part by part memory stays bounded; no check looks beyond one snapshot.
+    Part by part memory stays bounded; what looks beyond one snapshot asks for little, and comes last.
     """
     parts = list(cut_parts(snapshots)) or [[]]
     if whole and len(parts) == 1:
         return check_attached(connection)
-    return merge_checks([check_attached(connection, part) for part in parts])
+    overall = [check for check in list_checks() if is_overall(check)]
+    each = [check for check in list_checks() if check not in overall]
+    found = merge_checks([check_attached(connection, part, each) for part in parts])
+    return sorted([*found, *check_attached(connection, None, overall)], key=lambda check: check.name)
 
 
 FILES_AS_BUILT = "files_are_as_built"

@@ -19,6 +19,7 @@ from pipeline.schema import (
     DERIVED_TABLES,
     HOSTS_TABLE,
     LINEAGE_TABLE,
+    MATRIX_COLUMNS,
     PAGES_TABLE,
     REJECTS,
     SOURCES,
@@ -49,6 +50,10 @@ LEAST_MEMORY = 200 * 2**20
 
 PART_ROWS = 1_500_000
 """So many rows are loaded and checked at once: DuckDB groups them within its memory limit."""
+
+
+COMMENTS = 25
+"""Comments on a matrix's columns in one transaction."""
 
 
 def quote_name(name: str) -> str:
@@ -86,13 +91,24 @@ def attach_database(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         connection.execute("set disabled_compression_methods = 'fsst'")
         # Where a snapshot was taken out, the rest is not moved together: that would write most of the file anew.
         connection.execute("set max_vacuum_tasks = 0")
-        # In transactions: what is inserted goes to its place in the file, and not to a log first.
-        connection.execute("begin")
         yield connection
-        connection.execute("commit")
         connection.execute("checkpoint warehouse")
         connection.execute("use memory")
         connection.execute("detach warehouse")
+
+
+@contextlib.contextmanager
+def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """All that is done in it, or nothing. What is inserted goes to its place in the file, and not to a log first."""
+    connection.begin()
+    try:
+        yield
+    except BaseException:
+        # Where a query fails the whole transaction has ended already.
+        with contextlib.suppress(duckdb.Error):
+            connection.rollback()
+        raise
+    connection.commit()
 
 
 def spill_beside(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
@@ -108,10 +124,11 @@ def open_tables(
     if affected is not None and layout.current is not None:
         shutil.copyfile(layout.current.database, build.database)
     with attach_database(build.database) as connection:
-        if affected is None:
-            create_tables(connection)
-        else:
-            delete_snapshots(connection, affected)
+        with transaction(connection):
+            if affected is None:
+                create_tables(connection)
+            else:
+                delete_snapshots(connection, affected)
         yield connection
 
 
@@ -131,15 +148,14 @@ def cut_parts(snapshots: Mapping[str, SnapshotRows]) -> Iterator[list[str]]:
 
 def load_snapshots(connection: duckdb.DuckDBPyConnection, build: BuildPaths, snapshots: Sequence[str]) -> None:
     """Append the Parquet files of some snapshots to the tables, as one transaction."""
-    for table, find in (
-        (STORED_SPECS, build.stored_specs),
-        (PAGES_TABLE, build.pages),
-        (DEPENDENCIES, build.dependencies),
-    ):
-        files = {find(snapshot): snapshot for snapshot in snapshots}
-        load_partitions(connection, table, {file: snapshot for file, snapshot in files.items() if file.exists()})
-    connection.commit()
-    connection.begin()
+    with transaction(connection):
+        for table, find in (
+            (STORED_SPECS, build.stored_specs),
+            (PAGES_TABLE, build.pages),
+            (DEPENDENCIES, build.dependencies),
+        ):
+            files = {find(snapshot): snapshot for snapshot in snapshots}
+            load_partitions(connection, table, {file: snapshot for file, snapshot in files.items() if file.exists()})
 
 
 def load_partitions(connection: duckdb.DuckDBPyConnection, table: Relation, files: Mapping[Path, str]) -> None:
@@ -160,12 +176,11 @@ def load_partitions(connection: duckdb.DuckDBPyConnection, table: Relation, file
 
 def load_unparted(connection: duckdb.DuckDBPyConnection, build: BuildPaths) -> None:
     """Make the tables of rejects and sources those of the Parquet files, as one transaction."""
-    for table, files in ((REJECTS, build.all_rejects()), (SOURCES, [build.sources])):
-        connection.execute(f"delete from {table.name}")
-        columns = ", ".join(map(quote_name, table.names))
-        connection.execute(f"insert into {table.name} select {columns} from {read_files(files)}")
-    connection.commit()
-    connection.begin()
+    with transaction(connection):
+        for table, files in ((REJECTS, build.all_rejects()), (SOURCES, [build.sources])):
+            connection.execute(f"delete from {table.name}")
+            columns = ", ".join(map(quote_name, table.names))
+            connection.execute(f"insert into {table.name} select {columns} from {read_files(files)}")
 
 
 def read_files(files: Iterable[Path]) -> str:
@@ -236,25 +251,39 @@ def create_views(connection: duckdb.DuckDBPyConnection) -> None:
     Views that are there already, as the last build of this version left them, stay if the data asks for the same
     columns of the matrices.
     """
-    create_derived_tables(connection)
+    with transaction(connection):
+        create_derived_tables(connection)
     if has_views(connection):
         return
-    for macro in reversed(list_macros()):
-        connection.execute(f"drop macro table if exists {macro.name}")
-    for view in reversed(list_views()):
-        connection.execute(f"drop view if exists {view.name}")
-    for view in list_views():
-        define_view(connection, view)
+    with transaction(connection):
+        for macro in reversed(list_macros()):
+            connection.execute(f"drop macro table if exists {macro.name}")
+        for view in reversed(list_views()):
+            connection.execute(f"drop view if exists {view.name}")
+        for view in list_views():
+            define_view(connection, view)
+        for described in describe_views():
+            comment(connection, "view", described)
+        for macro in list_macros():
+            parameters = ", ".join(f"{one.name} := null" if one.nullable else one.name for one in macro.parameters)
+            connection.execute(f"create macro {macro.name}({parameters}) as table\n{macro.render()}")
+        for described in describe_macros():
+            # A macro's columns have no comments of their own in DuckDB.
+            connection.execute(f"comment on macro table {described.name} is {quote_text(described.description)}")
     for described in describe_views():
-        comment(connection, "view", described)
-        for column, description in describe_matrix(connection, described).items():
-            describe(connection, described.name, column, description)
-    for macro in list_macros():
-        parameters = ", ".join(f"{one.name} := null" if one.nullable else one.name for one in macro.parameters)
-        connection.execute(f"create macro {macro.name}({parameters}) as table\n{macro.render()}")
-    for described in describe_macros():
-        # A macro's columns have no comments of their own in DuckDB.
-        connection.execute(f"comment on macro table {described.name} is {quote_text(described.description)}")
+        describe_matrix_columns(connection, described)
+
+
+def describe_matrix_columns(connection: duckdb.DuckDBPyConnection, view: Relation) -> None:
+    """Comment the columns of a wide view that come from the data; none of any other view.
+
+    Each comment is a copy of the whole view until its transaction ends: 500 in one would take 360 MB.
+    """
+    described = list(describe_matrix(connection, view).items())
+    for first in range(0, len(described), COMMENTS):
+        with transaction(connection):
+            for column, description in described[first : first + COMMENTS]:
+                describe(connection, view.name, column, description)
 
 
 def has_views(connection: duckdb.DuckDBPyConnection) -> bool:
@@ -293,11 +322,16 @@ def render(connection: duckdb.DuckDBPyConnection, query: SqlQuery) -> str:
 def wide_columns(connection: duckdb.DuckDBPyConnection, axis: str) -> list[tuple[str, str]]:
     """(value, column name) for each value of an axis, in text order, as its matrix has them.
 
+    Of more than :data:`MATRIX_COLUMNS` values those count that the most specs of all snapshots have, and of
+    equals the first by name.
+
     A column is named by its value. To DuckDB names that differ by case alone are one: a value that
     would repeat an earlier name gets ``_2``, ``_3`` …, whichever is no other value's name.
     """
     value = "unnest(stacks)" if axis == "stack" else axis
-    values = connection.execute(f"select distinct {value} from {STORED_SPECS.name} order by 1").fetchall()
+    counted = f"select value, count(*) as specs from (select {value} as value from {STORED_SPECS.name}) group by value"
+    largest = f"select value from ({counted}) order by specs desc, value limit {MATRIX_COLUMNS}"
+    values = connection.execute(f"from ({largest}) order by value").fetchall()
     taken = {"snapshot", "package"}
     plain = {value.lower() for (value,) in values}
     columns = []

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import jinja2
 
-from pipeline.schema import AXES, GLOSSARY, META_LISTS, SPEC_STACKS, Column, Relation
+from pipeline.schema import AXES, GLOSSARY, MATRIX_COLUMNS, META_LISTS, SPEC_STACKS, Column, Relation
 
 _TEMPLATES = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True, autoescape=False)
 _USED = re.compile(r"\b(?:from|join)\s+(\w+)")
@@ -54,8 +54,8 @@ class SqlQuery:
 
     @property
     def is_wide(self) -> bool:
-        """Whether it needs to know of each value of its axis."""
-        return "in columns " in self.text
+        """Whether it needs to know which values of its axis have a column in the matrix."""
+        return "in columns " in self.text or "columns | " in self.text
 
     @cached_property
     def parameters(self) -> tuple[Column, ...]:
@@ -79,6 +79,7 @@ class SqlQuery:
             columns=list(columns),
             axes=AXES,
             lists=META_LISTS,
+            most_columns=MATRIX_COLUMNS,
             **(arguments or {one.name: one.name for one in self.parameters}),
         )
 

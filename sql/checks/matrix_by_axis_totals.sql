@@ -14,9 +14,7 @@ long as (
         snapshot, package,
         count(*) as total,
     from {{ table }}
-    {%- if axis == 'stack' %}
-    where stack <> 'root'
-    {%- endif %}
+    where {{ axis }} in ({{ columns | map('first') | join(', ') or 'null' }})
     group by snapshot, package
 )
 

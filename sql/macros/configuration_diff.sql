@@ -1,6 +1,8 @@
 -- configuration_diff: configurations that one snapshot has and another has not: a row per configuration.
 -- A rebuild changes every hash and no configuration. Spack before 1.0 gave a compiler to packages without
 -- compiled code too: a configuration that differs from another's by having the compiler none is the same.
+-- A spec without a namespace has the package's only one of both snapshots;
+-- where they have none or several, NULL is one more.
 -- Of what the other's sources did not load whole, nothing is listed: see loaded_sources and absences.
 --   from_snapshot
 --   to_snapshot
@@ -30,17 +32,29 @@ proven as (
     inner join absences on sides.other = absences.snapshot and sides.snapshot = absences.other
 ),
 
+named as (
+    select
+        package,
+        min(namespace) as namespace,
+    from specs
+    where snapshot in ({{ from_snapshot }}, {{ to_snapshot }}) and namespace is not null
+    group by package
+    having min(namespace) = max(namespace)
+),
+
 held as (
     select
         sides.change, sides.opposite, spec_stacks.package, spec_stacks.version, spec_stacks.compiler_family,
         spec_stacks.os, spec_stacks.platform, spec_stacks.target,
         variant_sets.variants_key as variants,
+        coalesce(spec_stacks.namespace, named.namespace) as namespace,
         count(distinct spec_stacks.hash) as specs,
         list_sort(coalesce(array_agg(distinct spec_stacks.stack) filter (where spec_stacks.stack <> 'root'), [])) as stacks,
         bool_or(page.change is null and index.change is null) as doubted,
     from sides
     inner join spec_stacks on sides.snapshot = spec_stacks.snapshot
     inner join variant_sets on spec_stacks.variants = variant_sets.variants
+    left join named on spec_stacks.package = named.package
     left join proven as page
         on sides.change = page.change and spec_stacks.package = page.package and page.stack is null
     left join proven as index
@@ -48,7 +62,8 @@ held as (
     where spec_stacks.snapshot in ({{ from_snapshot }}, {{ to_snapshot }})
     group by
         sides.change, sides.opposite, spec_stacks.package, spec_stacks.version, spec_stacks.compiler_family,
-        spec_stacks.os, spec_stacks.platform, spec_stacks.target, variant_sets.variants_key
+        spec_stacks.os, spec_stacks.platform, spec_stacks.target, variant_sets.variants_key,
+        coalesce(spec_stacks.namespace, named.namespace)
 )
 
 select
@@ -62,6 +77,7 @@ select
     held.variants,  -- variants by name, one spelling of each, e.g. build_type=Release +mpi
     held.specs,  -- distinct hashes of the configuration, root-only ones included
     held.stacks,  -- stacks that hold any of them, in text order, without root
+    held.namespace,  -- repository of the package, e.g. builtin; NULL where no source or several say
 from held
 left join held as others
     on
@@ -72,6 +88,7 @@ left join held as others
         and held.platform = others.platform
         and held.target = others.target
         and held.variants = others.variants
+        and coalesce(held.namespace, '') = coalesce(others.namespace, '')
         and (
             held.compiler_family = others.compiler_family
             or held.compiler_family = 'none'

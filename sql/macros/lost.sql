@@ -2,12 +2,23 @@
 -- A lost spec is compared with what the stack has of the package now, and the nearest tells the cause:
 -- the first of version, compiler, target, os and variants in which that differs. The compiler none
 -- differs from no other: Spack before 1.0 gave a compiler to packages without compiled code too.
+-- A package of another namespace is another recipe, and the nearest only where the stack has nothing else of that
+-- name. A spec without a namespace has the package's only one of both snapshots;
+-- where they have none or several, NULL is one more.
 -- Where the sources did not load whole (see loaded_sources, absences, stack_absences) the cause is source missing: no loss
 -- is proven.
 --   from_snapshot
 --   to_snapshot
-with
-{%- for side, snapshot in [('before', from_snapshot), ('after', to_snapshot)] %}
+with named as (
+    select
+        package,
+        min(namespace) as namespace,
+    from specs
+    where snapshot in ({{ from_snapshot }}, {{ to_snapshot }}) and namespace is not null
+    group by package
+    having min(namespace) = max(namespace)
+),
+{% for side, snapshot in [('before', from_snapshot), ('after', to_snapshot)] %}
 {{ side }} as (
     select
         spec_stacks.package, spec_stacks.stack, spec_stacks.hash, spec_stacks.version,
@@ -16,40 +27,43 @@ with
         spec_stacks.target,
         spec_stacks.os || ' ' || spec_stacks.platform as os,
         variant_sets.variants_key as variants,
+        coalesce(spec_stacks.namespace, named.namespace, '') as namespace,
     from spec_stacks
     inner join variant_sets on spec_stacks.variants = variant_sets.variants
+    left join named on spec_stacks.package = named.package
     where spec_stacks.snapshot = {{ snapshot }} and spec_stacks.stack <> 'root'
 ),
 {% endfor %}
 gone as (
     select
         before.package, before.stack, before.version, before.compiler, before.compiler_family,
-        before.compiler_version, before.target, before.os, before.variants,
+        before.compiler_version, before.target, before.os, before.variants, before.namespace,
         count(*) as specs,
     from before
     left join after on before.stack = after.stack and before.hash = after.hash
     where after.hash is null
     group by
         before.package, before.stack, before.version, before.compiler, before.compiler_family,
-        before.compiler_version, before.target, before.os, before.variants
+        before.compiler_version, before.target, before.os, before.variants, before.namespace
 ),
 
 standing as (
     select distinct
         package, stack, version, version_key, compiler, compiler_family, compiler_version, target, os,
-        variants,
+        variants, namespace,
     from after
 ),
 
 compared as (
     select
         gone.package, gone.stack, gone.version, gone.compiler, gone.target, gone.os, gone.variants,
-        gone.specs, standing.version_key,
+        gone.namespace, gone.specs, standing.version_key,
         standing.version as new_version,
         standing.compiler as new_compiler,
         standing.target as new_target,
         standing.os as new_os,
         standing.variants as new_variants,
+        standing.namespace as new_namespace,
         case when gone.version = standing.version then 0 else 1 end as other_version,
         case
             when gone.compiler_family = 'none' or standing.compiler_family = 'none' then 0
@@ -61,16 +75,19 @@ compared as (
         case when gone.target = standing.target then 0 else 1 end as other_target,
         case when gone.os = standing.os then 0 else 1 end as other_os,
         case when gone.variants = standing.variants then 0 else 1 end as other_variants,
+        case when gone.namespace = standing.namespace then 0 else 1 end as other_namespace,
     from gone
     left join standing on gone.package = standing.package and gone.stack = standing.stack
 ),
 
--- In what each differs first, from the variants (1) to the version (5); in nothing (6); there is none (0).
+-- In what each differs first, from the variants (1) to the version (5); in nothing (6); it is another recipe (7);
+-- there is none (0).
 told as (
     select
-        package, stack, version, compiler, target, os, variants, specs,
+        package, stack, version, compiler, target, os, variants, namespace, specs, other_namespace,
         case
             when new_version is null then 0
+            when other_namespace = 1 then 7
             when other_version = 1 then 5
             when other_compiler = 1 then 4
             when other_target = 1 then 3
@@ -82,6 +99,7 @@ told as (
         coalesce(version_key, '') as version_key,
         case
             when new_version is null then ''
+            when other_namespace = 1 then new_namespace
             when other_version = 1 then new_version
             when other_compiler = 1 then new_compiler
             when other_target = 1 then new_target
@@ -92,13 +110,14 @@ told as (
     from compared
 ),
 
--- The nearest comes first: it differs in the fewest, and of those that differ alike it is the newest version.
+-- The nearest comes first: of the same recipe, it differs in the fewest, and of those that differ alike it is the
+-- newest version.
 ranked as (
     select
         package, stack, version, compiler, target, specs, first_axis, replacement,
         row_number() over (
-            partition by package, stack, version, compiler, target, os, variants
-            order by nearness desc, first_axis desc, version_key desc, replacement desc
+            partition by package, stack, version, compiler, target, os, variants, namespace
+            order by other_namespace asc, nearness desc, first_axis desc, version_key desc, replacement desc
         ) as place,
     from told
 ),
@@ -178,6 +197,7 @@ explained as (
             when pages_loaded.package is null and proven.stack is null then 'source missing'
             when removed.stack is not null then 'stack removed'
             when ranked.first_axis = 0 then 'package gone from the stack'
+            when ranked.first_axis = 7 then 'namespace replaced'
             when ranked.first_axis = 5 then 'version replaced'
             when ranked.first_axis = 4 then 'compiler replaced'
             when ranked.first_axis = 3 then 'target replaced'
@@ -204,8 +224,8 @@ select
     version,  -- version of the lost specs
     compiler,
     target,
-    -- stack removed, package gone from the stack, version replaced, compiler replaced, target replaced, os
-    -- replaced, variant replaced, only the hash changed; or source missing: not known to be lost
+    -- stack removed, package gone from the stack, namespace replaced, version replaced, compiler replaced, target
+    -- replaced, os replaced, variant replaced, only the hash changed; or source missing: not known to be lost
     cause,
     -- what stands there instead: the successor of a removed stack, else the value that replaces; NULL where
     -- nothing does

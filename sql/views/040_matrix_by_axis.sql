@@ -1,5 +1,6 @@
--- matrix_by_{{ axis }}: coverage by {{ axis }}, wide: a row per snapshot and package, a column per {{ axis }}, in text order.
--- A view's columns are fixed when it is made: the build writes out those that the data has, of any snapshot.
+-- matrix_by_{{ axis }}: coverage by {{ axis }}, wide: a row per snapshot and package, a column per {{ axis }}, in text order, {{ most_columns }} at most.
+-- A view's columns are fixed when it is made: the build writes out those that the data has, of any snapshot. Of more
+-- it takes those with the most specs, and of equals the first by name; coverage_by_{{ axis }} has all.
 {%- if axis == 'stack' %}
 -- Packages that stand in root alone have a row of zeros.
 {%- endif %}
@@ -10,13 +11,21 @@ with counted as (
         count(*) as num_specs,
     from {{ table }}
     group by snapshot, package, {{ axis }}
+),
+
+-- A package's cells as one map: as many sums as there are columns would take their memory for every package.
+packed as (
+    select
+        snapshot, package,
+        map_from_entries(array_agg(struct_pack(key := {{ axis }}, value := num_specs))) as cells,
+    from counted
+    group by snapshot, package
 )
 
 select
     snapshot,
     package,
     {%- for value, column in columns %}
-    cast(sum(case when {{ axis }} = {{ value }} then num_specs else 0 end) as bigint) as {{ column }},
+    coalesce(cells[{{ value }}], 0) as {{ column }},
     {%- endfor %}
-from counted
-group by snapshot, package;
+from packed;

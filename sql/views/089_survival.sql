@@ -1,7 +1,8 @@
 -- survival: what of a snapshot is still in the next of its series: a row per snapshot that has one before it.
 -- What the later one's sources did not load whole (see loaded_sources and absences) is not counted: whether
 -- that survived is not known. A configuration that differs by having the compiler none is the same: Spack
--- before 1.0 gave a compiler to packages without compiled code too.
+-- before 1.0 gave a compiler to packages without compiled code too. A spec without a namespace has the package's
+-- only one of both snapshots; where they have none or several, NULL is one more.
 create view survival as
 with consecutive as (
     select
@@ -20,11 +21,41 @@ pairs as (
     where previous_snapshot is not null
 ),
 
+-- The one namespace of a package in both snapshots of a pair.
+spaces as (
+    select
+        snapshot, package,
+        min(namespace) as lowest,
+        max(namespace) as highest,
+    from specs
+    where namespace is not null
+    group by snapshot, package
+),
+
+in_either as (
+    select pairs.snapshot, spaces.package, spaces.lowest, spaces.highest,
+    from pairs
+    inner join spaces on pairs.snapshot = spaces.snapshot
+    union all
+    select pairs.snapshot, spaces.package, spaces.lowest, spaces.highest,
+    from pairs
+    inner join spaces on pairs.previous_snapshot = spaces.snapshot
+),
+
+named as (
+    select
+        snapshot, package,
+        min(lowest) as namespace,
+    from in_either
+    group by snapshot, package
+    having min(lowest) = max(highest)
+),
+
 earlier as (
     select
         pairs.snapshot, spec_stacks.hash, spec_stacks.package, spec_stacks.version,
         spec_stacks.compiler_family, spec_stacks.os, spec_stacks.platform, spec_stacks.target,
-        spec_stacks.variants,
+        spec_stacks.variants, spec_stacks.namespace,
         bool_or(page.snapshot is null and index.snapshot is null and absences.snapshot is null) as doubted,
     from pairs
     inner join spec_stacks on pairs.previous_snapshot = spec_stacks.snapshot
@@ -40,7 +71,7 @@ earlier as (
     group by
         pairs.snapshot, spec_stacks.hash, spec_stacks.package, spec_stacks.version,
         spec_stacks.compiler_family, spec_stacks.os, spec_stacks.platform, spec_stacks.target,
-        spec_stacks.variants
+        spec_stacks.variants, spec_stacks.namespace
 ),
 
 later as (
@@ -63,11 +94,14 @@ earlier_configurations as (
         earlier.snapshot, earlier.package, earlier.version, earlier.compiler_family, earlier.os,
         earlier.platform, earlier.target,
         variant_sets.variants_key as variants,
+        coalesce(earlier.namespace, named.namespace, '') as namespace,
     from earlier
     inner join variant_sets on earlier.variants = variant_sets.variants
+    left join named on earlier.snapshot = named.snapshot and earlier.package = named.package
     group by
         earlier.snapshot, earlier.package, earlier.version, earlier.compiler_family, earlier.os,
-        earlier.platform, earlier.target, variant_sets.variants_key
+        earlier.platform, earlier.target, variant_sets.variants_key,
+        coalesce(earlier.namespace, named.namespace, '')
     having not bool_or(earlier.doubted)
 ),
 
@@ -77,12 +111,15 @@ later_configurations as (
         spec_stacks.snapshot, spec_stacks.package, spec_stacks.version, spec_stacks.os,
         spec_stacks.platform, spec_stacks.target,
         variant_sets.variants_key as variants,
+        coalesce(spec_stacks.namespace, named.namespace, '') as namespace,
         array_agg(distinct spec_stacks.compiler_family) as families,
     from spec_stacks
     inner join variant_sets on spec_stacks.variants = variant_sets.variants
+    left join named on spec_stacks.snapshot = named.snapshot and spec_stacks.package = named.package
     group by
         spec_stacks.snapshot, spec_stacks.package, spec_stacks.version, spec_stacks.os,
-        spec_stacks.platform, spec_stacks.target, variant_sets.variants_key
+        spec_stacks.platform, spec_stacks.target, variant_sets.variants_key,
+        coalesce(spec_stacks.namespace, named.namespace, '')
 ),
 
 configurations_counted as (
@@ -110,6 +147,7 @@ configurations_counted as (
             and earlier_configurations.platform = later_configurations.platform
             and earlier_configurations.target = later_configurations.target
             and earlier_configurations.variants = later_configurations.variants
+            and earlier_configurations.namespace = later_configurations.namespace
     group by earlier_configurations.snapshot
 )
 
