@@ -132,6 +132,27 @@ DEPENDENCIES = Relation(
     ),
 )
 
+RECORDS = Relation(
+    "records",
+    "What indexes list beside the specs of their caches: a row per index and external or hole.",
+    (
+        SNAPSHOT,
+        replace(STACK, description="stack of the index; root for the union mirror's"),
+        replace(HASH, description="the record's 32-letter DAG hash; dependencies name it so"),
+        replace(PACKAGE, description="Spack package, e.g. glibc"),
+        Column("version", "VARCHAR", "its one version, e.g. 2.35"),
+        Column("kind", "VARCHAR", "external: Spack uses it from the system; hole: needed by others and never pushed"),
+        replace(COMPILER, description="name@version without =, or none, e.g. for an external"),
+        Column("os", "VARCHAR", "operating system, e.g. ubuntu22.04"),
+        Column("platform", "VARCHAR", "linux, darwin or windows"),
+        TARGET,
+        Column("external_path", "VARCHAR", "where an external lies, e.g. /usr; NULL for a hole", nullable=True),
+        Column("external_modules", "VARCHAR[]", "environment modules that an external is found by; empty for a hole"),
+        Column("namespace", "VARCHAR", "repository of the package, e.g. builtin; NULL where missing", nullable=True),
+        Column("source", "VARCHAR", "path or URL of the index, relative to its source"),
+    ),
+)
+
 PAGES_TABLE = Relation(
     "pages",
     "A row per source page or build-cache index that was read.",
@@ -225,8 +246,10 @@ REJECTS = Relation(
     ),
 )
 
-TABLES = (SPEC_STACKS, PAGES_TABLE, DEPENDENCIES, REJECTS, SOURCES)
+TABLES = (SPEC_STACKS, PAGES_TABLE, DEPENDENCIES, RECORDS, REJECTS, SOURCES)
 """What a build reads from its sources, and writes as Parquet."""
+SNAPSHOT_TABLES = (STORED_SPECS, PAGES_TABLE, DEPENDENCIES, RECORDS)
+"""Those of the DuckDB file whose every row is of one snapshot."""
 
 TARGETS_TABLE = Relation(
     "targets",

@@ -499,6 +499,45 @@ def test_dependencies_are_those_of_the_loaded_specs_each_once(tmp_path):
     ]
 
 
+def test_externals_and_holes_are_records_of_each_index(tmp_path):
+    glibc = make_record(
+        make_spec(7, versions=["2.35"], compiler="none"),
+        "glibc",
+        in_buildcache=False,
+        external={"path": "/usr", "module": None},
+    )
+    hole = make_record(make_spec(3), "zlib", in_buildcache=False)
+    write_v2(tmp_path / "develop" / "e4s", make_index([make_record(make_spec(1)), glibc, hole]))
+    write_v2(tmp_path / "develop" / "hep", make_index([make_record(make_spec(3), "zlib"), glibc]))
+    write_v2(tmp_path / "v1.0" / "e4s", make_index([make_record(make_spec(1))]))
+    summary, warehouse = build_in(tmp_path, tmp_path)
+    columns = "stack, hash, package, version, kind, compiler, external_path, external_modules, source"
+    system = (make_hash(7), "glibc", "2.35", "external", "none", "/usr", [])
+
+    assert ask(warehouse, f"select {columns} from records order by all") == [
+        ("e4s", make_hash(3), "zlib", "1.14.5", "hole", "gcc@11.4.0", None, [], "develop/e4s/build_cache/index.json"),
+        ("e4s", *system, "develop/e4s/build_cache/index.json"),
+        ("hep", *system, "develop/hep/build_cache/index.json"),
+    ]
+    assert ask(warehouse, "select distinct snapshot, os, platform, target, namespace from records") == [
+        ("develop", "ubuntu22.04", "linux", "x86_64_v3", "builtin")
+    ]
+    assert [path.parent.name for path in sorted((warehouse / "records").rglob("*.parquet"))] == [
+        "snapshot=develop",
+        "snapshot=v1.0",
+    ]
+    assert summary.failed == []
+    shutil.rmtree(tmp_path / "v1.0")
+    write_v2(tmp_path / "develop-2025-03-30" / "e4s", make_index([glibc]))
+    again, warehouse = build_in(tmp_path, tmp_path)
+
+    assert (again.rebuilt, again.gone, again.failed) == (1, 1, [])
+    assert ask(warehouse, "select snapshot, count(*) from records group by all order by all") == [
+        ("develop", 3),
+        ("develop-2025-03-30", 1),
+    ]
+
+
 def change(source, step):
     """One change of a tree of caches."""
     index = source / "develop" / "e4s" / "build_cache" / "index.json"

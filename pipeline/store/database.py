@@ -20,7 +20,9 @@ from pipeline.schema import (
     HOSTS_TABLE,
     LINEAGE_TABLE,
     PAGES_TABLE,
+    RECORDS,
     REJECTS,
+    SNAPSHOT_TABLES,
     SOURCES,
     SPEC_STACKS,
     STORED_SPECS,
@@ -135,6 +137,7 @@ def load_snapshots(connection: duckdb.DuckDBPyConnection, build: BuildPaths, sna
         (STORED_SPECS, build.stored_specs),
         (PAGES_TABLE, build.pages),
         (DEPENDENCIES, build.dependencies),
+        (RECORDS, build.records),
     ):
         files = {find(snapshot): snapshot for snapshot in snapshots}
         load_partitions(connection, table, {file: snapshot for file, snapshot in files.items() if file.exists()})
@@ -177,13 +180,13 @@ def read_files(files: Iterable[Path]) -> str:
 def delete_snapshots(connection: duckdb.DuckDBPyConnection, snapshots: Iterable[str]) -> None:
     """Take snapshots out of the tables."""
     for snapshot in snapshots:
-        for table in (STORED_SPECS, PAGES_TABLE, DEPENDENCIES):
+        for table in SNAPSHOT_TABLES:
             connection.execute(f"delete from {table.name} where snapshot = ?", [snapshot])
 
 
 def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
     """Create the empty tables, with their comments, and ``spec_stacks`` as a view on the specs at their own grain."""
-    for table in (STORED_SPECS, PAGES_TABLE, DEPENDENCIES, REJECTS, SOURCES):
+    for table in (*SNAPSHOT_TABLES, REJECTS, SOURCES):
         create_table(connection, table)
     connection.execute(list_stored()["spec_stacks"].render())
     comment(connection, "view", SPEC_STACKS)

@@ -20,6 +20,7 @@ from pipeline.store.frames import (
     FILE,
     KINDS,
     PAGE_SCHEMA,
+    RECORD_SCHEMA,
     REJECT_SCHEMA,
     SPEC_STACKS_SCHEMA,
     Spilled,
@@ -56,6 +57,8 @@ def write_snapshot(build: BuildPaths, scratch: Path, snapshot: str, places: Sequ
     if has_indexes:
         dependencies = merge_dependencies(spilled.read("dependencies"), merged.specs["hash"])
         write_frame(build.dependencies(snapshot), dependencies, DEPENDENCY_SCHEMA)
+        records = spilled.read("records").sort("stack", "source", "package", "hash")
+        write_frame(build.records(snapshot), records, RECORD_SCHEMA)
     write_frame(build.pages(snapshot), merged.pages, PAGE_SCHEMA)
     if merged.rejects.height:
         write_frame(build.rejects(snapshot), merged.rejects, REJECT_SCHEMA)
@@ -136,6 +139,10 @@ def restore(build: BuildPaths, scratch: Path, snapshot: str, parts: Sequence[Par
         edges = read_published(build.dependencies(snapshot))
         holders = of_indexes.select("hash", FILE).unique(maintain_order=True)
         spill(scratch, batch, "dependencies", complete("dependencies", edges.join(holders, on="hash")))
+    if build.records(snapshot).exists():
+        records = read_published(build.records(snapshot))
+        of_files = files.select("source", "stack", FILE)
+        spill(scratch, batch, "records", complete("records", records.join(of_files, on=["source", "stack"])))
     files = files.rename({"source": "path"})
     pages = read_published(build.pages(snapshot)).drop("state", strict=False)
     pages = pages.join(files, on=["path", "stack", "package"], nulls_equal=True)
