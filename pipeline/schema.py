@@ -93,11 +93,26 @@ SPEC = (
     Column("source", "VARCHAR", "path or URL of the page or index, relative to its source"),
 )
 """What a source says of one spec, apart from where it stands."""
+OF_INDEX = (
+    Column(
+        "libc",
+        "VARCHAR",
+        "C library that it needs of the host, itself or by what it links and runs with, e.g. glibc@2.35; "
+        "NULL where it needs none or the source does not say: libc_known",
+        nullable=True,
+    ),
+    Column("libc_version", "VARCHAR", "the oldest version that will do, e.g. 2.35; NULL with libc", nullable=True),
+    Column("libc_path", "VARCHAR", "where that lies, e.g. /usr; NULL with libc", nullable=True),
+    Column("libc_known", "BOOLEAN", "whether the source says which libc it needs, or that it needs none; pages do not"),
+    Column("package_hash", "VARCHAR", "hash of its recipe; NULL from pages, and before Spack 0.18", nullable=True),
+    Column("spliced_from", "VARCHAR", "hash of the spec that it is spliced from; NULL for all others", nullable=True),
+)
+"""What indexes alone say of one spec."""
 
 SPEC_STACKS = Relation(
     "spec_stacks",
     "The long table: a row per snapshot, spec and stack that holds it, root included.",
-    (SNAPSHOT, PACKAGE, HASH, STACK, *SPEC),
+    (SNAPSHOT, PACKAGE, HASH, STACK, *SPEC, *OF_INDEX),
 )
 
 STORED_SPECS = Relation(
@@ -116,12 +131,13 @@ STORED_SPECS = Relation(
             "what each of the stacks, and then root, says otherwise; NULL where all say the same",
             nullable=True,
         ),
+        *OF_INDEX,
     ),
 )
 
 DEPENDENCIES = Relation(
     "dependencies",
-    "Direct dependencies, as indexes tell of them: a row per snapshot, spec and dependency.",
+    "Direct dependencies, as indexes list them: a row per snapshot, spec (or hole) and dependency.",
     (
         SNAPSHOT,
         HASH,

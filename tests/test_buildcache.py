@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pipeline.build import build
 from pipeline.cli import cli
 from pipeline.errors import SourceError
-from pipeline.schema import DEPENDENCIES, SPEC_STACKS
+from pipeline.schema import DEPENDENCIES, OF_INDEX, SPEC_STACKS
 from pipeline.sources.buildcache import Choice, choose_blob, find_indexes, place_mirror
 from pipeline.sources.files import find_sources, scan
 from pipeline.store import extract_index
@@ -39,7 +39,10 @@ from tests.makers import (
 DATA = Path(__file__).parent / "data" / "caches"
 ONE = make_index([make_record(make_spec(1))])
 TWO = make_index([make_record(make_spec(1)), make_record(make_spec(2), "zlib")])
-INDEX_COLUMNS = ("compilers", "patches", "compiler_flags", "namespace", "external")
+INDEX_COLUMNS = (
+    *("compilers", "patches", "compiler_flags", "namespace", "external"),
+    *(column.name for column in OF_INDEX),
+)
 COMMON = [name for name in SPEC_STACKS.names if name not in (*INDEX_COLUMNS, "source", "size_bytes", "tarball_url")]
 
 
@@ -477,7 +480,7 @@ def test_descriptions_that_contradict_each_other_are_rejects(tmp_path):
     assert summary.failed == []
 
 
-def test_dependencies_are_those_of_the_loaded_specs_each_once(tmp_path):
+def test_dependencies_are_those_of_specs_and_holes_each_once(tmp_path):
     edge = {
         "name": "zlib",
         "hash": make_hash(2),
@@ -488,14 +491,15 @@ def test_dependencies_are_those_of_the_loaded_specs_each_once(tmp_path):
             make_record(make_spec(1), dependencies=[edge]),
             make_record(make_spec(2), "zlib"),
             make_record(make_spec(3), "hole", in_buildcache=False, dependencies=[edge]),
+            make_record(make_spec(4), "reject", version=5, dependencies=[edge]),
         ]
     )
     write_v2(tmp_path / "develop" / "e4s", index)
     write_v2(tmp_path / "develop" / "hep", index)
     _, warehouse = build_in(tmp_path, tmp_path / "develop")
 
-    assert ask(warehouse, f"select {', '.join(DEPENDENCIES.names)} from dependencies") == [
-        ("develop", make_hash(1), make_hash(2), "zlib", ["build", "link"], ["zlib-api"])
+    assert ask(warehouse, f"select {', '.join(DEPENDENCIES.names)} from dependencies order by hash") == [
+        ("develop", make_hash(number), make_hash(2), "zlib", ["build", "link"], ["zlib-api"]) for number in (1, 3)
     ]
 
 
@@ -531,7 +535,7 @@ def test_externals_and_holes_are_records_of_each_index(tmp_path):
     write_v2(tmp_path / "develop-2025-03-30" / "e4s", make_index([glibc]))
     again, warehouse = build_in(tmp_path, tmp_path)
 
-    assert (again.rebuilt, again.gone, again.failed) == (1, 1, [])
+    assert (again.rebuilt, again.gone, again.failed) == (1, ["v1.0"], [])
     assert ask(warehouse, "select snapshot, count(*) from records group by all order by all") == [
         ("develop", 3),
         ("develop-2025-03-30", 1),

@@ -28,6 +28,7 @@ OTHER = {
     "patches": ["f00"],
     "compiler_flags": {"cflags": "-g"},
     "external": True,
+    "libc_known": True,
 }
 NAMED = [column.name for column in SPEC_STACKS.columns if column.type == "VARCHAR" and not column.nullable]
 FILLED = [column.name for column in SPEC_STACKS.columns if not column.nullable]

@@ -37,6 +37,7 @@ DEFAULTS = {
         "target": "x86_64_v3",
         "variants": [],
         "source": "page",
+        "libc_known": False,
     },
     "pages": {
         "snapshot": "develop",

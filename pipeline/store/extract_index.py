@@ -106,7 +106,10 @@ def _chunks(index: Index) -> Iterator[list[Record | Reject]]:
         yield chunk
 
 
-SAME = ("package", "hash", "version", "os", "platform", "target", "variants", "patches", "namespace", "external")
+SAME = (
+    *("package", "hash", "version", "os", "platform", "target", "variants", "patches", "namespace", "external"),
+    "package_hash",
+)
 """Columns of a spec that are as the index has them."""
 
 
@@ -122,6 +125,7 @@ def make_specs(specs: Sequence[ConcreteSpec], path: str, stack: str) -> pl.DataF
             for spec in specs
         ],
         "compiler_flags": [list(spec.compiler_flags.items()) for spec in specs],
+        "spliced_from": [spec.build_spec for spec in specs],
         "source": [path] * len(specs),
         "stacks": [[stack]] * len(specs),
     }

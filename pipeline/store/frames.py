@@ -100,7 +100,7 @@ DERIVED = ("version_key", "compiler", "compiler_name", "compiler_version", "comp
 
 
 def complete_specs(specs: pl.DataFrame) -> pl.DataFrame:
-    """A frame of the kind ``specs``: ``DERIVED`` are computed, and missing columns are NULL."""
+    """A frame of the kind ``specs``: ``DERIVED`` are computed, and missing columns are NULL, or false."""
     compilers, versions = describe_compilers(specs["compiler_raw"]), describe_versions(specs["version"])
     specs = (
         specs.drop(DERIVED, strict=False)
@@ -108,7 +108,11 @@ def complete_specs(specs: pl.DataFrame) -> pl.DataFrame:
         .join(versions, on="version", how="left", maintain_order="left")
     )
     empty = make_frame("specs", {"package": []}, [])
-    missing = [pl.lit(None, empty.schema[name]).alias(name) for name in SPEC_SCHEMA.names if name not in specs.columns]
+    missing = [
+        pl.lit(False if name == "libc_known" else None, empty.schema[name]).alias(name)
+        for name in SPEC_SCHEMA.names
+        if name not in specs.columns
+    ]
     return specs.with_columns(missing).select(*SPEC_SCHEMA.names, FILE)
 
 
