@@ -287,6 +287,15 @@ HOSTS_TABLE = Relation(
         Column("machines", "VARCHAR", "which machines these are"),
     ),
 )
+RELEASES_TABLE = Relation(
+    "os_releases",
+    "Releases of macOS: a row per release and each whose binaries it runs, itself included.",
+    (
+        Column("os", "VARCHAR", "operating system of a host, e.g. sonoma"),
+        Column("ancestor", "VARCHAR", "operating system whose binaries it runs, e.g. ventura"),
+        Column("distance", "BIGINT", "releases between them; 0 for itself"),
+    ),
+)
 LINEAGE_TABLE = Relation(
     "stack_lineage",
     "Stacks that were renamed or taken over, curated by hand: a row per stack and its successor.",
@@ -305,7 +314,7 @@ VARIANT_SETS = Relation(
     ),
 )
 
-DERIVED_TABLES = (TARGETS_TABLE, HOSTS_TABLE, LINEAGE_TABLE, VARIANT_SETS)
+DERIVED_TABLES = (TARGETS_TABLE, HOSTS_TABLE, RELEASES_TABLE, LINEAGE_TABLE, VARIANT_SETS)
 """What every build makes anew in the DuckDB file: rules of Spack as data, so that SQL alone can follow them."""
 
 GLOSSARY: Mapping[str, str] = {

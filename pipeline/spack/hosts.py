@@ -126,15 +126,6 @@ def _is_between(target: str, lowest: str, colon: str, highest: str) -> bool:
     return (not lowest or runs_on(lowest, target)) and (not highest or runs_on(target, highest))
 
 
-WITHOUT_LIBC = frozenset({"darwin", "freebsd", "windows"})
-"""Platforms on which Spack names no libc for a spec, for none is looked at there."""
-
-
-def uses_libc(platform: str) -> bool:
-    """Whether a binary of the platform needs a libc of its host (``using_libc_compatibility`` in Spack's solver)."""
-    return platform not in WITHOUT_LIBC
-
-
 class Succession(NamedTuple):
     """That ``successor`` builds on what ``stack`` built, and where that was decided."""
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 
 import polars as pl
 
-from pipeline.spack.hosts import uses_libc
+from pipeline.spack.systems import uses_libc
 from pipeline.spack.versions import version_key
 
 LIBC_COLUMNS = ("libc", "libc_version", "libc_path", "libc_known")

@@ -22,6 +22,7 @@ from pipeline.schema import (
     PAGES_TABLE,
     RECORDS,
     REJECTS,
+    RELEASES_TABLE,
     SNAPSHOT_TABLES,
     SOURCES,
     SPEC_STACKS,
@@ -34,6 +35,7 @@ from pipeline.schema import (
     describe_wide,
 )
 from pipeline.spack.hosts import STACK_LINEAGE, WELL_KNOWN_HOSTS, list_ancestry
+from pipeline.spack.systems import list_releases
 from pipeline.spack.variants import normalise_variants
 from pipeline.store.sqlfiles import SqlQuery, describe_macros, describe_views, list_macros, list_stored, list_views
 from pipeline.store.state import SnapshotRows
@@ -212,6 +214,7 @@ def create_derived_tables(connection: duckdb.DuckDBPyConnection) -> None:
     fixed: dict[Relation, Sequence[tuple[object, ...]]] = {
         TARGETS_TABLE: list_ancestry(),
         HOSTS_TABLE: WELL_KNOWN_HOSTS,
+        RELEASES_TABLE: list_releases(),
         LINEAGE_TABLE: STACK_LINEAGE,
     }
     for table, rows in fixed.items():
