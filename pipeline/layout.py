@@ -6,6 +6,7 @@
       spec_stacks -> .current/spec_stacks      what readers open: links that never change
       pages -> .current/pages
       dependencies -> .current/dependencies
+      records -> .current/records
       rejects -> .current/rejects
       sources -> .current/sources
       warehouse.duckdb -> .current/warehouse.duckdb
@@ -44,10 +45,11 @@ DATABASE = "warehouse.duckdb"
 SPEC_STACKS = "spec_stacks"
 PAGES = "pages"
 DEPENDENCIES = "dependencies"
+RECORDS = "records"
 REJECTS = "rejects"
 STATE = "state.msgpack"
 SOURCES = "sources"
-PARQUET_FOLDERS = (SPEC_STACKS, PAGES, DEPENDENCIES, REJECTS, SOURCES)
+PARQUET_FOLDERS = (SPEC_STACKS, PAGES, DEPENDENCIES, RECORDS, REJECTS, SOURCES)
 PUBLISHED = (*PARQUET_FOLDERS, DATABASE)
 
 CURRENT = ".current"
@@ -134,6 +136,10 @@ class BuildPaths:
     def dependencies(self, snapshot: str) -> Path:
         """Dependencies of a snapshot's specs; no file where the sources tell of none."""
         return self._place(DEPENDENCIES, snapshot) / "dependencies.parquet"
+
+    def records(self, snapshot: str) -> Path:
+        """Externals and holes of a snapshot's indexes; no file where it has no index."""
+        return self._place(RECORDS, snapshot) / "records.parquet"
 
     def rejects(self, snapshot: str | None) -> Path:
         """Rejects of a snapshot's pages; with None, of files whose snapshot is not known."""

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
@@ -14,6 +14,9 @@ from pipeline.errors import WarehouseError
 from pipeline.layout import Layout
 from pipeline.progress import number_of
 from pipeline.streams import say, write_lines
+
+if TYPE_CHECKING:
+    from pipeline.ask.machine import Machine
 
 FALLS_SHORT = 3
 T = TypeVar("T")
@@ -54,7 +57,10 @@ SHOWN_LINES = 10
     "--snapshot", "snapshots", multiple=True, metavar="S", help="Only this snapshot; may be repeated.  [default: all]"
 )
 @stack_option
+@click.option("--here", is_flag=True, help="Only what this machine can run; the next three options replace its parts.")
 @click.option("--host", metavar="TARGET", help="Only what a machine of this microarchitecture can run, such as zen4.")
+@click.option("--host-os", metavar="OS", help="Only what is built for this system, or an older release of macOS.")
+@click.option("--host-libc", metavar="LIBC", help="Only what this C library will do for: 2.35, glibc@2.35, musl@1.2.4.")
 @limit_option
 @format_option
 def have(
@@ -62,7 +68,10 @@ def have(
     warehouse: Path,
     snapshots: tuple[str, ...],
     stacks: tuple[str, ...],
+    here: bool,
     host: str | None,
+    host_os: str | None,
+    host_libc: str | None,
     limit: int | None,
     format: str,
 ) -> None:
@@ -71,23 +80,28 @@ def have(
     \b
       spack-warehouse have 'hdf5@1.14: +mpi target=x86_64_v3 %gcc'
       spack-warehouse have --host zen4 --stack 'e4s*' hdf5
+      spack-warehouse have --here hdf5
 
     Exit status 0: there is, and stdout has the matches of every snapshot, the newest first. 3: there is
     none, and stderr has the nearest misses, each with what was asked and what is there. 2: SPEC is
     wrong, and a caret is under the place.
 
     target=zen4 means built for zen4 itself. --host zen4 takes every target that a zen4 runs, of Linux
-    (or macOS for Apple's) unless SPEC names a platform. What comes after %gcc is asked of gcc, as in
-    Spack 1.0: variants of the package come before it.
+    (or macOS for Apple's) unless SPEC names a platform. --here takes this machine's target, platform,
+    release of macOS and, on Linux, C library: by that Spack decides there, and not by the system's name.
+    A binary whose source does not say which libc it needs, as pages do not, is a match. What comes after
+    %gcc is asked of gcc, as in Spack 1.0: variants of the package come before it.
     """
-    from pipeline.ask.have import explain_none, find_specs, guess_host, lay_out_hits
+    from pipeline.ask.have import describe_libcs, explain_none, find_specs, lay_out_hits
     from pipeline.ask.output import print_rows
     from pipeline.ask.scope import choose_snapshots, choose_stacks
     from pipeline.spack.spec import parse_spec
     from pipeline.store.database import open_database
 
     query = parse_spec(" ".join(spec))
-    machine = guess_host(check_host(host), query.platform) if host else None
+    machine = choose_machine(query.platform, here, host, host_os, host_libc)
+    if machine and here:
+        say(f"this machine: {machine}")
     with open_database(Layout(warehouse)) as connection:
         chosen = choose_snapshots(connection, snapshots)
         within = choose_stacks(connection, chosen, stacks)
@@ -95,8 +109,9 @@ def have(
         shown = cut_rows(answer.hits, limit, format)
         print_rows(*lay_out_hits(shown, format), format)
         if answer.hits:
-            if machine:
-                say("whether the host's libc is new enough for a match is unknown: caches tell none; compare the os")
+            unknown = describe_libcs(answer.hits, machine) if machine else None
+            if unknown:
+                say(unknown)
             return
         for line in explain_none(connection, query, answer, chosen, within):
             say(line)
@@ -335,6 +350,28 @@ def say_some(lines: list[str]) -> None:
         say(line)
     if len(lines) > SHOWN_LINES:
         say(f"… and {len(lines) - SHOWN_LINES:,} more")
+
+
+def choose_machine(
+    platform: str | None, here: bool, host: str | None, host_os: str | None, host_libc: str | None
+) -> Machine | None:
+    """The machine that the options of ``have`` describe; None where they ask for none."""
+    from pipeline.ask.machine import Machine, detect_machine, guess_host
+    from pipeline.spack.systems import parse_libc
+
+    if not (here or host or host_os or host_libc):
+        return None
+    machine = detect_machine() if here else guess_host(check_host(host), platform) if host else Machine()
+    if here and host:
+        machine = machine._replace(target=check_host(host))
+    if host_os:
+        machine = machine._replace(os=host_os)
+    if host_libc:
+        try:
+            machine = machine._replace(libc=parse_libc(host_libc))
+        except ValueError as error:
+            raise click.BadParameter(str(error), param_hint="--host-libc") from None
+    return machine
 
 
 def check_host(target: str) -> str:

@@ -96,11 +96,26 @@ SPEC = (
     Column("source", "VARCHAR", "path or URL of the page or index, relative to its source"),
 )
 """What a source says of one spec, apart from where it stands."""
+OF_INDEX = (
+    Column(
+        "libc",
+        "VARCHAR",
+        "C library that it needs of the host, itself or by what it links and runs with, e.g. glibc@2.35; "
+        "NULL where it needs none or the source does not say: libc_known",
+        nullable=True,
+    ),
+    Column("libc_version", "VARCHAR", "the oldest version that will do, e.g. 2.35; NULL with libc", nullable=True),
+    Column("libc_path", "VARCHAR", "where that lies, e.g. /usr; NULL with libc", nullable=True),
+    Column("libc_known", "BOOLEAN", "whether the source says which libc it needs, or that it needs none; pages do not"),
+    Column("package_hash", "VARCHAR", "hash of its recipe; NULL from pages, and before Spack 0.18", nullable=True),
+    Column("spliced_from", "VARCHAR", "hash of the spec that it is spliced from; NULL for all others", nullable=True),
+)
+"""What indexes alone say of one spec."""
 
 SPEC_STACKS = Relation(
     "spec_stacks",
     "The long table: a row per snapshot, spec and stack that holds it, root included.",
-    (SNAPSHOT, PACKAGE, HASH, STACK, *SPEC),
+    (SNAPSHOT, PACKAGE, HASH, STACK, *SPEC, *OF_INDEX),
 )
 
 STORED_SPECS = Relation(
@@ -119,12 +134,13 @@ STORED_SPECS = Relation(
             "what each of the stacks, and then root, says otherwise; NULL where all say the same",
             nullable=True,
         ),
+        *OF_INDEX,
     ),
 )
 
 DEPENDENCIES = Relation(
     "dependencies",
-    "Direct dependencies, as indexes tell of them: a row per snapshot, spec and dependency.",
+    "Direct dependencies, as indexes list them: a row per snapshot, spec (or hole) and dependency.",
     (
         SNAPSHOT,
         HASH,
@@ -132,6 +148,27 @@ DEPENDENCIES = Relation(
         Column("dependency", "VARCHAR", "package of the dependency"),
         Column("deptypes", "VARCHAR[]", "what it is needed for: build, link, run, test"),
         Column("virtuals", "VARCHAR[]", "virtual packages that it provides to the spec, e.g. mpi, c"),
+    ),
+)
+
+RECORDS = Relation(
+    "records",
+    "What indexes list beside the specs of their caches: a row per index and external or hole.",
+    (
+        SNAPSHOT,
+        replace(STACK, description="stack of the index; root for the union mirror's"),
+        replace(HASH, description="the record's 32-letter DAG hash; dependencies name it so"),
+        replace(PACKAGE, description="Spack package, e.g. glibc"),
+        Column("version", "VARCHAR", "its one version, e.g. 2.35"),
+        Column("kind", "VARCHAR", "external: Spack uses it from the system; hole: needed by others and never pushed"),
+        replace(COMPILER, description="name@version without =, or none, e.g. for an external"),
+        Column("os", "VARCHAR", "operating system, e.g. ubuntu22.04"),
+        Column("platform", "VARCHAR", "linux, darwin or windows"),
+        TARGET,
+        Column("external_path", "VARCHAR", "where an external lies, e.g. /usr; NULL for a hole", nullable=True),
+        Column("external_modules", "VARCHAR[]", "environment modules that an external is found by; empty for a hole"),
+        Column("namespace", "VARCHAR", "repository of the package, e.g. builtin; NULL where missing", nullable=True),
+        Column("source", "VARCHAR", "path or URL of the index, relative to its source"),
     ),
 )
 
@@ -228,8 +265,10 @@ REJECTS = Relation(
     ),
 )
 
-TABLES = (SPEC_STACKS, PAGES_TABLE, DEPENDENCIES, REJECTS, SOURCES)
+TABLES = (SPEC_STACKS, PAGES_TABLE, DEPENDENCIES, RECORDS, REJECTS, SOURCES)
 """What a build reads from its sources, and writes as Parquet."""
+SNAPSHOT_TABLES = (STORED_SPECS, PAGES_TABLE, DEPENDENCIES, RECORDS)
+"""Those of the DuckDB file whose every row is of one snapshot."""
 
 TARGETS_TABLE = Relation(
     "targets",
@@ -251,6 +290,15 @@ HOSTS_TABLE = Relation(
         Column("machines", "VARCHAR", "which machines these are"),
     ),
 )
+RELEASES_TABLE = Relation(
+    "os_releases",
+    "Releases of macOS: a row per release and each whose binaries it runs, itself included.",
+    (
+        Column("os", "VARCHAR", "operating system of a host, e.g. sonoma"),
+        Column("ancestor", "VARCHAR", "operating system whose binaries it runs, e.g. ventura"),
+        Column("distance", "BIGINT", "releases between them; 0 for itself"),
+    ),
+)
 LINEAGE_TABLE = Relation(
     "stack_lineage",
     "Stacks that were renamed or taken over, curated by hand: a row per stack and its successor.",
@@ -269,7 +317,7 @@ VARIANT_SETS = Relation(
     ),
 )
 
-DERIVED_TABLES = (TARGETS_TABLE, HOSTS_TABLE, LINEAGE_TABLE, VARIANT_SETS)
+DERIVED_TABLES = (TARGETS_TABLE, HOSTS_TABLE, RELEASES_TABLE, LINEAGE_TABLE, VARIANT_SETS)
 """What every build makes anew in the DuckDB file: rules of Spack as data, so that SQL alone can follow them."""
 
 GLOSSARY: Mapping[str, str] = {

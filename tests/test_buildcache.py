@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pipeline.build import build
 from pipeline.cli import cli
 from pipeline.errors import SourceError
-from pipeline.schema import DEPENDENCIES, SPEC_STACKS
+from pipeline.schema import DEPENDENCIES, OF_INDEX, SPEC_STACKS
 from pipeline.sources.buildcache import Choice, choose_blob, find_indexes, place_mirror
 from pipeline.sources.files import find_sources, scan
 from pipeline.store import extract_index
@@ -39,7 +39,10 @@ from tests.makers import (
 DATA = Path(__file__).parent / "data" / "caches"
 ONE = make_index([make_record(make_spec(1))])
 TWO = make_index([make_record(make_spec(1)), make_record(make_spec(2), "zlib")])
-INDEX_COLUMNS = ("compilers", "patches", "compiler_flags", "namespace", "external")
+INDEX_COLUMNS = (
+    *("compilers", "patches", "compiler_flags", "namespace", "external"),
+    *(column.name for column in OF_INDEX),
+)
 COMMON = [name for name in SPEC_STACKS.names if name not in (*INDEX_COLUMNS, "source", "size_bytes", "tarball_url")]
 
 
@@ -477,7 +480,7 @@ def test_descriptions_that_contradict_each_other_are_rejects(tmp_path):
     assert summary.failed == []
 
 
-def test_dependencies_are_those_of_the_loaded_specs_each_once(tmp_path):
+def test_dependencies_are_those_of_specs_and_holes_each_once(tmp_path):
     edge = {
         "name": "zlib",
         "hash": make_hash(2),
@@ -488,14 +491,54 @@ def test_dependencies_are_those_of_the_loaded_specs_each_once(tmp_path):
             make_record(make_spec(1), dependencies=[edge]),
             make_record(make_spec(2), "zlib"),
             make_record(make_spec(3), "hole", in_buildcache=False, dependencies=[edge]),
+            make_record(make_spec(4), "reject", version=5, dependencies=[edge]),
         ]
     )
     write_v2(tmp_path / "develop" / "e4s", index)
     write_v2(tmp_path / "develop" / "hep", index)
     _, warehouse = build_in(tmp_path, tmp_path / "develop")
 
-    assert ask(warehouse, f"select {', '.join(DEPENDENCIES.names)} from dependencies") == [
-        ("develop", make_hash(1), make_hash(2), "zlib", ["build", "link"], ["zlib-api"])
+    assert ask(warehouse, f"select {', '.join(DEPENDENCIES.names)} from dependencies order by hash") == [
+        ("develop", make_hash(number), make_hash(2), "zlib", ["build", "link"], ["zlib-api"]) for number in (1, 3)
+    ]
+
+
+def test_externals_and_holes_are_records_of_each_index(tmp_path):
+    glibc = make_record(
+        make_spec(7, versions=["2.35"], compiler="none"),
+        "glibc",
+        in_buildcache=False,
+        external={"path": "/usr", "module": None},
+    )
+    hole = make_record(make_spec(3), "zlib", in_buildcache=False)
+    write_v2(tmp_path / "develop" / "e4s", make_index([make_record(make_spec(1)), glibc, hole]))
+    write_v2(tmp_path / "develop" / "hep", make_index([make_record(make_spec(3), "zlib"), glibc]))
+    write_v2(tmp_path / "v1.0" / "e4s", make_index([make_record(make_spec(1))]))
+    summary, warehouse = build_in(tmp_path, tmp_path)
+    columns = "stack, hash, package, version, kind, compiler, external_path, external_modules, source"
+    system = (make_hash(7), "glibc", "2.35", "external", "none", "/usr", [])
+
+    assert ask(warehouse, f"select {columns} from records order by all") == [
+        ("e4s", make_hash(3), "zlib", "1.14.5", "hole", "gcc@11.4.0", None, [], "develop/e4s/build_cache/index.json"),
+        ("e4s", *system, "develop/e4s/build_cache/index.json"),
+        ("hep", *system, "develop/hep/build_cache/index.json"),
+    ]
+    assert ask(warehouse, "select distinct snapshot, os, platform, target, namespace from records") == [
+        ("develop", "ubuntu22.04", "linux", "x86_64_v3", "builtin")
+    ]
+    assert [path.parent.name for path in sorted((warehouse / "records").rglob("*.parquet"))] == [
+        "snapshot=develop",
+        "snapshot=v1.0",
+    ]
+    assert summary.failed == []
+    shutil.rmtree(tmp_path / "v1.0")
+    write_v2(tmp_path / "develop-2025-03-30" / "e4s", make_index([glibc]))
+    again, warehouse = build_in(tmp_path, tmp_path)
+
+    assert (again.rebuilt, again.gone, again.failed) == (1, ["v1.0"], [])
+    assert ask(warehouse, "select snapshot, count(*) from records group by all order by all") == [
+        ("develop", 3),
+        ("develop-2025-03-30", 1),
     ]
 
 

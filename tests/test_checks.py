@@ -28,6 +28,7 @@ OTHER = {
     "patches": ["f00"],
     "compiler_flags": {"cflags": "-g"},
     "external": True,
+    "libc_known": True,
 }
 NAMED = [column.name for column in SPEC_STACKS.columns if column.type == "VARCHAR" and not column.nullable]
 FILLED = [column.name for column in SPEC_STACKS.columns if not column.nullable]
@@ -37,6 +38,8 @@ OF_PAGE = {"snapshot": "develop", "package": "hdf5"}
 PAGE = {"package": "p", "path": "p"}
 OF_INDEX = {"snapshot": "develop", "package": None, "stack": "hep"}
 INDEX = {**OF_INDEX, "path": "i", "specs": 0, "records": 6, "externals": 1, "holes": 2, "repeated": 3}
+OF_RECORDS = {**OF_INDEX, "path": "i", "specs": 0, "records": 2, "externals": 1, "holes": 1, "repeated": 0}
+HOLE = {"hash": "h8", "kind": "hole"}
 MORE = {"spec_stacks": [{"hash": "h9"}]}
 NEW = {"spec_stacks": [{"hash": "h9", "package": "p"}]}
 # One value more of each axis than a matrix has columns for, that with the fewest specs.
@@ -96,6 +99,12 @@ OFFENCES = {
     "sources_are_loaded": [
         ([{"sources": [{"stack": "e4s", "state": "stale"}]}], {"stack": "e4s", "state": "stale"}),
         ([{"sources": [{"snapshot": None, "state": "failed"}]}], {"snapshot": None, "state": "failed"}),
+    ],
+    "records_are_accounted_for": [
+        ([{"pages": [OF_RECORDS], "records": [{}]}], {"path": "i", "externals_found": 1, "holes": 1, "holes_found": 0}),
+        ([{"pages": [OF_RECORDS], "records": [HOLE]}], {"path": "i", "externals": 1, "externals_found": 0}),
+        ([{"records": [{}]}], {"path": "i", "externals": None, "externals_found": 1}),
+        ([{"pages": [OF_RECORDS], "records": [{}, HOLE, {**HOLE, "stack": "e4s"}]}], {"stack": "e4s", "holes": None}),
     ],
     "specs_have_a_page": [
         ([{"spec_stacks": [{"hash": "h9", "source": "x"}]}], {"package": "hdf5", "source": "x"}),

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.ask.have import find_nearest, find_specs, guess_host, load_specs, miss_host
+from pipeline.ask.have import find_nearest, find_specs, load_specs, miss_host
+from pipeline.ask.machine import guess_host
 from pipeline.ask.output import print_rows
 from pipeline.ask.scope import choose_snapshots, suggest_names
 from pipeline.build import build
@@ -88,6 +89,7 @@ def test_a_hit_tells_all_that_a_user_needs(warehouse):
             "stacks": ["aws"],
             "in_root": True,
             "variants": ["build_system=cmake", "+mpi", "~cuda"],
+            "libc": None,
             "namespace": None,
         }
     ]

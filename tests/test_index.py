@@ -19,9 +19,20 @@ DATA = Path(__file__).parent / "data"
 V3_BLOB = next((DATA / "caches" / "spack-1.1" / "blobs").rglob("68*/*"))
 
 
-def read(data):
+def read_all(data):
+    """An index, and what each of its records is."""
     index = Index(data)
     return index, list(index.read())
+
+
+def read(data):
+    """An index, the specs in its cache, and its rejects."""
+    index, found = read_all(data)
+    return index, [one if isinstance(one, Reject) else one.spec for one in found if is_held(one)]
+
+
+def is_held(one):
+    return isinstance(one, Reject) or one.kind == "spec"
 
 
 def read_one(record, *more, version="7"):
@@ -97,6 +108,26 @@ def test_what_is_not_in_the_cache_is_counted_and_left_out():
 
     assert [spec.package for spec in specs] == ["binary", "old"]
     assert (len(index), index.externals, index.holes) == (4, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("external", "kind", "path", "modules"),
+    [
+        ({"path": "/usr", "module": None, "extra_attributes": {}}, "external", "/usr", []),
+        ({"path": None, "module": ["cray-mpich/8.1"]}, "external", None, ["cray-mpich/8.1"]),
+        ({"path": "/opt", "module": "mpich"}, "external", "/opt", ["mpich"]),  # Spack 0.13
+        ({"path": "/opt", "module": False}, "external", "/opt", []),  # Spack 0.16
+        (True, "external", None, []),
+        ({}, "hole", None, []),
+        (False, "hole", None, []),
+        (None, "hole", None, []),
+    ],
+)
+def test_what_is_not_in_the_cache_is_an_external_or_a_hole(external, kind, path, modules):
+    _, (one,) = read_all(make_index([make_record(make_spec(1), "mpich", in_buildcache=False, external=external)]))
+
+    assert (one.kind, one.spec.package, one.spec.hash) == (kind, "mpich", make_hash(1))
+    assert (one.spec.external, one.spec.external_path, one.spec.external_modules) == (kind == "external", path, modules)
 
 
 def test_an_index_from_before_pushes_were_told_apart_lists_all_but_externals():

@@ -6,17 +6,19 @@ package and hash, and, where no package is named, by the values that each column
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import duckdb
 
+from pipeline.ask.machine import Machine
 from pipeline.ask.output import Columns
 from pipeline.ask.scope import suggest_names
 from pipeline.schema import ROOT
 from pipeline.spack.hosts import is_known, measure_ancestors, runs_on
 from pipeline.spack.spec import Candidate, Miss, Query, find_misses
+from pipeline.spack.systems import Libc, match_libc, runs_os
 from pipeline.spack.versions import version_key
 
 NEAREST = 5
@@ -34,15 +36,9 @@ HIT_COLUMNS: Columns = (
     ("stacks", "VARCHAR[]"),
     ("in_root", "BOOLEAN"),
     ("variants", "VARCHAR[]"),
+    ("libc", "VARCHAR"),
     ("namespace", "VARCHAR"),
 )
-
-
-class Machine(NamedTuple):
-    """A machine that is to run a spec: its microarchitecture, and Spack's name of its platform."""
-
-    target: str
-    platform: str
 
 
 @dataclass(frozen=True)
@@ -58,7 +54,9 @@ class Held:
         """The cells of :data:`HIT_COLUMNS`."""
         spec = self.spec
         place = (spec.platform, spec.os, spec.target, self.snapshot, list(self.stacks), self.in_root)
-        return (spec.hash, spec.package, spec.version, spec.compiler, *place, list(spec.variants), spec.namespace)
+        libc = None if spec.libc is None else str(spec.libc)
+        told = (*place, list(spec.variants), libc, spec.namespace)
+        return (spec.hash, spec.package, spec.version, spec.compiler, *told)
 
 
 @dataclass(frozen=True)
@@ -87,11 +85,6 @@ def lay_out_hits(hits: Sequence[Held], format: str) -> tuple[Columns, list[tuple
     return HIT_COLUMNS, rows
 
 
-def guess_host(target: str, platform: str | None) -> Machine:
-    """The host of a target: of the platform that was asked for, else darwin for Apple's, else linux."""
-    return Machine(target, platform or ("darwin" if "m1" in measure_ancestors(target) else "linux"))
-
-
 def find_specs(
     connection: duckdb.DuckDBPyConnection,
     query: Query,
@@ -107,7 +100,7 @@ def find_specs(
     rank = {snapshot: place for place, snapshot in enumerate(snapshots)}
     hits = [one for one in held if not miss_host(query, one.spec, host)]
     if hits:
-        distances = measure_ancestors(host.target) if host else {}
+        distances = measure_ancestors(host.target) if host and host.target else {}
         # Sorted by what counts least first: a version's key is a text and has no negative.
         hits.sort(key=lambda one: (one.spec.compiler, one.spec.hash))
         hits.sort(key=lambda one: version_key(one.spec.version), reverse=True)
@@ -122,13 +115,23 @@ def find_specs(
 def miss_host(query: Query, spec: Candidate, host: Machine | None) -> list[Miss]:
     """Where ``spec`` falls short of ``query``, or of what ``host`` can run."""
     misses = find_misses(query, spec)
-    if host is not None:
-        if query.platform is None and spec.platform != host.platform:
-            misses.append(Miss("platform", host.platform, spec.platform))
-        if not runs_on(spec.target, host.target):
-            known = "" if is_known(spec.target) else ", unresolved: archspec does not know it"
-            misses.append(Miss("host", host.target, spec.target + known))
-    return misses
+    return misses if host is None else [*misses, *_miss_machine(query, spec, host)]
+
+
+def _miss_machine(query: Query, spec: Candidate, host: Machine) -> Iterator[Miss]:
+    if host.platform is not None and query.platform is None and spec.platform != host.platform:
+        yield Miss("platform", host.platform, spec.platform)
+    if host.target is not None and not runs_on(spec.target, host.target):
+        known = "" if is_known(spec.target) else ", unresolved: archspec does not know it"
+        yield Miss("host", host.target, spec.target + known)
+    if host.os is not None and not runs_os(spec.os, host.os):
+        yield Miss("os", host.os, spec.os)
+    match = match_libc(spec.libc, spec.libc_known, host.libc)
+    if spec.libc is not None and host.libc is not None and match in ("too old", "other libc"):
+        # The path is said where it is what differs.
+        has_path = spec.libc.name == host.libc.name and match == "other libc"
+        asked, found = (f"{libc} at {libc.path}" if has_path else str(libc) for libc in (host.libc, spec.libc))
+        yield Miss("libc", asked, found)
 
 
 def find_nearest(
@@ -183,6 +186,7 @@ def load_specs(
             any_value(package), hash, any_value(version), any_value(compiler),
             any_value(os), any_value(platform), any_value(target), any_value(variants), any_value(compilers),
             any_value(namespace),
+            any_value(libc), any_value(libc_version), any_value(libc_path), any_value(libc_known),
             list_sort(array_agg(stack))
         from spec_stacks
         where {" and ".join(where)}
@@ -196,8 +200,10 @@ def load_specs(
 
 def _read_row(row: tuple[Any, ...]) -> Held:
     snapshot, package, hash, version, compiler, os, platform, target = row[:8]
-    variants, compilers, namespace, held = row[8:]
-    spec = Candidate(package, hash, version, compiler, os, platform, target, tuple(variants), compilers, namespace)
+    variants, compilers, namespace, libc, libc_version, libc_path, libc_known, held = row[8:]
+    needed = None if libc is None else Libc(libc.partition("@")[0], libc_version, libc_path)
+    described = (tuple(variants), compilers, namespace, needed, libc_known)
+    spec = Candidate(package, hash, version, compiler, os, platform, target, *described)
     return Held(snapshot, spec, tuple(stack for stack in held if stack != ROOT), ROOT in held)
 
 
@@ -232,8 +238,9 @@ def _narrow(
         given["compiler"] = [text for text, one, each in found if try_part(part, compiler=one, compilers=each)]
     if query.target is not None:
         keep("target", "target", lambda value: try_part(Query("", target=query.target), target=value))
-    if host is not None:
-        keep("host", "target", lambda value: runs_on(value, host.target))
+    if host is not None and host.target is not None:
+        machine = host.target
+        keep("host", "target", lambda value: runs_on(value, machine))
     platform = query.platform or (host.platform if host else None)
     if platform is not None:
         keep("platform", "platform", lambda value: value == platform)
@@ -256,6 +263,17 @@ _BLANK: Mapping[str, Any] = {
     "target": "",
     "variants": (),
 }
+
+
+def describe_libcs(hits: Sequence[Held], host: Machine) -> str | None:
+    """What is not known of the libcs that ``hits`` need, in one line; None where nothing is amiss."""
+    unknown = [hit for hit in hits if match_libc(hit.spec.libc, hit.spec.libc_known, host.libc) == "unknown"]
+    if not unknown:
+        return None
+    said = f"whether the host's libc is new enough is unknown for {len(unknown):,} of {len(hits):,} matches: "
+    if any(hit.spec.libc_known for hit in unknown):
+        return said + "--host-libc names it, such as 2.35"
+    return said + "their sources do not say what they need; compare the os"
 
 
 def explain_none(

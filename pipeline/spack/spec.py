@@ -25,6 +25,7 @@ from typing import NamedTuple, NoReturn
 from pipeline.errors import SpecSyntaxError
 from pipeline.spack.compilers import FLAGS, LANGUAGES, compiler_family
 from pipeline.spack.hosts import is_known, satisfies_target
+from pipeline.spack.systems import Libc
 from pipeline.spack.variants import Variant, meets, parse_variant, read_variants, unquote
 from pipeline.spack.versions import VersionList, parse_versions
 
@@ -286,7 +287,8 @@ class Candidate:
     """A concrete spec: columns of the view ``specs``.
 
     ``compilers`` is language -> ``name@version``. It and ``namespace`` are None where the source, such as
-    a page, does not tell; a namespace that is not told is not compared.
+    a page, does not tell; a namespace that is not told is not compared. ``libc`` is what it needs of its
+    host; where ``libc_known``, None is that it needs none.
     """
 
     package: str
@@ -299,6 +301,8 @@ class Candidate:
     variants: tuple[str, ...]
     compilers: Mapping[str, str] | None = None
     namespace: str | None = None
+    libc: Libc | None = None
+    libc_known: bool = False
 
 
 class Miss(NamedTuple):

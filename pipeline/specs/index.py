@@ -12,6 +12,7 @@ Records become Python objects one at a time.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -22,6 +23,16 @@ from pipeline.specs.node import NUL, ConcreteSpec, Node, decode_node, explain, m
 
 DATABASE_VERSIONS = ("5", "6", "7", "8", "9")
 """The versions of Spack's database whose records are known here."""
+
+
+Kind = Literal["spec", "external", "hole"]
+
+
+class Record(NamedTuple):
+    """A record of an index, and which kind it is: a spec of the cache, an external or a hole."""
+
+    kind: Kind
+    spec: ConcreteSpec
 
 
 class _Record(msgspec.Struct, gc=False):
@@ -62,7 +73,7 @@ _INSTALLED = msgspec.json.Decoder(_Installed)
 class Index:
     """The records of one index.
 
-    ``len(index)`` counts all of them. :meth:`read` gives those in the build cache and counts, while it goes,
+    ``len(index)`` counts all of them. :meth:`read` counts, while it goes, those that are no spec of the cache:
     the ``externals`` (of the system, such as glibc) and ``holes`` (dependencies that were not pushed), which
     Spack can install nothing from.
     """
@@ -99,8 +110,8 @@ class Index:
     def __len__(self) -> int:
         return len(self._records)
 
-    def read(self) -> Iterator[ConcreteSpec | Reject]:
-        """Each record in the build cache, as a spec or as the reject that it is.
+    def read(self) -> Iterator[Record | Reject]:
+        """Each record, or the reject that it is.
 
         A second record of a hash is a reject, whatever it is of.
         """
@@ -114,21 +125,24 @@ class Index:
                     reason = f"this is record {number:,} of the index, and record {numbers[hash]:,} is kept"
                     raise Fault("", f"stands there more than once: {reason}")
                 record, node = self._decode(raw)
-                # `deprecated_for` takes no spec out: Spack lists it, and installs it when it is asked to.
-                if not (record.in_buildcache if self._tells else not node.external):
-                    if node.external:
-                        self.externals += 1
-                    else:
-                        self.holes += 1
-                    continue
                 if not HASH_PATTERN.fullmatch(hash):
                     raise Fault("", "its hash is not 32 characters of base32 (a-z, 2-7)")
                 if node.hash not in (None, hash):
                     raise Fault("spec.hash", f"is {node.hash!r}, and not the key it stands under")
-                yield make_spec(node, hash, node.list_dependencies(), self._find_version)
+                spec = make_spec(node, hash, node.list_dependencies(), self._find_version)
+                kind = self._find_kind(record, node)
+                self.externals += kind == "external"
+                self.holes += kind == "hole"
+                yield Record(kind, spec)
             except Fault as fault:
                 place = f"database.installs[{hash[:80]}]" + (f".{fault.place}" if fault.place else "")
                 yield Reject(place, fault.reason, _quote_raw(raw), 1)
+
+    def _find_kind(self, record: _Record, node: Node) -> Kind:
+        # `deprecated_for` takes no spec out: Spack lists it, and installs it when it is asked to.
+        if record.in_buildcache if self._tells else not node.external:
+            return "spec"
+        return "external" if node.external else "hole"
 
     def _find_version(self, hash: str) -> str | None:
         """The version of the spec of a hash; None where the index does not hold it."""

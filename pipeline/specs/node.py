@@ -59,7 +59,8 @@ class ConcreteSpec(NamedTuple):
 
     ``compiler`` is as Spack spells it; ``compilers`` is language -> compiler, None where the spec names one
     compiler and not languages (before Spack 1.0). ``patches`` are full SHA-256. ``package_hash`` is that of
-    its recipe, None before Spack 0.18; ``build_spec`` the hash of the spec that it is spliced from.
+    its recipe, None before Spack 0.18; ``build_spec`` the hash of the spec that it is spliced from. An
+    ``external`` lies at a path of the machine, or is found by its modules, or by both.
     """
 
     package: str
@@ -78,6 +79,8 @@ class ConcreteSpec(NamedTuple):
     dependencies: list[Dependency]
     package_hash: str | None
     build_spec: str | None
+    external_path: str | None
+    external_modules: list[str]
 
 
 class _Target(msgspec.Struct, gc=False):
@@ -113,6 +116,18 @@ class _Edge(msgspec.Struct, gc=False):
     parameters: _Relation | None = None
 
 
+class _External(msgspec.Struct, gc=False):
+    path: str | None = None
+    module: list[str] | str | bool | None = None
+
+    def __bool__(self) -> bool:
+        # As Spec.external in lib/spack/spack/spec.py.
+        return bool(self.path or self.module)
+
+    def list_modules(self) -> list[str]:
+        return [] if isinstance(self.module, bool) else _as_texts(self.module)
+
+
 _Scalar = bool | str | int | float
 
 
@@ -129,7 +144,7 @@ class Node(msgspec.Struct, gc=False):
     package_hash: str | None = None
     compiler: _Compiler | None = None
     namespace: str | None = None
-    external: bool | dict[str, msgspec.Raw] | None = None
+    external: bool | _External | None = None
     dependencies: list[_Edge] | dict[str, _Edge] = []
     build_spec: _Edge | None = None
     annotations: _Annotations | None = None
@@ -220,6 +235,7 @@ def make_spec(
     compiler, compilers = _find_compilers(node, dependencies, find_version)
     target = node.arch.target
     parameters = node.parameters
+    external = node.external if isinstance(node.external, _External) else _External()
     spec = ConcreteSpec(
         package=node.name,
         hash=hash,
@@ -239,6 +255,8 @@ def make_spec(
         dependencies=dependencies,
         package_hash=node.package_hash,
         build_spec=None if node.build_spec is None else node.find_build_spec(),
+        external_path=external.path or None,
+        external_modules=external.list_modules(),
     )
     normalise_compiler(compiler)
     return spec

@@ -21,7 +21,10 @@ from pipeline.schema import (
     LINEAGE_TABLE,
     MATRIX_COLUMNS,
     PAGES_TABLE,
+    RECORDS,
     REJECTS,
+    RELEASES_TABLE,
+    SNAPSHOT_TABLES,
     SOURCES,
     SPEC_STACKS,
     STORED_SPECS,
@@ -33,6 +36,7 @@ from pipeline.schema import (
     describe_wide,
 )
 from pipeline.spack.hosts import STACK_LINEAGE, WELL_KNOWN_HOSTS, list_ancestry
+from pipeline.spack.systems import list_releases
 from pipeline.spack.variants import normalise_variants
 from pipeline.store.sqlfiles import SqlQuery, describe_macros, describe_views, list_macros, list_stored, list_views
 from pipeline.store.state import SnapshotRows
@@ -153,6 +157,7 @@ def load_snapshots(connection: duckdb.DuckDBPyConnection, build: BuildPaths, sna
             (STORED_SPECS, build.stored_specs),
             (PAGES_TABLE, build.pages),
             (DEPENDENCIES, build.dependencies),
+            (RECORDS, build.records),
         ):
             files = {find(snapshot): snapshot for snapshot in snapshots}
             load_partitions(connection, table, {file: snapshot for file, snapshot in files.items() if file.exists()})
@@ -192,13 +197,13 @@ def read_files(files: Iterable[Path]) -> str:
 def delete_snapshots(connection: duckdb.DuckDBPyConnection, snapshots: Iterable[str]) -> None:
     """Take snapshots out of the tables."""
     for snapshot in snapshots:
-        for table in (STORED_SPECS, PAGES_TABLE, DEPENDENCIES):
+        for table in SNAPSHOT_TABLES:
             connection.execute(f"delete from {table.name} where snapshot = ?", [snapshot])
 
 
 def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
     """Create the empty tables, with their comments, and ``spec_stacks`` as a view on the specs at their own grain."""
-    for table in (STORED_SPECS, PAGES_TABLE, DEPENDENCIES, REJECTS, SOURCES):
+    for table in (*SNAPSHOT_TABLES, REJECTS, SOURCES):
         create_table(connection, table)
     connection.execute(list_stored()["spec_stacks"].render())
     comment(connection, "view", SPEC_STACKS)
@@ -224,6 +229,7 @@ def create_derived_tables(connection: duckdb.DuckDBPyConnection) -> None:
     fixed: dict[Relation, Sequence[tuple[object, ...]]] = {
         TARGETS_TABLE: list_ancestry(),
         HOSTS_TABLE: WELL_KNOWN_HOSTS,
+        RELEASES_TABLE: list_releases(),
         LINEAGE_TABLE: STACK_LINEAGE,
     }
     for table, rows in fixed.items():

@@ -18,7 +18,7 @@ from pipeline.sources.buildcache import V2_CHECKSUM
 from pipeline.sources.files import LARGEST_INDEX, Entry, Source, read_index_bytes
 from pipeline.sources.kinds import HTML, is_html
 from pipeline.specs.check import Reject, make_reject, normalise_compiler
-from pipeline.specs.index import Index
+from pipeline.specs.index import Index, Record
 from pipeline.specs.node import ConcreteSpec
 from pipeline.store.frames import complete_specs, make_frame, make_rows, spill
 from pipeline.store.state import LOADED, Seen
@@ -66,11 +66,15 @@ def _extract(source: Source, entry: Entry, scratch: Path, batch: int) -> Seen:
     del unpacked
     num_specs = num_rejects = 0
     for part, chunk in enumerate(_chunks(index)):
-        specs = [one for one in chunk if isinstance(one, ConcreteSpec)]
+        records = [one for one in chunk if isinstance(one, Record)]
         rejects = [one for one in chunk if isinstance(one, Reject)]
+        specs = [record.spec for record in records if record.kind == "spec"]
+        others = [record for record in records if record.kind != "spec"]
         spill(scratch, batch, "specs", make_specs(specs, entry.path, role.stack), part=part)
         spill(scratch, batch, "rejects", make_rejects(rejects, entry), part=part)
-        spill(scratch, batch, "dependencies", make_dependencies(specs), part=part)
+        spill(scratch, batch, "records", make_records(others, entry.path, role.stack), part=part)
+        # What externals and holes need counts, too: for what needs them.
+        spill(scratch, batch, "dependencies", make_dependencies([one.spec for one in records]), part=part)
         num_specs += len(specs)
         num_rejects += len(rejects)
     spill(scratch, batch, "pages", make_page(entry, index, size, sha256, num_specs, num_rejects))
@@ -96,13 +100,16 @@ def unpack(data: bytes) -> bytes:
     return unpacked
 
 
-def _chunks(index: Index) -> Iterator[list[ConcreteSpec | Reject]]:
+def _chunks(index: Index) -> Iterator[list[Record | Reject]]:
     records = index.read()
     while chunk := list(islice(records, CHUNK)):
         yield chunk
 
 
-SAME = ("package", "hash", "version", "os", "platform", "target", "variants", "patches", "namespace", "external")
+SAME = (
+    *("package", "hash", "version", "os", "platform", "target", "variants", "patches", "namespace", "external"),
+    "package_hash",
+)
 """Columns of a spec that are as the index has them."""
 
 
@@ -118,10 +125,30 @@ def make_specs(specs: Sequence[ConcreteSpec], path: str, stack: str) -> pl.DataF
             for spec in specs
         ],
         "compiler_flags": [list(spec.compiler_flags.items()) for spec in specs],
+        "spliced_from": [spec.build_spec for spec in specs],
         "source": [path] * len(specs),
         "stacks": [[stack]] * len(specs),
     }
     return complete_specs(make_frame("specs", columns, 0))
+
+
+OF_RECORD = (
+    *("hash", "package", "version", "os", "platform", "target"),
+    *("external_path", "external_modules", "namespace"),
+)
+"""Columns of an external or hole that are as the index has them."""
+
+
+def make_records(records: Sequence[Record], path: str, stack: str) -> pl.DataFrame:
+    """Externals and holes as a frame of the kind ``records``, all of one stack."""
+    columns = {
+        **{name: [getattr(record.spec, name) for record in records] for name in OF_RECORD},
+        "kind": [record.kind for record in records],
+        "compiler": [normalise_compiler(record.spec.compiler).compiler for record in records],
+        "stack": [stack] * len(records),
+        "source": [path] * len(records),
+    }
+    return make_frame("records", columns, 0)
 
 
 def make_dependencies(specs: Sequence[ConcreteSpec]) -> pl.DataFrame:

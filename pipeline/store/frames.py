@@ -1,8 +1,9 @@
 """Frames of a build between reading and writing, and the scratch folder in which they wait for it.
 
-A batch spills a file of each kind: ``specs``, ``pages``, ``rejects`` and, of indexes, ``dependencies``. A row knows
-the number of its file in the batch, and so the writer of a snapshot takes the rows of the files that count,
-whichever batches they came in. Memory grows with a batch and with a snapshot, and not with the corpus.
+A batch spills a file of each kind: ``specs``, ``pages``, ``rejects`` and, of indexes, ``dependencies`` and
+``records``. A row knows the number of its file in the batch, and so the writer of a snapshot takes the rows of the
+files that count, whichever batches they came in. Memory grows with a batch and with a snapshot, and not with the
+corpus.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 import polars as pl
 import pyarrow as pa
 
-from pipeline.schema import DEPENDENCIES, PAGES_TABLE, REJECTS, SPEC_STACKS, arrow_schema
+from pipeline.schema import DEPENDENCIES, PAGES_TABLE, RECORDS, REJECTS, SPEC_STACKS, arrow_schema
 from pipeline.spack.compilers import compiler_family
 from pipeline.spack.versions import version_key
 from pipeline.specs.check import normalise_compiler
@@ -29,6 +30,7 @@ SPEC_STACKS_SCHEMA = arrow_schema(SPEC_STACKS, without=("snapshot",))
 PAGE_SCHEMA = arrow_schema(PAGES_TABLE, without=("snapshot",))
 REJECT_SCHEMA = arrow_schema(REJECTS)
 DEPENDENCY_SCHEMA = arrow_schema(DEPENDENCIES, without=("snapshot",))
+RECORD_SCHEMA = arrow_schema(RECORDS, without=("snapshot",))
 
 STACKS = pa.field("stacks", pa.list_(pa.string()), nullable=False)
 SPEC_SCHEMA = arrow_schema(SPEC_STACKS, without=("snapshot", "stack")).append(STACKS)
@@ -38,6 +40,7 @@ KINDS = {
     "pages": PAGE_SCHEMA,
     "rejects": REJECT_SCHEMA,
     "dependencies": DEPENDENCY_SCHEMA,
+    "records": RECORD_SCHEMA,
 }
 
 
@@ -97,7 +100,7 @@ DERIVED = ("version_key", "compiler", "compiler_name", "compiler_version", "comp
 
 
 def complete_specs(specs: pl.DataFrame) -> pl.DataFrame:
-    """A frame of the kind ``specs``: ``DERIVED`` are computed, and missing columns are NULL."""
+    """A frame of the kind ``specs``: ``DERIVED`` are computed, and missing columns are NULL, or false."""
     compilers, versions = describe_compilers(specs["compiler_raw"]), describe_versions(specs["version"])
     specs = (
         specs.drop(DERIVED, strict=False)
@@ -105,7 +108,11 @@ def complete_specs(specs: pl.DataFrame) -> pl.DataFrame:
         .join(versions, on="version", how="left", maintain_order="left")
     )
     empty = make_frame("specs", {"package": []}, [])
-    missing = [pl.lit(None, empty.schema[name]).alias(name) for name in SPEC_SCHEMA.names if name not in specs.columns]
+    missing = [
+        pl.lit(False if name == "libc_known" else None, empty.schema[name]).alias(name)
+        for name in SPEC_SCHEMA.names
+        if name not in specs.columns
+    ]
     return specs.with_columns(missing).select(*SPEC_SCHEMA.names, FILE)
 
 

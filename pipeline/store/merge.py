@@ -147,7 +147,7 @@ def count_merged(pages: pl.DataFrame, places: pl.DataFrame, repeated: pl.DataFra
 
 
 def merge_dependencies(dependencies: pl.DataFrame, hashes: pl.Series) -> pl.DataFrame:
-    """The dependencies of the specs in ``hashes``, each once, sorted by hash, package and hash of the dependency."""
+    """The dependencies of what is in ``hashes``, each once, sorted by hash, package and hash of the dependency."""
     key = ["hash", "dependency", "dependency_hash"]
     return (
         dependencies.filter(pl.col("hash").is_in(hashes.implode()))

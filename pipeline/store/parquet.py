@@ -15,11 +15,13 @@ import pyarrow.parquet as pq
 from pipeline.errors import WarehouseError
 from pipeline.layout import BuildPaths
 from pipeline.schema import SOURCES, arrow_schema
+from pipeline.store.closure import Graph, add_libcs
 from pipeline.store.frames import (
     DEPENDENCY_SCHEMA,
     FILE,
     KINDS,
     PAGE_SCHEMA,
+    RECORD_SCHEMA,
     REJECT_SCHEMA,
     SPEC_STACKS_SCHEMA,
     Spilled,
@@ -48,14 +50,18 @@ def write_snapshot(build: BuildPaths, scratch: Path, snapshot: str, places: Sequ
     has_indexes = spilled.pages["stack"].is_not_null().any()
     merge = merge_indexes if has_indexes else merge_pages
     merged = merge(spilled.read("specs"), spilled.pages, spilled.read_in_order("rejects"), snapshot)
+    if has_indexes:
+        records = spilled.read("records").sort("stack", "source", "package", "hash")
+        dependencies = spilled.read("dependencies")
+        merged = merged._replace(specs=add_libcs(merged.specs, Graph(merged.specs, records, dependencies)))
+        write_frame(build.records(snapshot), records, RECORD_SCHEMA)
+        dependencies = merge_dependencies(dependencies, pl.concat([merged.specs["hash"], records["hash"]]))
+        write_frame(build.dependencies(snapshot), dependencies, DEPENDENCY_SCHEMA)
     rows = write_tables(build.spec_stacks(snapshot), cut_groups(merged), SPEC_STACKS_SCHEMA)
     # DuckDB loads specs at their own grain from here, half the work that the rows of spec_stacks would be.
     stored = gather_places(merged).drop(NUMBER).to_arrow()
     pq.write_table(stored, build.stored_specs(snapshot), compression="lz4", write_statistics=False)
     del stored
-    if has_indexes:
-        dependencies = merge_dependencies(spilled.read("dependencies"), merged.specs["hash"])
-        write_frame(build.dependencies(snapshot), dependencies, DEPENDENCY_SCHEMA)
     write_frame(build.pages(snapshot), merged.pages, PAGE_SCHEMA)
     if merged.rejects.height:
         write_frame(build.rejects(snapshot), merged.rejects, REJECT_SCHEMA)
@@ -132,10 +138,16 @@ def restore(build: BuildPaths, scratch: Path, snapshot: str, parts: Sequence[Par
     rows = pl.concat([of_indexes, of_pages]).group_by(FILE, "hash", maintain_order=True)
     specs = complete_specs(rows.agg(pl.exclude("stack").first(), stacks=pl.col("stack")))
     spill(scratch, batch, "specs", specs)
+    holders = of_indexes.select("hash", FILE)
+    if build.records(snapshot).exists():
+        records = read_published(build.records(snapshot))
+        records = records.join(files.select("source", "stack", FILE), on=["source", "stack"])
+        spill(scratch, batch, "records", complete("records", records))
+        holders = pl.concat([holders, records.select("hash", FILE)])
     if build.dependencies(snapshot).exists():
         edges = read_published(build.dependencies(snapshot))
-        holders = of_indexes.select("hash", FILE).unique(maintain_order=True)
-        spill(scratch, batch, "dependencies", complete("dependencies", edges.join(holders, on="hash")))
+        edges = edges.join(holders.unique(maintain_order=True), on="hash")
+        spill(scratch, batch, "dependencies", complete("dependencies", edges))
     files = files.rename({"source": "path"})
     pages = read_published(build.pages(snapshot)).drop("state", strict=False)
     pages = pages.join(files, on=["path", "stack", "package"], nulls_equal=True)

@@ -380,13 +380,23 @@ def choose_pages(sources: Sequence[Source], seen: Iterable[Seen]) -> dict[str, l
     return dict(pages)
 
 
+SNAPSHOT_FILES = (
+    BuildPaths.spec_stacks,
+    BuildPaths.pages,
+    BuildPaths.dependencies,
+    BuildPaths.records,
+    BuildPaths.rejects,
+)
+"""The files of a snapshot, those that not every one has among them."""
+
+
 def reuse(layout: Layout, build: BuildPaths, last: State, affected: set[str]) -> dict[str, SnapshotRows]:
     """Take the files of the snapshots that nothing affected from the published build."""
     current = layout.current
     assert current is not None
     unaffected = {snapshot: counts for snapshot, counts in last.snapshots.items() if snapshot not in affected}
     for snapshot in unaffected:
-        for find in (BuildPaths.spec_stacks, BuildPaths.pages, BuildPaths.dependencies, BuildPaths.rejects):
+        for find in SNAPSHOT_FILES:
             old, new = find(current, snapshot), find(build, snapshot)
             if old.exists():
                 new.parent.mkdir(parents=True, exist_ok=True)

@@ -27,5 +27,11 @@ select
     min(source) as source,
     list_sort(coalesce(array_agg(stack) filter (where stack <> 'root'), [])) as stacks,
     bool_or(stack = 'root') as in_root,  -- whether the root mirror holds it: the spec is published
+    any_value(libc) as libc,
+    any_value(libc_version) as libc_version,
+    any_value(libc_path) as libc_path,
+    any_value(libc_known) as libc_known,
+    any_value(package_hash) as package_hash,
+    any_value(spliced_from) as spliced_from,
 from spec_stacks
 group by snapshot, hash;
