@@ -1,5 +1,4 @@
 -- records_are_accounted_for: the externals and holes of each index are rows of the table records.
--- What stays of a warehouse of version 0.1.0, which counted them only, has no rows at all.
 with counted as (
     select
         snapshot, stack, source,
@@ -20,6 +19,7 @@ listed as (
     group by snapshot, stack, path
 )
 
+-- What stays of a warehouse of version 0.1.0, which counted them only, has no rows at all.
 select
     counted.snapshot,
     counted.stack,
