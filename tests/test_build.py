@@ -309,7 +309,7 @@ def test_a_build_on_top_of_others_gives_what_a_build_from_nothing_gives(tmp_path
     folder = tmp_path_factory.mktemp("edits")
     source = write_pages(folder / "source", generate(seed, snapshots=2, packages=3))
     edits = Edits(source, seed)
-    build([source], folder / "warehouse", jobs=1)
+    build([source], folder / "warehouse", jobs=1, today=DAY)
     for turn, some in enumerate(kinds):
         for kind in some:
             edits.edit(kind)
@@ -320,7 +320,7 @@ def test_a_build_on_top_of_others_gives_what_a_build_from_nothing_gives(tmp_path
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_kind_of_edit_is_noticed(tmp_path, kind):
     source = write_pages(tmp_path / "source", generate(7))
-    build([source], tmp_path / "warehouse", jobs=1)
+    build([source], tmp_path / "warehouse", jobs=1, today=DAY)
     Edits(source, 7).edit(kind)
 
     assert outcome([source], tmp_path / "warehouse") == outcome([source], tmp_path / "from-nothing")
@@ -358,7 +358,7 @@ def test_nothing_is_done_where_nothing_changed(tmp_path):
 
 def test_only_the_changed_snapshot_is_built_anew(tmp_path):
     source = write_pages(tmp_path / "source", generate(5, snapshots=5))
-    build([source], tmp_path / "warehouse", jobs=1)
+    build([source], tmp_path / "warehouse", jobs=1, today=DAY)
     Edits(source, 1).edit("change")
 
     assert build([source], tmp_path / "warehouse", jobs=1).rebuilt == 1
