@@ -109,7 +109,12 @@ CALL(ftruncate, int, file, NULL, (int file, off_t size), (int, off_t), (file, si
 CALL(ftruncate64, int, file, NULL, (int file, off64_t size), (int, off64_t), (file, size))
 CALL(fsync, int, file, NULL, (int file), (int), (file))
 CALL(fdatasync, int, file, NULL, (int file), (int), (file))
-CALL(flock, int, file, NULL, (int file, int operation), (int, int), (file, operation))
+/* An unlock does not fail: the lock ends with its process. */
+int flock(int file, int operation) {
+    static int (*real)(int, int);
+    if (!real) real = REAL(int (*)(int, int), flock);
+    return operation != LOCK_UN && fails("flock", file, NULL) ? -1 : real(file, operation);
+}
 CALL(rename, int, AT_FDCWD, path, (const char *path, const char *target), (const char *, const char *), (path, target))
 CALL(renameat, int, folder, path, (int folder, const char *path, int other, const char *target),
      (int, const char *, int, const char *), (folder, path, other, target))

@@ -1,10 +1,12 @@
 """Whatever happens to a build, the last warehouse answers, and the next build is right."""
 
+import json
 import os
 import random
 import resource
 import shutil
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -14,6 +16,7 @@ import pytest
 
 from pipeline.build import build
 from pipeline.layout import Layout
+from tests import faultrun
 from tests.faults import KILLS, finish, kill_at_random, processes_of, start_build, write_version
 from tests.makers import ask, make_page, make_spec, parquet_bytes, rejects, write_page
 
@@ -287,3 +290,34 @@ def test_links_may_not_lead_elsewhere_for_a_build_to_succeed(tmp_path):
     build([source], warehouse, jobs=1)
 
     assert ask(warehouse, ANSWER) == [(6, "1", "1")]
+
+
+STRIDES = {"build": 4, "report": 12, "run": 16}
+"""Every so many calls of the build in each of as many processes, which is all of them; of others, so many less."""
+SEED = int(os.environ.get("FAULT_SEED", "1"))
+"""From which call on; another one has those fail that did not yet."""
+
+
+@pytest.fixture(scope="module")
+def prepared(build_once):
+    return build_once("faultrun", faultrun.prepare)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("command", "first"), [*(("build", first) for first in range(1, 5)), ("report", SEED), ("run", SEED)]
+)
+def test_whichever_system_call_fails_the_warehouse_answers_and_the_next_time_is_right(
+    tmp_path, prepared, faults, command, first
+):
+    folder = shutil.copytree(prepared, tmp_path / "prepared", symlinks=True)
+    arguments = [sys.executable, "-m", "tests.faultrun", folder, command, STRIDES[command], first]
+    environment = {**os.environ, "LD_PRELOAD": str(faults)}
+    done = subprocess.run(
+        [str(one) for one in arguments], env=environment, capture_output=True, text=True, timeout=1200, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    *wrong, last = map(json.loads, done.stdout.splitlines())
+
+    assert wrong == []
+    assert last["failed"] >= last["calls"] // STRIDES[command] * 0.9
