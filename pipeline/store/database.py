@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from pipeline.errors import NoWarehouseError
+from pipeline.errors import NoWarehouseError, WarehouseError
 from pipeline.layout import DATABASE, BuildPaths, Layout
 from pipeline.progress import watch
 from pipeline.schema import (
@@ -370,6 +370,7 @@ def open_database(layout: Layout) -> Iterator[duckdb.DuckDBPyConnection]:
 
     Raises:
         NoWarehouseError: there is none, DuckDB cannot open it, or it is of another version.
+        WarehouseError: what is asked of it takes more memory than there is.
     """
     path = find_database(layout)
     try:
@@ -386,7 +387,11 @@ def open_database(layout: Layout) -> Iterator[duckdb.DuckDBPyConnection]:
                 f"{path}: was built by another version, and has no {missing[0]}; "
                 "build it anew with: spack-warehouse build SOURCE"
             )
-        yield connection
+        try:
+            yield connection
+        except duckdb.OutOfMemoryException as error:
+            first = str(error).splitlines()[0]
+            raise WarehouseError(f"{path}: the question asks for more memory than there is ({first})") from None
 
 
 def find_missing(connection: duckdb.DuckDBPyConnection) -> list[str]:
