@@ -379,6 +379,7 @@ def open_database(layout: Layout) -> Iterator[duckdb.DuckDBPyConnection]:
 
     Raises:
         NoWarehouseError: there is none, DuckDB cannot open it, or it is of another version.
+        WarehouseError: what is asked of it takes more memory than there is.
     """
     path = find_database(layout)
     with contextlib.ExitStack() as stack:
@@ -399,6 +400,9 @@ def open_database(layout: Layout) -> Iterator[duckdb.DuckDBPyConnection]:
             )
         try:
             yield connection
+        except duckdb.OutOfMemoryException as error:
+            first = str(error).splitlines()[0]
+            raise WarehouseError(f"{path}: the question asks for more memory than there is ({first})") from None
         except duckdb.Error as error:
             raise WarehouseError(f"{path}: {str(error).splitlines()[0]}") from error
 
