@@ -135,10 +135,16 @@ def read_expected(path: Path) -> ExpectedList:
     return parse_list(text, name)
 
 
+def count_gaps(connection: duckdb.DuckDBPyConnection, snapshot: str) -> int:
+    """How many rows the view ``gaps`` has of a snapshot."""
+    (count,) = connection.execute("select count(*) from gaps where snapshot = ?", [snapshot]).fetchone() or (0,)
+    return int(count)
+
+
 def rank_gaps(
-    connection: duckdb.DuckDBPyConnection, snapshot: str, stacks: Sequence[str] = ()
+    connection: duckdb.DuckDBPyConnection, snapshot: str, stacks: Sequence[str] = (), most: int | None = None
 ) -> list[tuple[object, ...]]:
-    """Rows of the view ``gaps`` in a snapshot, what the most other stacks hold first."""
+    """Rows of the view ``gaps`` in a snapshot, what the most other stacks hold first: all, or at ``most`` so many."""
     where = "and list_contains($stacks, stack)" if stacks else ""
     given: dict[str, object] = {"snapshot": snapshot, **({"stacks": list(stacks)} if stacks else {})}
     return connection.execute(
@@ -147,6 +153,7 @@ def rank_gaps(
         from gaps
         where snapshot = $snapshot {where}
         order by held_by desc, stack, package, platform
+        {"" if most is None else f"limit {most}"}
         """,
         given,
     ).fetchall()

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import duckdb
 
-from pipeline.ask.coverage import rank_gaps
+from pipeline.ask.coverage import count_gaps, rank_gaps
 from pipeline.ask.diff import ChangeSummary, Question, list_changes, list_turnover, summarise_changes
 from pipeline.ask.gates import SHORTFALL_COLUMNS
 from pipeline.ask.scope import PREVIOUS, Snapshot, choose_baseline, list_not_loaded, list_snapshots
@@ -58,13 +58,13 @@ def write_summary(connection: duckdb.DuckDBPyConnection, snapshot: str) -> str:
         summary = summarise_changes(connection, asked)
         lines += _tell_lost(connection, asked, summary)
         lines += _tell_gained(connection, asked, summary)
-    gaps = rank_gaps(connection, snapshot)
+    gaps, count = rank_gaps(connection, snapshot, most=SHOWN_GAPS), count_gaps(connection, snapshot)
     lines += ["## Largest gaps", ""]
     if gaps:
         lines += ["Packages that a stack lacks and the most other stacks of its platform have.", ""]
-        rows = [(package, stack, platform, held_by) for _, stack, package, platform, held_by, _ in gaps[:SHOWN_GAPS]]
+        rows = [(package, stack, platform, held_by) for _, stack, package, platform, held_by, _ in gaps]
         lines += [*make_table(("package", "missing in", "platform", "stacks that have it"), rows), ""]
-        lines += _tell_more(len(gaps), len(rows), "gaps")
+        lines += _tell_more(count, len(rows), "gaps")
     else:
         lines += ["No stack lacks what another of its platform has.", ""]
     return "\n".join(lines).rstrip("\n") + "\n"

@@ -17,27 +17,25 @@ latest as (
     group by snapshot, package, stack
 ),
 
-known as (
-    select distinct snapshot, package, version, version_key,
-    from held
-),
-
 newest as (
     select
         snapshot, package,
         arg_max(version, version_key || ' ' || version) as newest_version,
-    from known
+    from held
     group by snapshot, package
 ),
 
-newer as (
+keys as (
+    select distinct snapshot, package, version_key,
+    from held
+),
+
+-- Places are counted and versions not compared each with each: a package may have very many.
+placed as (
     select
-        latest.snapshot, latest.package, latest.stack,
-        count(distinct known.version_key) as versions_behind,
-    from latest
-    inner join known on latest.snapshot = known.snapshot and latest.package = known.package
-    where known.version_key > latest.latest_key
-    group by latest.snapshot, latest.package, latest.stack
+        snapshot, package, version_key,
+        row_number() over (partition by snapshot, package order by version_key desc) as place,
+    from keys
 )
 
 select
@@ -46,12 +44,11 @@ select
     latest.stack,
     latest.latest_version,  -- the newest version that the stack holds, in Spack's order
     newest.newest_version,  -- the newest version that any stack of the snapshot holds
-    -- distinct newer versions that other stacks of the snapshot hold
-    coalesce(newer.versions_behind, 0) as versions_behind,
+    placed.place - 1 as versions_behind,  -- distinct newer versions that other stacks of the snapshot hold
 from latest
 inner join newest on latest.snapshot = newest.snapshot and latest.package = newest.package
-left join newer
+inner join placed
     on
-        latest.snapshot = newer.snapshot
-        and latest.package = newer.package
-        and latest.stack = newer.stack;
+        latest.snapshot = placed.snapshot
+        and latest.package = placed.package
+        and latest.latest_key = placed.version_key;

@@ -19,21 +19,33 @@ holders as (
         list_sort(array_agg(stack)) as stacks,
     from held
     group by snapshot, platform, package
+),
+
+-- Before the stacks that have it are named: those of a package that no stack lacks would be copied for each.
+lacked as (
+    select builders.snapshot, builders.stack, builders.platform, offered.package
+    from builders
+    inner join (select distinct snapshot, platform, package from held) as offered
+        on builders.snapshot = offered.snapshot and builders.platform = offered.platform
+    left join held
+        on
+            builders.snapshot = held.snapshot
+            and builders.stack = held.stack
+            and builders.platform = held.platform
+            and offered.package = held.package
+    where held.package is null
 )
 
 select
-    builders.snapshot,
-    builders.stack,
-    holders.package,
-    builders.platform,  -- platform that the stack builds for
+    lacked.snapshot,
+    lacked.stack,
+    lacked.package,
+    lacked.platform,  -- platform that the stack builds for
     holders.held_by,  -- other stacks of the platform that have the package there
     holders.stacks,  -- those stacks, in text order
-from builders
-inner join holders on builders.snapshot = holders.snapshot and builders.platform = holders.platform
-left join held
+from lacked
+inner join holders
     on
-        builders.snapshot = held.snapshot
-        and builders.stack = held.stack
-        and builders.platform = held.platform
-        and holders.package = held.package
-where held.package is null;
+        lacked.snapshot = holders.snapshot
+        and lacked.platform = holders.platform
+        and lacked.package = holders.package;
