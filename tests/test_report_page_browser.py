@@ -385,6 +385,17 @@ def test_a_matrix_is_its_view(open_page, warehouse, axis):
     assert [head.split(" ")[0] for head in heads] == [str(int(100 * share + 0.5)) for _, share in summary]
 
 
+def test_a_matrix_shows_the_best_covered_of_very_many_values_and_says_so(open_page, warehouse, tmp_path, monkeypatch):
+    monkeypatch.setattr("pipeline.report.page.MATRIX_COLUMNS", 2)
+    export_reports(Layout(warehouse), tmp_path / "reports", ["html"], [SNAPSHOT])
+    visit = open_page("#matrix", folder=tmp_path)
+    (stacks,) = ask(warehouse, f"select count(*) from summary_by_stack where snapshot = '{SNAPSHOT}'")[0]
+
+    assert visit.page.locator("#view-matrix .turned").count() == 2
+    assert visit.summary() == f"5 packages × 2 of {stacks} stacks, the best covered first"
+    assert max(len(row["cells"]) for row in visit.rows()) > 2, "what has no column counts all the same"
+
+
 def test_a_cell_tells_count_and_versions_in_spacks_order(open_page):
     visit = open_page("#matrix")
     row = visit.page.locator("#view-matrix .tabulator-row", has=visit.page.get_by_text("hdf5", exact=True))

@@ -203,21 +203,25 @@ def _count_kept(connection: duckdb.DuckDBPyConnection, asked: Question, by: str)
     """Packages and number of the hashes or configurations that both snapshots have."""
     among = _filter(asked, "list_has_any(stacks, $stacks)")
     if by == "hash":
-        held, same = "select * from specs", "others.hash = held.hash"
+        held, same = "select * from specs", ["others.hash = held.hash"]
     else:
         held = _CONFIGURATIONS
-        # As in configuration_diff: what differs by having no compiler is the same.
+        # As in configuration_diff: what differs by having no compiler is the same. Each way is a join by a key.
         names = ("package", "version", "os", "platform", "target", "variants", "namespace")
-        same = " and ".join(f"others.{name} = held.{name}" for name in names)
-        same += """ and (
-            others.compiler_family = held.compiler_family
-            or others.compiler_family = 'none' or held.compiler_family = 'none'
-        )"""
+        alike = " and ".join(f"others.{name} = held.{name}" for name in names)
+        families = (
+            "others.compiler_family = held.compiler_family",
+            "others.compiler_family = 'none'",
+            "held.compiler_family = 'none'",
+        )
+        same = [f"{alike} and {family}" for family in families]
+    matches = " or ".join(
+        f"exists (select 1 from compared as others where others.snapshot = $after and {one})" for one in same
+    )
     query = f"""
         with compared as ({held})
         select count(distinct package), count(*) from compared as held
-        where snapshot = $before and {among}
-        and exists (select 1 from compared as others where others.snapshot = $after and {same})
+        where snapshot = $before and {among} and ({matches})
     """
     row = connection.execute(query, _parameters(asked, query)).fetchone()
     assert row is not None

@@ -26,6 +26,7 @@ from markupsafe import Markup
 from pipeline import __version__
 from pipeline.ask.diff import CAUSES, Question, list_change_columns, list_changes, list_turnover, summarise_changes
 from pipeline.ask.scope import PREVIOUS, choose_baseline, list_not_loaded, list_snapshots
+from pipeline.schema import MATRIX_COLUMNS
 
 ASSETS = Path(__file__).parent / "assets"
 SCRIPTS = (
@@ -283,6 +284,7 @@ def collect(connection: duckdb.DuckDBPyConnection, snapshot: str) -> dict[str, A
         "previous": None,
         "totals": [],
         "causes": CAUSES,
+        "matrix_columns": MATRIX_COLUMNS,
         "tables": tables,
     }
     if previous is not None:

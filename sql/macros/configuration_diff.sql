@@ -64,6 +64,15 @@ held as (
         sides.change, sides.opposite, spec_stacks.package, spec_stacks.version, spec_stacks.compiler_family,
         spec_stacks.os, spec_stacks.platform, spec_stacks.target, variant_sets.variants_key,
         coalesce(spec_stacks.namespace, named.namespace)
+),
+
+-- Configurations that differ in their compiler alone, together: not compared each with each.
+alike as (
+    select
+        change, package, version, os, platform, target, variants, namespace,
+        bool_or(compiler_family = 'none') as without_compiler,
+    from held
+    group by change, package, version, os, platform, target, variants, namespace
 )
 
 select
@@ -84,14 +93,23 @@ left join held as others
         held.opposite = others.change
         and held.package = others.package
         and held.version = others.version
+        and held.compiler_family = others.compiler_family
         and held.os = others.os
         and held.platform = others.platform
         and held.target = others.target
         and held.variants = others.variants
         and coalesce(held.namespace, '') = coalesce(others.namespace, '')
-        and (
-            held.compiler_family = others.compiler_family
-            or held.compiler_family = 'none'
-            or others.compiler_family = 'none'
-        )
-where others.package is null and not held.doubted;
+left join alike
+    on
+        held.opposite = alike.change
+        and held.package = alike.package
+        and held.version = alike.version
+        and held.os = alike.os
+        and held.platform = alike.platform
+        and held.target = alike.target
+        and held.variants = alike.variants
+        and coalesce(held.namespace, '') = coalesce(alike.namespace, '')
+where
+    not held.doubted
+    and others.package is null
+    and (alike.package is null or not (held.compiler_family = 'none' or alike.without_compiler));

@@ -54,30 +54,64 @@ standing as (
     from after
 ),
 
+-- What a rebuild left as it was is found by its key: compared each with each, many specs of a package take long.
+rebuilt as (
+    select distinct
+        package, stack, version, compiler_family, compiler_version, target, os, variants, namespace,
+        1 as held,
+    from standing
+),
+
+matched as (
+    select
+        gone.package, gone.stack, gone.version, gone.compiler, gone.compiler_family, gone.compiler_version,
+        gone.target, gone.os, gone.variants, gone.namespace, gone.specs, rebuilt.held,
+    from gone
+    left join rebuilt
+        on
+            gone.package = rebuilt.package
+            and gone.stack = rebuilt.stack
+            and gone.version = rebuilt.version
+            and gone.compiler_family = rebuilt.compiler_family
+            and gone.compiler_version = rebuilt.compiler_version
+            and gone.target = rebuilt.target
+            and gone.os = rebuilt.os
+            and gone.variants = rebuilt.variants
+            and gone.namespace = rebuilt.namespace
+),
+
+changed as (
+    select
+        package, stack, version, compiler, compiler_family, compiler_version, target, os, variants,
+        namespace, specs,
+    from matched
+    where held is null
+),
+
 compared as (
     select
-        gone.package, gone.stack, gone.version, gone.compiler, gone.target, gone.os, gone.variants,
-        gone.namespace, gone.specs, standing.version_key,
+        changed.package, changed.stack, changed.version, changed.compiler, changed.target, changed.os,
+        changed.variants, changed.namespace, changed.specs, standing.version_key,
         standing.version as new_version,
         standing.compiler as new_compiler,
         standing.target as new_target,
         standing.os as new_os,
         standing.variants as new_variants,
         standing.namespace as new_namespace,
-        case when gone.version = standing.version then 0 else 1 end as other_version,
+        case when changed.version = standing.version then 0 else 1 end as other_version,
         case
-            when gone.compiler_family = 'none' or standing.compiler_family = 'none' then 0
+            when changed.compiler_family = 'none' or standing.compiler_family = 'none' then 0
             when
-                gone.compiler_family = standing.compiler_family
-                and gone.compiler_version = standing.compiler_version then 0
+                changed.compiler_family = standing.compiler_family
+                and changed.compiler_version = standing.compiler_version then 0
             else 1
         end as other_compiler,
-        case when gone.target = standing.target then 0 else 1 end as other_target,
-        case when gone.os = standing.os then 0 else 1 end as other_os,
-        case when gone.variants = standing.variants then 0 else 1 end as other_variants,
-        case when gone.namespace = standing.namespace then 0 else 1 end as other_namespace,
-    from gone
-    left join standing on gone.package = standing.package and gone.stack = standing.stack
+        case when changed.target = standing.target then 0 else 1 end as other_target,
+        case when changed.os = standing.os then 0 else 1 end as other_os,
+        case when changed.variants = standing.variants then 0 else 1 end as other_variants,
+        case when changed.namespace = standing.namespace then 0 else 1 end as other_namespace,
+    from changed
+    left join standing on changed.package = standing.package and changed.stack = standing.stack
 ),
 
 -- In what each differs first, from the variants (1) to the version (5); in nothing (6); it is another recipe (7);
@@ -114,12 +148,33 @@ told as (
 -- newest version.
 ranked as (
     select
-        package, stack, version, compiler, target, specs, first_axis, replacement,
-        row_number() over (
-            partition by package, stack, version, compiler, target, os, variants, namespace
-            order by other_namespace asc, nearness desc, first_axis desc, version_key desc, replacement desc
-        ) as place,
+        package, stack, version, compiler, target, specs,
+        max(
+            struct_pack(
+                same_recipe := 1 - other_namespace,
+                nearness := nearness,
+                first_axis := first_axis,
+                version_key := version_key,
+                replacement := replacement
+            )
+        ) as nearest,
     from told
+    group by package, stack, version, compiler, target, os, variants, namespace, specs
+),
+
+found as (
+    select
+        package, stack, version, compiler, target, specs,
+        nearest.first_axis,  -- noqa: RF03
+        nearest.replacement,  -- noqa: RF03
+    from ranked
+    union all
+    select
+        package, stack, version, compiler, target, specs,
+        6 as first_axis,
+        '' as replacement,
+    from matched
+    where held is not null
 ),
 
 stacks as (
@@ -192,30 +247,29 @@ proven as (
 
 explained as (
     select
-        ranked.package, ranked.stack, ranked.version, ranked.compiler, ranked.target, ranked.specs,
+        found.package, found.stack, found.version, found.compiler, found.target, found.specs,
         case
             when pages_loaded.package is null and proven.stack is null then 'source missing'
             when removed.stack is not null then 'stack removed'
-            when ranked.first_axis = 0 then 'package gone from the stack'
-            when ranked.first_axis = 7 then 'namespace replaced'
-            when ranked.first_axis = 5 then 'version replaced'
-            when ranked.first_axis = 4 then 'compiler replaced'
-            when ranked.first_axis = 3 then 'target replaced'
-            when ranked.first_axis = 2 then 'os replaced'
-            when ranked.first_axis = 1 then 'variant replaced'
+            when found.first_axis = 0 then 'package gone from the stack'
+            when found.first_axis = 7 then 'namespace replaced'
+            when found.first_axis = 5 then 'version replaced'
+            when found.first_axis = 4 then 'compiler replaced'
+            when found.first_axis = 3 then 'target replaced'
+            when found.first_axis = 2 then 'os replaced'
+            when found.first_axis = 1 then 'variant replaced'
             else 'only the hash changed'
         end as cause,
         case
             when pages_loaded.package is null and proven.stack is null then null
             when removed.stack is not null then successors.successor
-            when ranked.replacement <> '' then ranked.replacement
+            when found.replacement <> '' then found.replacement
         end as replaced_by,
-    from ranked
-    left join removed on ranked.stack = removed.stack
-    left join successors on ranked.stack = successors.stack
-    left join pages_loaded on ranked.package = pages_loaded.package
-    left join proven on ranked.stack = proven.stack
-    where ranked.place = 1
+    from found
+    left join removed on found.stack = removed.stack
+    left join successors on found.stack = successors.stack
+    left join pages_loaded on found.package = pages_loaded.package
+    left join proven on found.stack = proven.stack
 )
 
 select

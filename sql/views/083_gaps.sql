@@ -21,11 +21,16 @@ holders as (
     group by snapshot, platform, package
 ),
 
+offered as (
+    select distinct snapshot, platform, package,
+    from held
+),
+
 -- Before the stacks that have it are named: those of a package that no stack lacks would be copied for each.
 lacked as (
-    select builders.snapshot, builders.stack, builders.platform, offered.package
+    select builders.snapshot, builders.stack, builders.platform, offered.package,
     from builders
-    inner join (select distinct snapshot, platform, package from held) as offered
+    inner join offered
         on builders.snapshot = offered.snapshot and builders.platform = offered.platform
     left join held
         on

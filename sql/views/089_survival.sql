@@ -105,21 +105,24 @@ earlier_configurations as (
     having not bool_or(earlier.doubted)
 ),
 
--- The families of a configuration that differs in nothing else, on the later side.
 later_configurations as (
-    select
-        spec_stacks.snapshot, spec_stacks.package, spec_stacks.version, spec_stacks.os,
-        spec_stacks.platform, spec_stacks.target,
+    select distinct
+        spec_stacks.snapshot, spec_stacks.package, spec_stacks.version, spec_stacks.compiler_family,
+        spec_stacks.os, spec_stacks.platform, spec_stacks.target,
         variant_sets.variants_key as variants,
         coalesce(spec_stacks.namespace, named.namespace, '') as namespace,
-        array_agg(distinct spec_stacks.compiler_family) as families,
     from spec_stacks
     inner join variant_sets on spec_stacks.variants = variant_sets.variants
     left join named on spec_stacks.snapshot = named.snapshot and spec_stacks.package = named.package
-    group by
-        spec_stacks.snapshot, spec_stacks.package, spec_stacks.version, spec_stacks.os,
-        spec_stacks.platform, spec_stacks.target, variant_sets.variants_key,
-        coalesce(spec_stacks.namespace, named.namespace, '')
+),
+
+-- Those that differ in their compiler alone, together: not compared each with each.
+alike as (
+    select
+        snapshot, package, version, os, platform, target, variants, namespace,
+        bool_or(compiler_family = 'none') as without_compiler,
+    from later_configurations
+    group by snapshot, package, version, os, platform, target, variants, namespace
 ),
 
 configurations_counted as (
@@ -130,10 +133,9 @@ configurations_counted as (
             case
                 when
                     later_configurations.snapshot is not null
-                    and (
-                        earlier_configurations.compiler_family = 'none'
-                        or list_contains(later_configurations.families, earlier_configurations.compiler_family)
-                        or list_contains(later_configurations.families, 'none')
+                    or (
+                        alike.snapshot is not null
+                        and (earlier_configurations.compiler_family = 'none' or alike.without_compiler)
                     ) then 1
             end
         ) as survived,
@@ -143,11 +145,22 @@ configurations_counted as (
             earlier_configurations.snapshot = later_configurations.snapshot
             and earlier_configurations.package = later_configurations.package
             and earlier_configurations.version = later_configurations.version
+            and earlier_configurations.compiler_family = later_configurations.compiler_family
             and earlier_configurations.os = later_configurations.os
             and earlier_configurations.platform = later_configurations.platform
             and earlier_configurations.target = later_configurations.target
             and earlier_configurations.variants = later_configurations.variants
             and earlier_configurations.namespace = later_configurations.namespace
+    left join alike
+        on
+            earlier_configurations.snapshot = alike.snapshot
+            and earlier_configurations.package = alike.package
+            and earlier_configurations.version = alike.version
+            and earlier_configurations.os = alike.os
+            and earlier_configurations.platform = alike.platform
+            and earlier_configurations.target = alike.target
+            and earlier_configurations.variants = alike.variants
+            and earlier_configurations.namespace = alike.namespace
     group by earlier_configurations.snapshot
 )
 

@@ -157,7 +157,7 @@ class Warehouse {
     return counts;
   }
 
-  /** Package × axis: a row per package with counts of specs, columns by coverage, and the cells' versions. */
+  /** Package × axis: a row per package with counts of specs, columns by coverage, at most matrix_columns of all values, and the cells' versions. */
   matrix(axis) {
     const column = this.specs.columns[axis === "stack" ? "stacks" : axis];
     const packages = this.specs.columns.package;
@@ -182,7 +182,7 @@ class Warehouse {
     const compiled = axis === "compiler"
       ? rows.filter(({ cells }) => [...cells.keys()].some((code) => column.values[code] !== "none")).length
       : rows.length;
-    return { columns, rows, totalFor: (value) => (axis === "compiler" && value !== "none" ? compiled : rows.length) };
+    return { columns: columns.slice(0, this.matrix_columns), values: columns.length, rows, totalFor: (value) => (axis === "compiler" && value !== "none" ? compiled : rows.length) };
   }
 
   versionsOf(codes) { return [...codes].sort((one, other) => one - other).map((code) => this.specs.columns.version.values[code]); }

@@ -137,11 +137,12 @@ class Matrix {
     this.filters.set(values);
     const axis = choose(values.axis, "stack", "compiler", "target");
     if (this.axis !== axis) this.draw(axis);
-    const { rows, columns } = this.matrices[axis];
+    const { rows, columns, values: count } = this.matrices[axis];
     const wanted = values.q ? matchPackage(values.q, this.app.data.packages) : () => true;
     const chosen = rows.filter((row) => wanted(row.package)
-      && (values.show === "gaps" ? row.cells.size < columns.length : values.show === "full" ? row.cells.size === columns.length : true));
-    this.summary.textContent = `${plural(chosen.length, "package")} × ${plural(columns.length, axis)}, the best covered first`;
+      && (values.show === "gaps" ? row.cells.size < count : values.show === "full" ? row.cells.size === count : true));
+    const shown = columns.length < count ? `${show(columns.length)} of ${plural(count, axis)}` : plural(count, axis);
+    this.summary.textContent = `${plural(chosen.length, "package")} × ${shown}, the best covered first`;
     await this.grid.setRows(chosen, values.sort);
   }
 
@@ -158,7 +159,7 @@ class Matrix {
     const byField = new Map(matrix.columns.map((column) => [`c${column.code}`, column]));
     this.grid = new Grid({
       label: `Packages by ${axis}`, wide: true, height: "min(85vh, 60rem)", sorted: this.app.sorter("matrix"), empty: "No such package.",
-      describe: (row, field) => (byField.has(field) ? tell(row, byField.get(field)) : `${row.package}: ${plural(row.specs, "spec")} in ${row.cells.size} of ${plural(matrix.columns.length, axis)}`),
+      describe: (row, field) => (byField.has(field) ? tell(row, byField.get(field)) : `${row.package}: ${plural(row.specs, "spec")} in ${row.cells.size} of ${plural(matrix.values, axis)}`),
       open: (row, field) => this.app.go("find", { package: row.package, ...(byField.has(field) ? { [axis]: byField.get(field).value } : {}) }),
       columns: [
         { title: "Package", field: "package", frozen: true, width: this.app.nameWidth },
