@@ -23,7 +23,7 @@ import click
 from pipeline import __version__
 from pipeline.errors import FileFaultsError, SpecSyntaxError, WarehouseError, explain_refusal
 from pipeline.layout import Layout
-from pipeline.progress import Bar, interrupting_on_signals, number_of, say
+from pipeline.progress import Bar, interrupting_on_signals, number_of, open_streams, say
 from pipeline.questions import FALLS_SHORT, diff, gaps, gate, have, refuse_missing, say_some, warehouse_option
 
 if TYPE_CHECKING:
@@ -432,6 +432,7 @@ def find_signal(error: BaseException) -> int | None:
 
 
 def main() -> None:
+    open_streams()
     signal.signal(signal.SIGTERM, _end_on_signal)
     with interrupting_on_signals():
         cli(prog_name="spack-warehouse")
