@@ -2,13 +2,14 @@
 
 import json
 import re
+import shlex
 import shutil
 
 import pytest
 
 from pipeline.cli import cli
 from tests.commands import run
-from tests.makers import ask
+from tests.makers import ask, make_index, make_record, make_spec, write_v2
 from tests.readme import ANSWER, PAGES, README, ROOT, STEPS, render_readme
 
 
@@ -66,6 +67,33 @@ def test_the_scheduled_run_is_as_it_says(chapter, tmp_path):
     assert list(map(mask, log.splitlines()[1:])) == list(map(mask, done.stderr.splitlines()))
     assert json.loads(notification) == json.loads((tmp_path / "warehouse" / "notification.json").read_text())
     assert mask(line.strip()) in map(mask, run_here("--log-format", "json").stderr.splitlines())
+
+
+def test_what_stays_is_as_it_says(tmp_path):
+    (chapter,) = re.findall(r"^## What stays\n(.*?)^## ", README.read_text(), re.MULTILINE | re.DOTALL)
+    (block,) = read_blocks(chapter, "console")
+    mirrors = tmp_path / "mirrors"
+    first, second = mirrors / "develop-2025-03-16", mirrors / "develop-2025-03-30"
+    write_v2(first / "e4s", make_index(make_record(make_spec(number)) for number in range(3)))
+    write_v2(second / "e4s", make_index(make_record(make_spec(number)) for number in range(4)))
+    write_v2(second / "hep", make_index(make_record(make_spec(number)) for number in range(6)))
+    run("build", "mirrors", cwd=tmp_path)
+    shutil.rmtree(first)
+    write_v2(second / "e4s", b"<!doctype html>")
+    write_v2(second / "hep", make_index([make_record(make_spec(0))]))
+    # Each command, and what a terminal shows of it.
+    shown = [part.splitlines() for part in re.split(r"^\$ spack-warehouse ", block, flags=re.MULTILINE)[1:]]
+    done = [run(*shlex.split(command), cwd=tmp_path) for command, *_ in shown]
+
+    assert [one.returncode for one in done] == [3, 0]
+    for one, (_, *lines) in zip(done, shown, strict=True):
+        assert [mask_day(line) for line in lines] == [
+            mask_day(line) for line in (one.stdout + one.stderr).strip().splitlines()
+        ]
+
+
+def mask_day(line):
+    return re.sub(r"\d{4}-\d\d-\d\d(?= stays| │)", "DAY", re.sub(r"\d+\.\d seconds", "SECONDS", line))
 
 
 def test_the_steps_of_a_configuration_are_shown():

@@ -1,6 +1,7 @@
 """What runs by itself: the workflow's steps as they are written, the units, the cron line, make scheduled."""
 
 import configparser
+import hashlib
 import json
 import os
 import re
@@ -8,16 +9,19 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
 import yaml
 
+from pipeline.build import build
 from pipeline.cli import cli
 from pipeline.config import read_config
 from pipeline.report.landing import SITE
-from tests.makers import make_index, make_record, make_spec, write_v2
+from tests.makers import ask, make_index, make_record, make_spec, write_v2
+from tests.releases import REPOSITORY, install_gh
 from tests.servers import serve, status
 from tests.test_landing import Page
 from tests.workflow import ACTIONS, Machine, Outputs, Parser, Run, WorkflowError, read_workflow
@@ -33,7 +37,10 @@ STEPS_AFTER = [
     "Save the warehouse and what was fetched",
     "Keep the reports and the notification",
     "Keep the site for Pages",
+    "Pack the history",
+    "Hand over the history",
 ]
+WRITE = '{"contents": "write"}'
 
 
 def copy_repository(folder):
@@ -93,6 +100,23 @@ def files_below(folder):
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+def name_history(config, run):
+    """The asset that a run leaves for the next."""
+    digest = hashlib.sha256(f"{config}\n".encode()).hexdigest()[:16]
+    return f"history-{digest}-{run}-1.tar"
+
+
+def put_asset(machine, name):
+    """An asset of the release, with nothing in it."""
+    release = machine.releases / "coverage-history"
+    release.mkdir(parents=True, exist_ok=True)
+    tarfile.open(release / name, "w").close()
+
+
+def list_assets(machine):
+    return {path.name for path in (machine.releases / "coverage-history").iterdir()}
+
+
 def assert_site_is_whole(folder):
     """The landing page is there, and every link of it is a file."""
     page = Page(folder / SITE)
@@ -108,7 +132,7 @@ def test_a_scheduled_run_reports_and_publishes_and_the_next_goes_on_from_it(work
     first = Run(workflow, copy_repository(tmp_path / "a"), machine)
     published = files_below(machine.published)
 
-    assert {name: done.result for name, done in first.jobs.items()} == {"report": "success", "publish": "success"}
+    assert {name: done.result for name, done in first.jobs.items()} == dict.fromkeys(workflow["jobs"], "success")
     assert set(results(first).values()) == {"success"}
     assert (first.restored, first.jobs["report"].outputs["status"]) == (None, "0")
     assert "3 snapshots built anew" in first.steps["report"]["run"].log
@@ -162,7 +186,9 @@ def test_a_run_that_falls_short_publishes_and_fails(workflow, machine, checkout,
 def test_what_could_not_be_done_leaves_the_site_as_it_is(workflow, machine, checkout):
     machine.published.mkdir(parents=True)
     (machine.published / SITE).write_text("the one before")
-    run = Run(workflow, checkout, machine, {"config": write_config(checkout, sources=[{"path": "../mount"}])})
+    config = write_config(checkout, sources=[{"path": "../mount"}])
+    put_asset(machine, name_history(config, 0))
+    run = Run(workflow, checkout, machine, {"config": config})
     done = run.steps["report"]["run"]
 
     assert (done.status, run.jobs["report"].result, run.jobs["publish"].result) == (1, "failure", "skipped")
@@ -171,6 +197,72 @@ def test_what_could_not_be_done_leaves_the_site_as_it_is(workflow, machine, chec
     assert (run.artifact("coverage") / "notification.json").is_file()
     assert "## What could not be done" in done.summary
     assert (machine.published / SITE).read_text() == "the one before"
+    assert run.jobs["keep"].result == "skipped"
+    assert list_assets(machine) == {name_history(config, 0)}
+
+
+@pytest.mark.slow
+def test_what_spack_has_pruned_outlives_the_cache(workflow, machine, tmp_path):
+    mirrors, other = tmp_path / "mirrors", "history-0123456789abcdef-1-1.tar"
+    for number, snapshot in enumerate(["develop-2025-03-16", "develop-2025-03-30"]):
+        write_v2(mirrors / snapshot / "e4s", make_index([make_record(make_spec(number))]))
+    put_asset(machine, other)
+    logs = []
+    for number, gates in enumerate([{"rejects": {"maximum": 0}}, FAILS, FAILS]):
+        checkout = copy_repository(tmp_path / f"checkout-{number}")
+        sources = [{"path": str(mirrors)}]
+        config = write_config(checkout, sources=sources, gates=gates, keep_snapshots=True, reports={"formats": ["csv"]})
+        run = Run(workflow, checkout, machine, {"config": config})
+        logs.append(run.steps["report"]["run"].log)
+        heads = [name for name, *_ in Page(machine.published / SITE).heads()]
+        assert (run.restored, run.jobs["keep"].result) == (None, "success")
+        assert run.jobs["report"].outputs["status"] == ("0" if number == 0 else "3")
+        assert sorted(heads) == ["develop-2025-03-16", "develop-2025-03-30"]
+        shutil.rmtree(machine.caches)
+        shutil.rmtree(mirrors / "develop-2025-03-16", ignore_errors=True)
+
+    kept = ["1 snapshot kept that no source gives today" in log for log in logs]
+    assert kept == [False, True, True]
+    # The newest two of this configuration, and what another one has.
+    assert list_assets(machine) == {other, name_history(config, 2), name_history(config, 3)}
+
+    with tarfile.open(machine.releases / "coverage-history" / name_history(config, 3)) as history:
+        history.extractall(tmp_path / "unpacked", filter="data")
+    build([tmp_path / "unpacked" / ".current"], tmp_path / "restored")
+    held = ask(tmp_path / "restored", "select snapshot, specs from snapshots order by snapshot")
+    assert held == [("develop-2025-03-16", 1), ("develop-2025-03-30", 1)]
+
+
+@pytest.mark.parametrize("refused", ["release list", "release view", "release download"])
+def test_a_history_that_cannot_be_read_ends_the_job_before_the_build(workflow, machine, checkout, refused):
+    machine.published.mkdir(parents=True)
+    (machine.published / SITE).write_text("the one before")
+    config = write_config(checkout)
+    put_asset(machine, name_history(config, 0))
+    machine.refused = (refused,)
+    run = Run(workflow, checkout, machine, {"config": config})
+
+    assert results(run)["Restore the history where the cache has none"] == "failure"
+    assert {label: results(run)[label] for label in ["run", *STEPS_AFTER]} == dict.fromkeys(
+        ["run", *STEPS_AFTER], "skipped"
+    )
+    assert [run.jobs[job].result for job in ("report", "keep", "publish")] == ["failure", "skipped", "skipped"]
+    assert (machine.published / SITE).read_text() == "the one before"
+    assert list_assets(machine) == {name_history(config, 0)}
+    assert not machine.caches.exists()
+
+
+@pytest.mark.slow
+def test_an_upload_that_fails_leaves_the_history(workflow, machine, checkout):
+    config = write_config(checkout, gates=None, reports={"formats": ["csv"]})
+    before = {name_history(config, -2), name_history(config, -1)}
+    for name in before:
+        put_asset(machine, name)
+    machine.refused = ("release upload",)
+    run = Run(workflow, checkout, machine, {"config": config})
+
+    assert [run.jobs[job].result for job in ("report", "keep", "publish")] == ["success", "failure", "success"]
+    assert list_assets(machine) == before | {f"{name_history(config, 1)}.starter"}
 
 
 def test_a_wrong_configuration_ends_the_job_before_anything_is_done(workflow, machine, checkout):
@@ -187,10 +279,14 @@ def test_a_wrong_configuration_ends_the_job_before_anything_is_done(workflow, ma
 @pytest.mark.slow
 def test_a_run_by_hand_need_not_publish(workflow, machine, checkout):
     config = write_config(checkout, gates={"rejects": {"maximum": 0}})
+    machine.branch = "mine"
     run = Run(workflow, checkout, machine, {"config": config, "publish": False})
 
     assert (run.jobs["report"].result, run.jobs["publish"].result) == ("success", "skipped")
     assert not machine.published.exists()
+    # Nor does a branch leave its history to the scheduled runs.
+    assert run.jobs["keep"].result == "skipped"
+    assert not machine.releases.exists() or not list(machine.releases.iterdir())
 
 
 @pytest.mark.parametrize("odd", ['x"; touch pwned; echo "', "$(touch pwned)", "`touch pwned`", "--help", "a\nb=c"])
@@ -203,22 +299,32 @@ def test_an_odd_input_is_a_name_of_a_file_and_no_command(workflow, machine, chec
 
 
 def test_no_step_may_do_more_than_it_must(workflow):
-    report, publish = workflow["jobs"]["report"], workflow["jobs"]["publish"]
+    report, keep, publish = (workflow["jobs"][name] for name in ("report", "keep", "publish"))
 
     assert workflow["permissions"] == {}
     assert report["permissions"] == {"contents": "read"}
+    assert keep["permissions"] == {"contents": "write"}
     assert publish["permissions"] == {"pages": "write", "id-token": "write"}
     assert "run" not in {key for step in publish["steps"] for key in step}
-    assert [step["uses"] for step in publish["steps"] if "checkout" in step["uses"]] == []
-    for job in (report, publish):
+    for job in (keep, publish):
+        assert [step for step in job["steps"] if "checkout" in step.get("uses", "")] == []
+    for job in (report, keep, publish):
         assert 0 < job["timeout-minutes"] <= 360
         for step in job["steps"]:
-            if "uses" in step:
-                assert re.fullmatch(rf"(?:{'|'.join(map(re.escape, ACTIONS))})@v\d+", step["uses"])
             assert "${{" not in step.get("run", "")
     with_secrets = [step["id"] for step in report["steps"] if "secrets." in json.dumps(step)]
     assert with_secrets == ["run"]
     assert workflow["concurrency"] == {"group": "coverage", "cancel-in-progress": False}
+
+
+def test_actions_are_pinned_by_commit():
+    lines = re.findall(r"uses:.*", WORKFLOW.read_text())
+    pins = [re.fullmatch(r"uses: ([\w/-]+)@([0-9a-f]{40}) # (v\d+\.\d+\.\d+)", line) for line in lines]
+    by_repository = {(*pin[1].split("/")[:2], pin[2], pin[3]) for pin in pins}
+
+    assert {pin[1] for pin in pins} == set(ACTIONS)
+    # Of a repository one commit, and one version of it.
+    assert len(by_repository) == len({name for _, name, *_ in by_repository})
 
 
 def test_it_is_scheduled_and_can_be_started_by_hand(workflow):
@@ -274,11 +380,8 @@ def test_an_unknown_expression_is_refused(text):
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        (
-            'run: .venv/bin/spack-warehouse run --config="$CONFIG"',
-            "run: .venv/bin/spack-warehouse run ${{ env.CONFIG }}",
-        ),
-        ("actions/checkout@v4", "somebody/checkout@v4"),
+        ('--config="$CONFIG" --paths', "${{ env.CONFIG }} --paths"),
+        ("actions/checkout@", "somebody/checkout@"),
         ("persist-credentials", "persist-credential"),
         pytest.param("steps.run.outputs.status != ''", "steps.runs.outputs.status != ''", marks=pytest.mark.slow),
         ("vars.COVERAGE_CONFIG", "var.COVERAGE_CONFIG"),
@@ -290,6 +393,33 @@ def test_a_mistake_in_the_workflow_is_found(machine, checkout, tmp_path, old, ne
     (tmp_path / "w.yml").write_text(WORKFLOW.read_text().replace(old, new))
     with pytest.raises(WorkflowError):
         Run(read_workflow(tmp_path / "w.yml"), checkout, machine)
+
+
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [
+        ("issue list", "'issue list' is not known"),
+        ("release list --limit 9 --json tagName --jq '.[].tagName | length'", "jq: "),
+        ("release list --exclude-drafts", "unknown flag: --exclude-drafts"),
+        ("release view none --json assets --jq '.assets[].name'", "release not found"),
+        ("release create coverage-history", "HTTP 403"),
+        ("release upload coverage-history a.tar", "HTTP 403"),
+    ],
+)
+def test_gh_refuses_what_it_does_not_know(tmp_path, command, reason):
+    programs = install_gh(tmp_path / "programs", tmp_path / "releases", ())
+    token = WRITE.replace("write", "read") if "403" in reason else WRITE
+    done = subprocess.run(
+        [programs / "gh", *shlex.split(command)],
+        env={"GH_REPO": REPOSITORY, "GH_TOKEN": token},
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+    )
+
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"gh: {reason}")
 
 
 # systemd

@@ -1,7 +1,8 @@
 """Runs the steps of a GitHub Actions workflow as they are written, on this machine and without a network.
 
-``run:`` steps are run by bash as GitHub's runner does, with their files for outputs and summary. Of ``uses:``
-the few actions that the project needs are done here, as far as files go: see :data:`ACTIONS`. Expressions are
+``run:`` steps are run by bash as GitHub's runner does, with their files for outputs and summary, and find the ``gh``
+of tests/releases.py. Of ``uses:`` the few actions that the project needs are done here, as far as files go: see
+:data:`ACTIONS`. A job without a checkout begins in an empty folder, as each does on a runner. Expressions are
 evaluated by GitHub's rules; what is not known here, a context, a name, a function, an action or an input of
 one, is a :class:`WorkflowError`, and never passed over.
 """
@@ -9,6 +10,7 @@ one, is a :class:`WorkflowError`, and never passed over.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -19,6 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
+from tests.releases import BRANCH, REPOSITORY, install_gh
 
 SUCCESS, FAILURE, SKIPPED = "success", "failure", "skipped"
 STATUS_FUNCTIONS = ("success", "failure", "always", "cancelled")
@@ -32,7 +36,15 @@ ACTIONS = {
     "actions/setup-python": {"python-version", "cache", "cache-dependency-path"},
     "actions/cache/restore": {"path", "key", "restore-keys"},
     "actions/cache/save": {"path", "key"},
-    "actions/upload-artifact": {"name", "path", "if-no-files-found", "overwrite", "retention-days"},
+    "actions/upload-artifact": {
+        "name",
+        "path",
+        "if-no-files-found",
+        "overwrite",
+        "compression-level",
+        "retention-days",
+    },
+    "actions/download-artifact": {"name"},
     "actions/configure-pages": set(),
     "actions/upload-pages-artifact": {"name", "path"},
     "actions/deploy-pages": {"artifact_name"},
@@ -223,19 +235,31 @@ class Done:
 
 @dataclass
 class Machine:
-    """What outlives a run: caches and the published site; and what the repository's owner has set.
+    """What outlives a run: caches, releases and the published site; and what the repository's owner has set.
 
-    ``number`` is that of the last run.
+    ``branch`` is that of the runs, ``number`` that of the last one, and ``refused`` are the commands of ``gh``, such
+    as ``release upload``, that fail.
     """
 
     store: Path
     secrets: Mapping[str, str] = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)
+    branch: str = BRANCH
+    refused: tuple[str, ...] = ()
     number: int = 0
 
     @property
     def published(self) -> Path:
         return self.store / "published"
+
+    @property
+    def caches(self) -> Path:
+        return self.store / "caches"
+
+    @property
+    def releases(self) -> Path:
+        """A folder for each release, with its assets."""
+        return self.store / "releases"
 
 
 class Run:
@@ -248,6 +272,8 @@ class Run:
         self.workflow, self.checkout, self.machine = workflow, checkout, machine
         self.folder = machine.store / f"run-{machine.number}"
         self.folder.mkdir(parents=True)
+        self.programs = install_gh(self.folder / "programs", machine.releases, machine.refused)
+        self.workspace = checkout
         self.jobs: dict[str, Done] = {}
         self.steps: dict[str, dict[str, Done]] = {}
         self.restored: str | None = None
@@ -264,6 +290,9 @@ class Run:
                 "event_name": "schedule" if inputs is None else "workflow_dispatch",
                 "run_id": str(machine.number),
                 "run_attempt": "1",
+                "repository": REPOSITORY,
+                "ref_name": machine.branch,
+                "event": {"repository": {"default_branch": BRANCH}},
             },
         }
         for name, job in workflow["jobs"].items():
@@ -313,8 +342,14 @@ class Run:
         self.steps[name] = {}
         if not self.holds(job.get("if"), contexts, failed):
             return Done(SKIPPED)
+        # Whoever takes a token can see what it may do.
+        contexts["github"] = self.contexts["github"] | {"token": json.dumps(job["permissions"])}
         contexts["env"] = {key: self.fill(value, contexts) for key, value in job.get("env", {}).items()}
         contexts["steps"] = {}
+        self.workspace = self.checkout
+        if not any(step.get("uses", "").startswith("actions/checkout@") for step in job["steps"]):
+            self.workspace = self.folder / f"{name}-workspace"
+            self.workspace.mkdir()
         failed = False
         for number, step in enumerate(job["steps"]):
             done = Done(SKIPPED)
@@ -350,21 +385,25 @@ class Run:
         for file in files.values():
             file.touch()
         (folder / "script.sh").write_text(script)
-        home = self.folder / "home"
+        home, temporary = self.folder / "home", self.folder / "temporary"
         home.mkdir(exist_ok=True)
+        temporary.mkdir(exist_ok=True)
         # A runner's environment, and nothing of this process's.
         env = {
-            "PATH": os.environ["PATH"],
+            "PATH": f"{self.programs}:{os.environ['PATH']}",
             "HOME": str(home),
             "LANG": "C.UTF-8",
             "CI": "true",
             "GITHUB_ACTIONS": "true",
+            "GITHUB_RUN_ID": self.contexts["github"]["run_id"],
+            "GITHUB_RUN_ATTEMPT": self.contexts["github"]["run_attempt"],
+            "RUNNER_TEMP": str(temporary),
             **{name: str(file) for name, file in files.items()},
             **environment,
         }
         done = subprocess.run(
             ["bash", "--noprofile", "--norc", "-eo", "pipefail", folder / "script.sh"],
-            cwd=self.checkout,
+            cwd=self.workspace,
             env=env,
             check=False,
             stdin=subprocess.DEVNULL,
@@ -396,6 +435,8 @@ class Run:
                 return self._save(paths, given["key"])
             case "actions/upload-artifact":
                 return self._upload(paths, self.artifact(given["name"]))
+            case "actions/download-artifact":
+                return self._download(self.artifact(given["name"]))
             case "actions/upload-pages-artifact":
                 return self._upload_site(paths, self.artifact(given["name"]))
             case "actions/deploy-pages":
@@ -411,13 +452,13 @@ class Run:
         """A path of an action; ``..`` in the middle is what they refuse."""
         if ".." in Path(line).parts:
             raise WorkflowError(f"path: {line!r}")
-        return self.checkout / line
+        return self.workspace / line
 
     def _cache(self, paths: list[Path]) -> Path:
         """Caches of the same paths, a folder each below; other paths are other caches."""
         # The home is a new folder for each run here, and the same path for each on a runner.
         spelt = "\n".join(str(path).replace(str(self.folder), "").replace(str(self.checkout), "") for path in paths)
-        return self.machine.store / "caches" / hashlib.sha256(spelt.encode()).hexdigest()
+        return self.machine.caches / hashlib.sha256(spelt.encode()).hexdigest()
 
     def _save(self, paths: list[Path], key: str) -> Done:
         place = self._cache(paths) / key
@@ -440,7 +481,7 @@ class Run:
             for number, path in enumerate(paths):
                 if (found / str(number)).exists():
                     shutil.copytree(found / str(number), path, symlinks=True, dirs_exist_ok=True)
-        return Done(SUCCESS, {"cache-hit": "true" if found is not None and found.name == key else "false"})
+        return Done(SUCCESS)
 
     def _upload(self, paths: list[Path], place: Path) -> Done:
         place.mkdir(parents=True)
@@ -449,6 +490,12 @@ class Run:
                 shutil.copytree(path, place / path.name)
             elif path.exists():
                 shutil.copy(path, place)
+        return Done(SUCCESS)
+
+    def _download(self, place: Path) -> Done:
+        if not place.is_dir():
+            return Done(FAILURE, log=f"no artifact {place.name}")
+        shutil.copytree(place, self.workspace, dirs_exist_ok=True)
         return Done(SUCCESS)
 
     def _upload_site(self, paths: list[Path], place: Path) -> Done:
