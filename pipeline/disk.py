@@ -12,6 +12,7 @@ import errno
 import os
 import re
 import secrets
+import shlex
 import shutil
 import stat
 import time
@@ -197,7 +198,9 @@ def hold_lock(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
         try:
             yield
         finally:
-            lock.release()
+            # What cannot be unlocked, or removed, ends with this process.
+            with contextlib.suppress(OSError):
+                lock.release()
 
 
 def _acquire(lock: filelock.BaseFileLock, waiting: Callable[[], None]) -> None:
@@ -214,5 +217,6 @@ def _explain_denied(path: Path, error: OSError) -> Exception:
     error.filename = str(path)
     if folder.stat().st_uid == os.geteuid():
         return error
-    share = f"chgrp -R GROUP {folder}; chmod -R g+rwX {folder}; find {folder} -type d -exec chmod g+s {{}} +"
+    name = shlex.quote(str(folder))
+    share = f"chgrp -R GROUP {name}; chmod -R g+rwX {name}; find {name} -type d -exec chmod g+s {{}} +"
     return WarehouseError(f"{path}: {error.strerror}; to share it with a group, let its owner run: {share}")
