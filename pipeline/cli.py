@@ -1,7 +1,7 @@
 """The command line ``spack-warehouse``.
 
-Data goes to stdout, all else to stderr. Exit status: 0 done; 1 the data or the machine said no;
-2 wrong usage; 3 built or checked, and something falls short.
+Data goes to stdout, all else to stderr. Exit status: 0 done; 1 error in the data or the machine;
+2 wrong usage; 3 done, and something fails.
 """
 
 from __future__ import annotations
@@ -10,11 +10,8 @@ import contextlib
 import json
 import os
 import re
-import shutil
 import signal
-import subprocess
 import sys
-import sysconfig
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -26,6 +23,7 @@ from pipeline import __version__
 from pipeline.errors import FileFaultsError, SpecSyntaxError, WarehouseError, explain_refusal
 from pipeline.layout import Layout
 from pipeline.progress import Bar, interrupting_on_signals, number_of
+from pipeline.queries import check, describe_check, shell, sql
 from pipeline.questions import FALLS_SHORT, diff, gaps, gate, have, refuse_missing, say_some, warehouse_option
 from pipeline.streams import (
     drop_unwritten,
@@ -41,7 +39,6 @@ from pipeline.streams import (
 
 if TYPE_CHECKING:
     from pipeline.build import BuildSummary
-    from pipeline.store.checks import Check
 
 SHOWN_REJECTS = 20
 SHOWN_OTHERWISE = ("rejects", "sources_are_loaded", "meta_mismatches")
@@ -106,7 +103,7 @@ def say_error(error: OSError) -> None:
 @click.group(
     cls=OneLine,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit status: 0 done; 1 the data or the machine said no; 2 wrong usage; 3 something falls short.",
+    epilog="Exit status: 0 done; 1 error in the data or the machine; 2 wrong usage; 3 done, and something fails.",
 )
 @click.version_option(__version__, prog_name="spack-warehouse")
 def cli() -> None:
@@ -229,9 +226,9 @@ def build(
     say_some(summary.list_troubles())
     if summary.rejects:
         show_rejects(warehouse, summary)
-    for check in summary.checks:
-        if check.warning and check.offenders and check.name not in SHOWN_OTHERWISE:
-            for line in describe_check(check):
+    for one in summary.checks:
+        if one.warning and one.offenders and one.name not in SHOWN_OTHERWISE:
+            for line in describe_check(one):
                 say(line)
     for name in summary.failed:
         say(f"failed check: {name}; see: spack-warehouse check --warehouse {warehouse}")
@@ -306,69 +303,6 @@ def report(warehouse: Path, out: Path | None, formats: str, snapshots: tuple[str
     say_some([line for export in exports for line in export.describe_cuts()])
     told = number_of(len({export.snapshot for export in exports}), "snapshot")
     tell(f"{number_of(len(exports), 'file')} of {told} in {folder}")
-
-
-@cli.command()
-@warehouse_option
-def check(warehouse: Path) -> None:
-    """Run every check on the warehouse and print the first offenders of each.
-
-    Warnings tell of the input: rejects, a page whose own counts are wrong, unknown keys. A failed
-    check means that the warehouse itself is wrong, or that a published file is not as its build wrote
-    it; then the exit status is 3.
-    """
-    from pipeline.store.checks import check_files, run_checks
-    from pipeline.store.database import open_database
-
-    checks = [check_files(Layout(warehouse))]
-    with open_database(Layout(warehouse)) as connection:
-        checks += run_checks(connection)
-    lines = [line for one in checks for line in describe_check(one)]
-    failed = sum(one.failed for one in checks)
-    warned = sum(one.offenders > 0 for one in checks) - failed
-    lines.append(f"{number_of(len(checks), 'check')}, {failed} failed, {warned} with warnings")
-    write_lines("".join(f"{show_text(line)}\n" for line in lines))
-    if failed:
-        sys.exit(FALLS_SHORT)
-
-
-def describe_check(check: Check) -> Iterator[str]:
-    """A check's result: a line, and a line for each of the first offenders."""
-    mark = "failed" if check.failed else "warning" if check.offenders else "ok"
-    count = f" ({check.offenders:,})" if check.offenders else ""
-    yield f"{mark:8} {check.name}{count}: {check.rule}"
-    for row in check.rows:
-        yield "           " + ", ".join(f"{name}={value}" for name, value in zip(check.columns, row, strict=True))
-    if check.offenders > len(check.rows):
-        yield f"           … and {check.offenders - len(check.rows):,} more"
-
-
-@cli.command()
-@click.argument("query")
-@warehouse_option
-@click.option(
-    "--format",
-    "format",
-    type=click.Choice(["table", "csv", "json", "parquet"]),
-    default="table",
-    show_default=True,
-    help="What to write to stdout.",
-)
-def sql(query: str, warehouse: Path, format: str) -> None:
-    """Answer one QUERY, which can read the warehouse, and change nothing and read nothing else.
-
-    \b
-      spack-warehouse sql "from snapshots"
-      spack-warehouse sql --format csv "select * from matrix_by_stack where snapshot = 'develop'"
-
-    QUERY is one statement of SELECT, FROM, WITH, VALUES, PIVOT, SHOW, DESCRIBE, SUMMARIZE, EXPLAIN of
-    these, or PRAGMA table_info. The tables and views: describe them with "show tables", or see the data
-    dictionary in the README. For files of your own, and to write any, there is the command shell. CSV is
-    exact here: a text that a spreadsheet would take for a formula stays as it is.
-    """
-    from pipeline.ask.query import run_query
-
-    run_query(Layout(warehouse), query, format)
 
 
 @cli.command()
@@ -462,45 +396,8 @@ def run(
     sys.exit(outcome.exit_status)
 
 
-@cli.command(context_settings={"ignore_unknown_options": True})
-@warehouse_option
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def shell(warehouse: Path, arguments: tuple[str, ...]) -> None:
-    """Open the DuckDB shell on the warehouse, read-only; ARGUMENTS go to the shell.
-
-    The shell is DuckDB's own: it cannot change the warehouse's tables, and reads and writes other files,
-    and runs commands, as you may. A build in the meantime does not disturb it: it goes on with the
-    warehouse that it has opened.
-    """
-    from pipeline.store.database import find_database, quote_text
-    from pipeline.temporary import database_path, spill_folder
-
-    database = find_database(Layout(warehouse))
-    # The shell that is installed with the project comes before any other.
-    program = shutil.which("duckdb", path=sysconfig.get_path("scripts")) or shutil.which("duckdb")
-    if program is None:
-        raise WarehouseError("duckdb: the shell is not installed; install the package duckdb-cli")
-    with spill_folder() as spill, database_path(database) as plain:
-        # Beside the file its spill would be a part of the published build.
-        setting = f"set temp_directory = {quote_text(spill)}"
-        sys.exit(run_shell([program, "-cmd", setting, "-readonly", str(plain), *arguments]))
-
-
-def run_shell(command: list[str]) -> int:
-    """Run a program that has the terminal; its exit status, as a shell gives it."""
-    # Ctrl-C is the program's, to which the terminal sends it too. When a terminal closes, both end.
-    signal.signal(signal.SIGHUP, _end_on_signal)
-    with subprocess.Popen(command) as process:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        try:
-            status = process.wait()
-        finally:
-            process.terminate()
-    return status if status >= 0 else 128 - status
-
-
-for question in (have, gaps, diff, gate):
-    cli.add_command(question)
+for command in (check, sql, shell, have, gaps, diff, gate):
+    cli.add_command(command)
 
 
 @contextlib.contextmanager
