@@ -136,6 +136,47 @@ def test_a_page_that_is_rejected_whole_leaves_its_last_good_state_and_one_with_a
     assert ("zlib", make_spec(91)["hash"], "e4s") not in list_specs(warehouse.path, "v1")
 
 
+def test_mirrors_of_one_shape_that_give_the_same_stack_do_not_stand_for_each_other(tmp_path):
+    ours, theirs = index_of(SPECS[:6]), index_of([make_spec(number) for number in range(20, 22)])
+    write_v2(tmp_path / "ours/v1/e4s", ours)
+    write_v2(tmp_path / "theirs/v1/e4s", theirs)
+    sources = [tmp_path / "ours", tmp_path / "theirs"]
+    one = Warehouse(tmp_path, *sources)
+    summary = one.build()
+    everything = list_specs(one.path, "v1")
+    assert (summary.indexes, summary.pages, summary.specs, summary.failed) == (2, 0, 8, [])
+
+    # What one of them gave stays, once, however often and in whatever order it is built.
+    write_page(tmp_path, "{", "theirs/v1/e4s/build_cache/index.json")
+    for day, order in ((TUESDAY, sources), (WEDNESDAY, sources), (WEDNESDAY, sources[::-1])):
+        one.sources = [str(source) for source in order]
+        summary = one.build(day)
+        assert list_specs(one.path, "v1") == everything
+        assert (summary.indexes, summary.pages, summary.specs, summary.failed) == (2, 0, 8, [])
+        assert one.list("state, specs, read_on, last_seen") == [
+            ("loaded", 6, MONDAY, None),
+            ("stale", 2, MONDAY, MONDAY),
+        ]
+
+    # Alone it goes by its path alone, and its bytes are those of Monday.
+    one.sources = [str(sources[0])]
+    assert one.build(WEDNESDAY).unnamed == [str(sources[1])]
+    assert one.list("state, specs, read_on") == [("loaded", 6, MONDAY)]
+
+
+def test_a_source_that_is_new_and_broken_does_not_hold_what_another_had(tmp_path):
+    write_v2(tmp_path / "ours/v1/e4s", index_of(SPECS[:6]))
+    one = Warehouse(tmp_path, tmp_path / "ours")
+    one.build()
+    write_v2(tmp_path / "ours/v1/e4s", index_of(SPECS[1:7]))
+    write_page(tmp_path, "{", "theirs/v1/e4s/build_cache/index.json")
+    one.sources.append(str(tmp_path / "theirs"))
+    one.build(TUESDAY)
+
+    assert one.list("state, specs") == [("loaded", 6), ("failed", None)]
+    assert {hash for _, hash, _ in list_specs(one.path, "v1")} == {spec["hash"] for spec in SPECS[1:7]}
+
+
 def test_a_file_that_is_gone_is_gone(warehouse, folder):
     (folder / "site/_cache/v1/zlib/specs.md").unlink()
     summary = warehouse.build(TUESDAY)

@@ -144,8 +144,11 @@ def read_held(build: BuildPaths, looked_on: dt.date | None = None) -> Held:
     return Held(build, parts, rows, keep, looked_on, damaged)
 
 
-def read_parts(build: BuildPaths, snapshot: str) -> Iterator[Part]:
+def read_parts(build: BuildPaths, snapshot: str) -> list[Part]:
     """The parts of a snapshot of a published build, from the Parquet file of ``pages``.
+
+    An older version may have published several indexes of one stack by one path. Their rows cannot be told apart,
+    and so they are one part.
 
     Raises:
         OSError, pyarrow.ArrowException: it cannot be read.
@@ -154,12 +157,15 @@ def read_parts(build: BuildPaths, snapshot: str) -> Iterator[Part]:
 
     file = pq.ParquetFile(build.pages(snapshot))
     wanted = (*Part.__struct_fields__, "rejects", "repeated")
+    parts: dict[tuple[Place, str], Part] = {}
     # Of a file by an older version some are missing.
     for row in file.read([name for name in wanted if name in file.schema_arrow.names]).to_pylist():
         rejects, repeated = row.pop("rejects"), row.pop("repeated") or 0
         row["records"] = row["specs"] + rejects if row["records"] is None else row["records"]
         row["specs"] += repeated
-        yield Part(snapshot=snapshot, **row)
+        part = Part(snapshot=snapshot, **row)
+        parts.setdefault(part.key, part)
+    return list(parts.values())
 
 
 def read_sources(build: BuildPaths) -> tuple[list[SourceRow], bool]:
@@ -250,7 +256,9 @@ class _Settling:
             assert one.reject is not None
             role, path = one.entry.index, one.entry.path
             if role is not None:
-                self._retain(self.parts.get((role.snapshot, role.stack), []), one.entry.source, one.reject.reason)
+                place = role.snapshot, role.stack
+                if self._is_owner(one.entry.source, place) or not self._is_given_by_owners(place):
+                    self._retain(self.parts.get(place, []), one.entry.source, one.reject.reason)
             elif one.is_folder:
                 below = [part for part in self.held.parts if path == "." or part.path.startswith(f"{path}/")]
                 self._retain_owned(below, one.entry.source, one.reject.reason)
@@ -266,6 +274,11 @@ class _Settling:
     def _is_owner(self, number: int, place: Place) -> bool:
         """Whether a place was of a source, as far as that is known."""
         return not self.owners[place] or self.names[number] in self.owners[place]
+
+    def _is_given_by_owners(self, place: Place) -> bool:
+        """Whether all the sources that a place was of give it today."""
+        today = {self.names[number] for number, other in self.loaded if other == place}
+        return today.issuperset(self.owners[place])
 
     def _retain_owned(self, parts: Iterable[Part], number: int, reason: str) -> None:
         self._retain([part for part in parts if self._is_owner(number, part.place)], number, reason)
@@ -363,8 +376,8 @@ class _Settling:
         before = self.held if archive is None else archive
         last = next((row for row in before.rows if row.place == place and (archive or row.source == source)), None)
         read_on = last.read_on if last else None
-        same = {(part.path, part.sha256) for part in self.parts.get(place, ())}
-        if files and not (last and all((one.entry.path, one.sha256) in same for one in files)):
+        same = {part.sha256 for part in self.parts.get(place, ())}
+        if files and not (last and all(one.sha256 in same for one in files)):
             read_on = self.found.day
         reasons = list(dict.fromkeys(stay.reason for stay in stays if stay.reason))
         warnings = [one.warning for one in files if one.warning]
