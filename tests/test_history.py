@@ -323,6 +323,44 @@ def test_without_keeping_the_snapshots_that_go_are_named(warehouse, folder):
     assert summary.describe_changes() == "1 snapshot built anew, 1 snapshot gone: v1"
 
 
+def test_stacks_and_pages_that_leave_a_snapshot_that_stands_are_named(tmp_path):
+    for number in range(12):
+        write_v2(tmp_path / f"caches/develop/s{number:02}", index_of(SPECS))
+    pages = {("develop", name): [make_spec(number)] for number, name in ((50, "hdf5"), (51, "zlib"), (52, "zstd"))}
+    write_pages(tmp_path / "site", pages)
+    one = Warehouse(tmp_path, tmp_path / "caches", tmp_path / "site")
+    assert one.build().list_troubles() == []
+    for number in range(1, 12):
+        shutil.rmtree(tmp_path / f"caches/develop/s{number:02}")
+    shutil.rmtree(tmp_path / "site/_cache/develop/zlib")
+    summary = one.build(TUESDAY)
+
+    stacks = ", ".join(f"s{number:02}" for number in range(1, 11))
+    assert summary.is_whole(strict=True)
+    assert summary.list_troubles() == [
+        "no longer there, and gone from the warehouse: develop: 1 page: zlib",
+        f"no longer there, and gone from the warehouse: develop: 11 stacks: {stacks} and 1 more",
+    ]
+    # A stack that moves to another layout stays, and a source that is no longer named says it all.
+    write_v3(tmp_path / "caches/develop/s00", index_of(SPECS))
+    (tmp_path / "caches/develop/s00/build_cache/index.json").unlink()
+    one.sources.pop()
+    assert one.build(TUESDAY).list_troubles() == [f"no longer named, and gone from the warehouse: {tmp_path}/site"]
+
+
+def test_wishes_that_name_nothing_are_named(warehouse, folder):
+    stated = "is no snapshot, SNAPSHOT/STACK or source here"
+    summary = warehouse.build(TUESDAY, accept=["develop/e5s", "v1", "develop/e4s"], drop=["v1", "v7"])
+    assert summary.list_troubles() == [
+        f"--accept develop/e5s: {stated}",
+        "--drop v1: a source gives it today, and it stays",
+        "--drop v7: is no snapshot of the warehouse",
+    ]
+    # In a build that has something to do, too.
+    write_v2(folder / "develop/e4s", index_of(SPECS[1:]))
+    assert warehouse.build(TUESDAY, accept=["x"]).list_troubles() == [f"--accept x: {stated}"]
+
+
 def test_no_keep_lets_go(warehouse, folder):
     warehouse.build(TUESDAY, keep=True)
     shutil.rmtree(folder / "site/_cache/v1")

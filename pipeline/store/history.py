@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +21,7 @@ from pipeline.errors import WarehouseError
 from pipeline.layout import BuildPaths, Layout, PublishedPaths
 from pipeline.sources.buildcache import LISTING, Choice
 from pipeline.sources.files import Source
+from pipeline.store.leaving import list_gone_within
 from pipeline.store.state import EMPTY, FAILED, KEEP, LOADED, SHRUNK, STALE, Part, Place, Seen, SourceRow
 
 SHRUNK_BELOW = 0.5
@@ -103,8 +104,9 @@ class Settled:
     """What a build holds beside what it reads.
 
     ``rows`` are those of ``sources``, and ``stays`` are by snapshot. ``ignored`` are files, by source and path, that
-    do not count, since what they held before stays. ``gone`` are snapshots that the last warehouse had, and
-    ``unnamed`` sources of it that are no longer named. ``unread`` says why, where not one source could be read.
+    do not count, since what they held before stays. ``gone`` are snapshots that the last warehouse had,
+    ``gone_within`` lines on what it had of snapshots that stand, and ``unnamed`` sources of it that are no longer
+    named. ``void`` are lines on wishes that change nothing. ``unread`` says why, where not one source could be read.
     """
 
     rows: list[SourceRow]
@@ -112,7 +114,9 @@ class Settled:
     ignored: set[tuple[int, str]]
     keep: bool
     gone: list[str]
+    gone_within: list[str]
     unnamed: list[str]
+    void: list[str]
     unread: list[str]
 
     @property
@@ -243,7 +247,32 @@ class _Settling:
         gone = sorted({part.snapshot for part in self.held.parts} - standing)
         still = {row.source for row in rows}
         unnamed = sorted({row.source for row in self.held.rows if row.source is not None} - still)
-        return Settled(rows, dict(stays), self.ignored, keep, gone, unnamed, self._list_unread())
+        left = [part for part in self.held.parts if part.snapshot in standing and not self._is_left_by(unnamed, part)]
+        places = {place for _, place in self.loaded} | {stay.part.place for stay in self.stays.values()}
+        within = [*list_gone_within(left, places, self.given | {stay.part.key for stay in self.stays.values()})]
+        void = [*self._list_void_accepts(), *self._list_void_drops(standing)]
+        return Settled(rows, dict(stays), self.ignored, keep, gone, within, unnamed, void, self._list_unread())
+
+    def _is_left_by(self, unnamed: Collection[str | None], part: Part) -> bool:
+        """Whether all the sources that gave a part are no longer named."""
+        owners = self.owners[part.place]
+        return bool(owners) and all(owner in unnamed for owner in owners)
+
+    def _list_void_accepts(self) -> list[str]:
+        """A line for each name to accept that is of nothing here."""
+        roles = [one.entry.index for one in self.rejected if one.entry.index is not None]
+        places = {*self.parts, *(place for _, place in self.loaded), *((role.snapshot, role.stack) for role in roles)}
+        named = {"/".join(filter(None, place)) for place in places} | {snapshot for snapshot, _ in places}
+        void = sorted(self.wishes.accept - named - {*self.names})
+        return [f"--accept {name}: is no snapshot, SNAPSHOT/STACK or source here" for name in void]
+
+    def _list_void_drops(self, standing: Collection[str | None]) -> list[str]:
+        """A line for each snapshot to drop that is none, or that a source gives."""
+        given = sorted(name for name in self.wishes.drop if name in standing)
+        void = sorted(self.wishes.drop - {part.snapshot for part in self.held.parts} - {*self.held.damaged, *given})
+        return [f"--drop {name}: a source gives it today, and it stays" for name in given] + [
+            f"--drop {name}: is no snapshot of the warehouse" for name in void
+        ]
 
     # What stays
 
