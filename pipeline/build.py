@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from pipeline.disk import hold_lock
 from pipeline.errors import NoWarehouseError, SourceError, WarehouseError
 from pipeline.layout import BuildPaths, Layout, find_cache
-from pipeline.progress import Progress, number_of
+from pipeline.progress import Progress, name_some, number_of
 from pipeline.sources.buildcache import ALL, Choice, find_indexes
 from pipeline.sources.files import Entry, Source, find_sources, in_order, scan
 from pipeline.sources.kinds import explain_empty
@@ -57,11 +57,12 @@ MANY_FILES = 1000
 
 @dataclass(frozen=True)
 class BuildSummary:
-    """What a build found and made; ``rebuilt``, ``gone``, ``unnamed`` and ``checks`` are of its own work alone.
+    """What a build found and made; ``rebuilt``, ``gone`` to ``void`` and ``checks`` are of its own work alone.
 
-    ``gone`` are the snapshots, and ``unnamed`` the sources, that only the last warehouse had. ``sources`` are the rows
-    of the table ``sources``; those in ``optional`` are the sources whose failure is no fault. ``keeps`` says whether
-    snapshots stay that the sources no longer hold.
+    ``gone`` are the snapshots, and ``unnamed`` the sources, that only the last warehouse had; ``gone_within`` are lines
+    on what it had of snapshots that stand, ``void`` on wishes that change nothing. ``sources`` are the rows of the
+    table ``sources``; those in ``optional`` are the sources whose failure is no fault. ``keeps`` says whether snapshots
+    stay that the sources no longer hold.
     """
 
     snapshots: int
@@ -77,7 +78,9 @@ class BuildSummary:
     sources: list[SourceRow]
     keeps: bool
     gone: list[str] = field(default_factory=list)
+    gone_within: list[str] = field(default_factory=list)
     unnamed: list[str] = field(default_factory=list)
+    void: list[str] = field(default_factory=list)
     optional: frozenset[str] = frozenset()
     seconds: float = 0.0
     checks: list[Check] = field(default_factory=list)
@@ -90,15 +93,14 @@ class BuildSummary:
         """How many snapshots this build wrote anew, and which the warehouse holds no more."""
         parts = [f"{number_of(self.rebuilt, 'snapshot')} built anew"] if self.rebuilt else []
         if self.gone:
-            named = ", ".join(self.gone[:SHOWN_SNAPSHOTS])
-            more = f" and {len(self.gone) - SHOWN_SNAPSHOTS:,} more" if len(self.gone) > SHOWN_SNAPSHOTS else ""
-            parts.append(f"{number_of(len(self.gone), 'snapshot')} gone: {named}{more}")
+            parts.append(f"{number_of(len(self.gone), 'snapshot')} gone: {name_some(self.gone, SHOWN_SNAPSHOTS)}")
         return ", ".join(parts) or "no snapshot changed"
 
     def list_troubles(self) -> list[str]:
-        """A line for each source, or part of one, that is not as it should be, and for what is kept."""
+        """A line for each source, or part of one, that is not as it should be, and for what leaves or is kept."""
         lines = [describe_source(row) for row in self.sources if row.amiss or row.state == EMPTY]
         lines += [f"no longer named, and gone from the warehouse: {name}" for name in self.unnamed]
+        lines += [*self.gone_within, *self.void]
         kept = {row.snapshot for row in self.sources if row.last_seen is not None and not row.amiss}
         if self.keeps and kept:
             lines.append(f"{number_of(len(kept), 'snapshot')} kept that no source gives today (--no-keep lets them go)")
@@ -270,7 +272,7 @@ def assemble(
         note_warnings(reader.sources, [*kept, *reader.seen], reader.progress)
         if last is not None and not affected and not is_other(settled, last) and not is_changed(reader, plan):
             refresh_state(layout, last, [*kept, *reader.seen], began_ns, given.day)
-            return summarise(last)
+            return replace(summarise(last), void=settled.void)
         restored = reader.restore({name: stays for name, stays in settled.stays.items() if name in affected})
         counted = [one for one in reader.seen if one.snapshot in affected and one.entry_key not in settled.ignored]
         winners = choose_pages(reader.sources, [*restored, *counted])
@@ -314,7 +316,15 @@ def assemble(
         )
         save_state(build, state)
         layout.publish(build)
-        return replace(summarise(state), rebuilt=rebuilt, gone=settled.gone, unnamed=settled.unnamed, checks=checks)
+        return replace(
+            summarise(state),
+            rebuilt=rebuilt,
+            gone=settled.gone,
+            gone_within=settled.gone_within,
+            unnamed=settled.unnamed,
+            void=settled.void,
+            checks=checks,
+        )
     except duckdb.Error as error:
         raise WarehouseError(f"{layout.root}: {str(error).splitlines()[0]}") from error
 

@@ -136,6 +136,47 @@ def test_a_page_that_is_rejected_whole_leaves_its_last_good_state_and_one_with_a
     assert ("zlib", make_spec(91)["hash"], "e4s") not in list_specs(warehouse.path, "v1")
 
 
+def test_mirrors_of_one_shape_that_give_the_same_stack_do_not_stand_for_each_other(tmp_path):
+    ours, theirs = index_of(SPECS[:6]), index_of([make_spec(number) for number in range(20, 22)])
+    write_v2(tmp_path / "ours/v1/e4s", ours)
+    write_v2(tmp_path / "theirs/v1/e4s", theirs)
+    sources = [tmp_path / "ours", tmp_path / "theirs"]
+    one = Warehouse(tmp_path, *sources)
+    summary = one.build()
+    everything = list_specs(one.path, "v1")
+    assert (summary.indexes, summary.pages, summary.specs, summary.failed) == (2, 0, 8, [])
+
+    # What one of them gave stays, once, however often and in whatever order it is built.
+    write_page(tmp_path, "{", "theirs/v1/e4s/build_cache/index.json")
+    for day, order in ((TUESDAY, sources), (WEDNESDAY, sources), (WEDNESDAY, sources[::-1])):
+        one.sources = [str(source) for source in order]
+        summary = one.build(day)
+        assert list_specs(one.path, "v1") == everything
+        assert (summary.indexes, summary.pages, summary.specs, summary.failed) == (2, 0, 8, [])
+        assert one.list("state, specs, read_on, last_seen") == [
+            ("loaded", 6, MONDAY, None),
+            ("stale", 2, MONDAY, MONDAY),
+        ]
+
+    # Alone it goes by its path alone, and its bytes are those of Monday.
+    one.sources = [str(sources[0])]
+    assert one.build(WEDNESDAY).unnamed == [str(sources[1])]
+    assert one.list("state, specs, read_on") == [("loaded", 6, MONDAY)]
+
+
+def test_a_source_that_is_new_and_broken_does_not_hold_what_another_had(tmp_path):
+    write_v2(tmp_path / "ours/v1/e4s", index_of(SPECS[:6]))
+    one = Warehouse(tmp_path, tmp_path / "ours")
+    one.build()
+    write_v2(tmp_path / "ours/v1/e4s", index_of(SPECS[1:7]))
+    write_page(tmp_path, "{", "theirs/v1/e4s/build_cache/index.json")
+    one.sources.append(str(tmp_path / "theirs"))
+    one.build(TUESDAY)
+
+    assert one.list("state, specs") == [("loaded", 6), ("failed", None)]
+    assert {hash for _, hash, _ in list_specs(one.path, "v1")} == {spec["hash"] for spec in SPECS[1:7]}
+
+
 def test_a_file_that_is_gone_is_gone(warehouse, folder):
     (folder / "site/_cache/v1/zlib/specs.md").unlink()
     summary = warehouse.build(TUESDAY)
@@ -280,6 +321,44 @@ def test_without_keeping_the_snapshots_that_go_are_named(warehouse, folder):
 
     assert summary.gone == ["v1"]
     assert summary.describe_changes() == "1 snapshot built anew, 1 snapshot gone: v1"
+
+
+def test_stacks_and_pages_that_leave_a_snapshot_that_stands_are_named(tmp_path):
+    for number in range(12):
+        write_v2(tmp_path / f"caches/develop/s{number:02}", index_of(SPECS))
+    pages = {("develop", name): [make_spec(number)] for number, name in ((50, "hdf5"), (51, "zlib"), (52, "zstd"))}
+    write_pages(tmp_path / "site", pages)
+    one = Warehouse(tmp_path, tmp_path / "caches", tmp_path / "site")
+    assert one.build().list_troubles() == []
+    for number in range(1, 12):
+        shutil.rmtree(tmp_path / f"caches/develop/s{number:02}")
+    shutil.rmtree(tmp_path / "site/_cache/develop/zlib")
+    summary = one.build(TUESDAY)
+
+    stacks = ", ".join(f"s{number:02}" for number in range(1, 11))
+    assert summary.is_whole(strict=True)
+    assert summary.list_troubles() == [
+        "no longer there, and gone from the warehouse: develop: 1 page: zlib",
+        f"no longer there, and gone from the warehouse: develop: 11 stacks: {stacks} and 1 more",
+    ]
+    # A stack that moves to another layout stays, and a source that is no longer named says it all.
+    write_v3(tmp_path / "caches/develop/s00", index_of(SPECS))
+    (tmp_path / "caches/develop/s00/build_cache/index.json").unlink()
+    one.sources.pop()
+    assert one.build(TUESDAY).list_troubles() == [f"no longer named, and gone from the warehouse: {tmp_path}/site"]
+
+
+def test_wishes_that_name_nothing_are_named(warehouse, folder):
+    stated = "is no snapshot, SNAPSHOT/STACK or source here"
+    summary = warehouse.build(TUESDAY, accept=["develop/e5s", "v1", "develop/e4s"], drop=["v1", "v7"])
+    assert summary.list_troubles() == [
+        f"--accept develop/e5s: {stated}",
+        "--drop v1: a source gives it today, and it stays",
+        "--drop v7: is no snapshot of the warehouse",
+    ]
+    # In a build that has something to do, too.
+    write_v2(folder / "develop/e4s", index_of(SPECS[1:]))
+    assert warehouse.build(TUESDAY, accept=["x"]).list_troubles() == [f"--accept x: {stated}"]
 
 
 def test_no_keep_lets_go(warehouse, folder):

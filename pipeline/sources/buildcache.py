@@ -21,6 +21,7 @@ import re
 from collections import defaultdict
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from urllib.parse import unquote, urlsplit
 
 import msgspec
@@ -123,7 +124,29 @@ def find_indexes(sources: Sequence[Source], entries: Iterable[Entry], choice: Ch
             by_source[entry.source].append(entry)
     for number, held in by_source.items():
         found += _Finder(sources[number], number, held).find(choice)
-    return found
+    return tell_apart(sources, found)
+
+
+def tell_apart(sources: Sequence[Source], entries: Sequence[Entry]) -> list[Entry]:
+    """``entries`` in which no two indexes of a stack in a snapshot have one path: each then has its source's name, too.
+
+    What an index gives goes by its path: two mirrors of the same shape may both hold ``v1/e4s``.
+    """
+    same: dict[tuple[str, str, str], list[Entry]] = defaultdict(list)
+    for entry in entries:
+        if entry.index is not None:
+            same[entry.index.snapshot, entry.index.stack, entry.path].append(entry)
+    named: dict[tuple[int, str], Entry] = {}
+    for entry in chain.from_iterable(group for group in same.values() if len(group) > 1):
+        named[entry.source, entry.path] = _rename(entry, sources[entry.source].name)
+    return [named.get((entry.source, entry.path), entry) if entry.index else entry for entry in entries]
+
+
+def _rename(entry: Entry, mark: str) -> Entry:
+    """An index that goes by its path and a ``mark``, and is read where it was."""
+    assert entry.index is not None
+    role = msgspec.structs.replace(entry.index, file=entry.index.file or entry.path)
+    return msgspec.structs.replace(entry, path=f"{entry.path}#{mark}", index=role)
 
 
 class _Finder:
@@ -264,9 +287,7 @@ class _Finder:
                 entry = Entry(self.number, path, b"", role)
             if entry.path in entries:
                 # One index may be named for several stacks: what it gives goes by its path.
-                assert entry.index is not None
-                role = msgspec.structs.replace(entry.index, file=entry.index.file or entry.path)
-                entry = msgspec.structs.replace(entry, path=f"{entry.path}#{snapshot}/{stack}", index=role)
+                entry = _rename(entry, f"{snapshot}/{stack}")
             entries[entry.path] = entry
         return list(entries.values())
 

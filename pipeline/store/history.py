@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +21,7 @@ from pipeline.errors import WarehouseError
 from pipeline.layout import BuildPaths, Layout, PublishedPaths
 from pipeline.sources.buildcache import LISTING, Choice
 from pipeline.sources.files import Source
+from pipeline.store.leaving import list_gone_within
 from pipeline.store.state import EMPTY, FAILED, KEEP, LOADED, SHRUNK, STALE, Part, Place, Seen, SourceRow
 
 SHRUNK_BELOW = 0.5
@@ -103,8 +104,9 @@ class Settled:
     """What a build holds beside what it reads.
 
     ``rows`` are those of ``sources``, and ``stays`` are by snapshot. ``ignored`` are files, by source and path, that
-    do not count, since what they held before stays. ``gone`` are snapshots that the last warehouse had, and
-    ``unnamed`` sources of it that are no longer named. ``unread`` says why, where not one source could be read.
+    do not count, since what they held before stays. ``gone`` are snapshots that the last warehouse had,
+    ``gone_within`` lines on what it had of snapshots that stand, and ``unnamed`` sources of it that are no longer
+    named. ``void`` are lines on wishes that change nothing. ``unread`` says why, where not one source could be read.
     """
 
     rows: list[SourceRow]
@@ -112,7 +114,9 @@ class Settled:
     ignored: set[tuple[int, str]]
     keep: bool
     gone: list[str]
+    gone_within: list[str]
     unnamed: list[str]
+    void: list[str]
     unread: list[str]
 
     @property
@@ -144,8 +148,11 @@ def read_held(build: BuildPaths, looked_on: dt.date | None = None) -> Held:
     return Held(build, parts, rows, keep, looked_on, damaged)
 
 
-def read_parts(build: BuildPaths, snapshot: str) -> Iterator[Part]:
+def read_parts(build: BuildPaths, snapshot: str) -> list[Part]:
     """The parts of a snapshot of a published build, from the Parquet file of ``pages``.
+
+    An older version may have published several indexes of one stack by one path. Their rows cannot be told apart,
+    and so they are one part.
 
     Raises:
         OSError, pyarrow.ArrowException: it cannot be read.
@@ -154,12 +161,15 @@ def read_parts(build: BuildPaths, snapshot: str) -> Iterator[Part]:
 
     file = pq.ParquetFile(build.pages(snapshot))
     wanted = (*Part.__struct_fields__, "rejects", "repeated")
+    parts: dict[tuple[Place, str], Part] = {}
     # Of a file by an older version some are missing.
     for row in file.read([name for name in wanted if name in file.schema_arrow.names]).to_pylist():
         rejects, repeated = row.pop("rejects"), row.pop("repeated") or 0
         row["records"] = row["specs"] + rejects if row["records"] is None else row["records"]
         row["specs"] += repeated
-        yield Part(snapshot=snapshot, **row)
+        part = Part(snapshot=snapshot, **row)
+        parts.setdefault(part.key, part)
+    return list(parts.values())
 
 
 def read_sources(build: BuildPaths) -> tuple[list[SourceRow], bool]:
@@ -237,7 +247,32 @@ class _Settling:
         gone = sorted({part.snapshot for part in self.held.parts} - standing)
         still = {row.source for row in rows}
         unnamed = sorted({row.source for row in self.held.rows if row.source is not None} - still)
-        return Settled(rows, dict(stays), self.ignored, keep, gone, unnamed, self._list_unread())
+        left = [part for part in self.held.parts if part.snapshot in standing and not self._is_left_by(unnamed, part)]
+        places = {place for _, place in self.loaded} | {stay.part.place for stay in self.stays.values()}
+        within = [*list_gone_within(left, places, self.given | {stay.part.key for stay in self.stays.values()})]
+        void = [*self._list_void_accepts(), *self._list_void_drops(standing)]
+        return Settled(rows, dict(stays), self.ignored, keep, gone, within, unnamed, void, self._list_unread())
+
+    def _is_left_by(self, unnamed: Collection[str | None], part: Part) -> bool:
+        """Whether all the sources that gave a part are no longer named."""
+        owners = self.owners[part.place]
+        return bool(owners) and all(owner in unnamed for owner in owners)
+
+    def _list_void_accepts(self) -> list[str]:
+        """A line for each name to accept that is of nothing here."""
+        roles = [one.entry.index for one in self.rejected if one.entry.index is not None]
+        places = {*self.parts, *(place for _, place in self.loaded), *((role.snapshot, role.stack) for role in roles)}
+        named = {"/".join(filter(None, place)) for place in places} | {snapshot for snapshot, _ in places}
+        void = sorted(self.wishes.accept - named - {*self.names})
+        return [f"--accept {name}: is no snapshot, SNAPSHOT/STACK or source here" for name in void]
+
+    def _list_void_drops(self, standing: Collection[str | None]) -> list[str]:
+        """A line for each snapshot to drop that is none, or that a source gives."""
+        given = sorted(name for name in self.wishes.drop if name in standing)
+        void = sorted(self.wishes.drop - {part.snapshot for part in self.held.parts} - {*self.held.damaged, *given})
+        return [f"--drop {name}: a source gives it today, and it stays" for name in given] + [
+            f"--drop {name}: is no snapshot of the warehouse" for name in void
+        ]
 
     # What stays
 
@@ -250,7 +285,9 @@ class _Settling:
             assert one.reject is not None
             role, path = one.entry.index, one.entry.path
             if role is not None:
-                self._retain(self.parts.get((role.snapshot, role.stack), []), one.entry.source, one.reject.reason)
+                place = role.snapshot, role.stack
+                if self._is_owner(one.entry.source, place) or not self._is_given_by_owners(place):
+                    self._retain(self.parts.get(place, []), one.entry.source, one.reject.reason)
             elif one.is_folder:
                 below = [part for part in self.held.parts if path == "." or part.path.startswith(f"{path}/")]
                 self._retain_owned(below, one.entry.source, one.reject.reason)
@@ -266,6 +303,11 @@ class _Settling:
     def _is_owner(self, number: int, place: Place) -> bool:
         """Whether a place was of a source, as far as that is known."""
         return not self.owners[place] or self.names[number] in self.owners[place]
+
+    def _is_given_by_owners(self, place: Place) -> bool:
+        """Whether all the sources that a place was of give it today."""
+        today = {self.names[number] for number, other in self.loaded if other == place}
+        return today.issuperset(self.owners[place])
 
     def _retain_owned(self, parts: Iterable[Part], number: int, reason: str) -> None:
         self._retain([part for part in parts if self._is_owner(number, part.place)], number, reason)
@@ -363,8 +405,8 @@ class _Settling:
         before = self.held if archive is None else archive
         last = next((row for row in before.rows if row.place == place and (archive or row.source == source)), None)
         read_on = last.read_on if last else None
-        same = {(part.path, part.sha256) for part in self.parts.get(place, ())}
-        if files and not (last and all((one.entry.path, one.sha256) in same for one in files)):
+        same = {part.sha256 for part in self.parts.get(place, ())}
+        if files and not (last and all(one.sha256 in same for one in files)):
             read_on = self.found.day
         reasons = list(dict.fromkeys(stay.reason for stay in stays if stay.reason))
         warnings = [one.warning for one in files if one.warning]
