@@ -53,6 +53,20 @@ def test_links_are_followed_each_folder_once_and_never_in_circles(tmp_path):
     assert sum(path.endswith("/page") for path in found) == 1
 
 
+def test_a_folder_that_links_lead_to_goes_by_its_own_name(tmp_path):
+    """Whatever order the file system lists them in: ``latest`` beside the snapshot that it leads to."""
+    for name in ("develop", "v1"):
+        write_page(tmp_path / "source", "text", f"{name}/page")
+        for link in ("a-latest", "latest", "z-latest"):
+            (tmp_path / "source" / f"{link}-{name}").symlink_to(name)
+    write_page(tmp_path / "elsewhere", "text", "deep/page")
+    (tmp_path / "source" / "out").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "back").symlink_to(tmp_path / "source")
+    (tmp_path / "source" / "deep").symlink_to(tmp_path / "elsewhere" / "deep")
+
+    assert paths(tmp_path / "source") == ["deep/page", "develop/page", "v1/page"]
+
+
 def test_a_link_to_a_folder_whose_name_begins_alike_is_followed(tmp_path):
     write_page(tmp_path / "pages-old", "text", "page")
     write_page(tmp_path / "pages", "text", "own")

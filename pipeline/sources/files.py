@@ -140,19 +140,15 @@ class Source(NamedTuple):
 def scan(sources: Sequence[Source], skip: Collection[Path] = ()) -> Iterator[Entry]:
     """All files of the sources, as they are found.
 
-    Links to folders are followed, each folder once; ``.git`` and the folders in ``skip`` (such as
-    the warehouse itself) are passed over. What is neither file nor link (a pipe, a device) is no
-    source of anything and is never opened.
+    Links to folders are followed, after what is no link, and of each source a folder counts once: one that also
+    stands there by its own name goes by that. ``.git`` and the folders in ``skip`` (such as the warehouse itself) are
+    passed over. What is neither file nor link (a pipe, a device) is no source of anything and is never opened.
     """
-    seen = {os.path.realpath(folder) for folder in skip}
+    skipped = {os.path.realpath(folder) for folder in skip}
     for index, source in enumerate(sources):
         if source.is_remote or source.fault or source.is_archive:
             continue
-        paths = (
-            [source.only]
-            if source.only is not None
-            else _walk(source.folder, os.path.realpath(source.folder), "", seen)
-        )
+        paths = [source.only] if source.only is not None else _list_below(source.folder, skipped)
         for path in paths:
             yield look(index, f"{source.folder}/{path}", path)
 
@@ -181,12 +177,26 @@ def make_readable(name: str) -> str:
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
-def _walk(folder: str, real: str, prefix: str, seen: set[str]) -> Iterator[str]:
-    """Relative paths of the files below a folder, and of folders that cannot be listed.
+def _list_below(folder: str, skipped: Collection[str]) -> Iterator[str]:
+    """Relative paths of the files below a folder, and of folders that cannot be listed."""
+    seen = {*skipped}
+    links: list[str] = []
+    yield from _walk(folder, os.path.realpath(folder), "", seen, links)
+    while links:
+        followed, links = sorted(links), []
+        for path in followed:
+            target = os.path.realpath(f"{folder}/{path}")
+            if target not in seen:
+                yield from _walk(f"{folder}/{path}", target, f"{path}/", seen, links)
 
-    ``real`` is the folder's path without links; ``seen`` are the real paths that are not entered,
-    to which those of linked folders are added.
+
+def _walk(folder: str, real: str, prefix: str, seen: set[str], links: list[str]) -> Iterator[str]:
+    """Relative paths of the files below a folder, and of folders that cannot be listed; links are not followed.
+
+    ``real`` is the folder's path without links; ``seen`` are the real paths that are not entered, to which those
+    that are entered are added. To ``links`` are added those to folders, but for links back up.
     """
+    seen.add(real)
     try:
         entries = list(os.scandir(folder))
     except OSError:
@@ -197,19 +207,15 @@ def _walk(folder: str, real: str, prefix: str, seen: set[str]) -> Iterator[str]:
         if entry.is_dir(follow_symlinks=False):
             below = f"{real}/{entry.name}"
             if entry.name not in SKIPPED_FOLDERS and below not in seen:
-                yield from _walk(entry.path, below, path + "/", seen)
+                yield from _walk(entry.path, below, path + "/", seen, links)
         elif entry.is_file(follow_symlinks=False):
             yield path
         elif entry.is_symlink():
             # Not entry.is_dir(), which fails where links lead in a circle.
             if not os.path.isdir(entry.path):
                 yield path
-                continue
-            target = os.path.realpath(entry.path)
-            # A link back up would be followed for ever.
-            if target not in seen and not f"{real}/".startswith(f"{target}/"):
-                seen.add(target)
-                yield from _walk(entry.path, target, path + "/", seen)
+            elif not f"{real}/".startswith(f"{os.path.realpath(entry.path)}/"):
+                links.append(path)
 
 
 def read_page_bytes(full: str) -> tuple[bytes | None, str]:
