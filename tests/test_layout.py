@@ -296,7 +296,7 @@ def test_what_cannot_be_written_is_named_by_its_place_and_leaves_nothing(tmp_pat
 
 def test_others_cannot_put_anything_into_an_unfinished_build(tmp_path):
     layout = Layout(tmp_path)
-    unfinished = layout.begin()
+    unfinished = layout.begin(layout.builds)
     assert stat.S_IMODE(unfinished.folder.stat().st_mode) == 0o700
     layout.publish(unfinished)
 
@@ -308,14 +308,15 @@ def test_a_folder_of_builds_that_another_user_linked_is_refused(tmp_path, monkey
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "w").mkdir()
     (tmp_path / "w" / ".builds").symlink_to(tmp_path / "elsewhere")
-    Layout(tmp_path / "w").begin()
+    layout = Layout(tmp_path / "w")
+    layout.begin(layout.builds)
 
     if os.geteuid() == 0:
         os.lchown(tmp_path / "w" / ".builds", 12345, 12345)
     else:
         monkeypatch.setattr(os, "geteuid", lambda: 12345)
     with pytest.raises(WarehouseError, match="is a link that another user made"):
-        Layout(tmp_path / "w").begin()
+        layout.begin(layout.builds)
 
 
 @pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
