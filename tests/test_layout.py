@@ -308,23 +308,14 @@ def test_a_folder_of_builds_that_another_user_linked_is_refused(tmp_path, monkey
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "w").mkdir()
     (tmp_path / "w" / ".builds").symlink_to(tmp_path / "elsewhere")
-<<<<<<< HEAD
     Layout(tmp_path / "w").begin(tmp_path / "w/.builds")
-=======
-    layout = Layout(tmp_path / "w")
-    layout.begin(layout.builds)
->>>>>>> robust
 
     if os.geteuid() == 0:
         os.lchown(tmp_path / "w" / ".builds", 12345, 12345)
     else:
         monkeypatch.setattr(os, "geteuid", lambda: 12345)
     with pytest.raises(WarehouseError, match="is a link that another user made"):
-<<<<<<< HEAD
         Layout(tmp_path / "w").begin(tmp_path / "w/.builds")
-=======
-        layout.begin(layout.builds)
->>>>>>> robust
 
 
 @pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
