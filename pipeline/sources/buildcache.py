@@ -6,6 +6,7 @@ A mirror is a folder that holds a build cache, in either of the layouts that Spa
     MIRROR/build_cache/index.json                        layout v2, up to Spack 0.23
     MIRROR/v3/manifests/index/index.manifest.json        layout v3, from Spack 1.0: names the index by its
     MIRROR/blobs/sha256/68/6867c5…                       checksum
+    MIRROR/oci-layout, index.json, blobs/sha256/…         an image layout (pipeline.sources.oci)
     MIRROR/v3/manifests/index/VIEW/index.manifest.json   a part of it, a stack of its own (pipeline.sources.views)
 
 Mirrors stand as Spack's own do, ``SNAPSHOT/STACK`` with the root mirror in ``SNAPSHOT`` itself, or as a
@@ -30,6 +31,7 @@ from pipeline.errors import SourceError
 from pipeline.schema import ROOT
 from pipeline.sources.files import Entry, IndexRole, Source, look, make_readable, read_small_bytes
 from pipeline.sources.kinds import explain_no_json, is_install_database
+from pipeline.sources.oci import LAYOUT, LAYOUT_INDEX, choose_image, choose_layer
 from pipeline.sources.views import choose_files, name_whole, read_view
 
 LISTING = "cache_spack_io_index.json"
@@ -42,6 +44,7 @@ _MEDIA_TYPE = re.compile(r"application/vnd\.spack\.db\.v(\d+)\+json")
 _BLOB = re.compile(r"(?:^|.*/)blobs/sha256/[0-9a-f]{2}/([0-9a-f]{64})")
 _SNAPSHOT = re.compile(r"develop(-\d{4}-\d{2}-\d{2})?|v\d+(\.\d+)*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_TELLING = (V2_INDEX, V2_INDEX + V2_CHECKSUM, MANIFEST, LISTING, LAYOUT)
 _GLOB = re.compile(r"[*?\[]")
 
 NEWEST_DATABASE = 9
@@ -139,7 +142,8 @@ class _Finder:
         self.paths = {
             entry.path: entry
             for entry in entries
-            if entry.path.endswith((V2_INDEX, V2_INDEX + V2_CHECKSUM, MANIFEST, LISTING)) or _BLOB.fullmatch(entry.path)
+            if entry.path.endswith((V2_INDEX, V2_INDEX + V2_CHECKSUM, MANIFEST, LISTING, LAYOUT))
+            or _BLOB.fullmatch(entry.path)
         }
 
     def find(self, choice: Choice) -> list[Entry]:
@@ -194,6 +198,8 @@ class _Finder:
                 mirrors[whole.removesuffix(f"/{V2_INDEX}").lstrip("/")].append(path)
             elif f"/{V3_INDEXES}" in whole and whole.endswith(f"/{MANIFEST}"):
                 mirrors[whole.partition(f"/{V3_INDEXES}")[0].lstrip("/")].append(path)
+            elif posixpath.basename(path) == LAYOUT:
+                mirrors[posixpath.dirname(path)].append(posixpath.join(posixpath.dirname(path), LAYOUT_INDEX))
         return mirrors
 
     def _make_indexes(
@@ -237,6 +243,8 @@ class _Finder:
             return look(
                 self.number, posixpath.join(self.source.folder, path), file, IndexRole(snapshot, stack, blob, path)
             )
+        if os.path.isfile(self._locate(posixpath.join(posixpath.dirname(file), LAYOUT))):
+            return self._make_image_index(file, snapshot, stack)
         if named := _BLOB.fullmatch(file):
             role = IndexRole(snapshot, stack, named[1])
         else:
@@ -245,6 +253,18 @@ class _Finder:
                 stated = self._read(file + V2_CHECKSUM)
             role = IndexRole(snapshot, stack, stated=read_checksum(stated))
         return look(self.number, self._locate(file), file, role)
+
+    def _make_image_index(self, file: str, snapshot: str, stack: str) -> Entry:
+        """The entry of the index in an OCI image layout, whose ``index.json`` is ``file``."""
+        blobs = posixpath.join(posixpath.dirname(file), "blobs/sha256")
+        try:
+            image = choose_image(self._read(file))
+            layer = choose_layer(self._read(f"{blobs}/{image}"))
+        except (OSError, ValueError) as error:
+            fault = f"is no OCI image layout of a build cache: {error}"
+            return Entry(self.number, file, b"", IndexRole(snapshot, stack, fault=fault))
+        path = f"{blobs}/{layer}"
+        return look(self.number, self._locate(path), file, IndexRole(snapshot, stack, layer, path))
 
     def _locate(self, path: str) -> str:
         return f"{self.source.folder}/{path}"

@@ -123,6 +123,7 @@ class RemoteFiles:
         self._offline = offline
         self._limits = limits or Limits()
         self._note = note
+        self._auths: dict[str, httpx.Auth] = {}
         try:
             self._client = httpx.Client(
                 timeout=httpx.Timeout(self._limits.idle, connect=self._limits.connect),
@@ -139,6 +140,10 @@ class RemoteFiles:
 
     def __exit__(self, *_: object) -> None:
         self._client.close()
+
+    def log_in(self, below: str, auth: httpx.Auth) -> None:
+        """Have ``auth`` make the requests of URLs that begin with ``below``, and not those they are redirected to."""
+        self._auths.setdefault(below, auth)
 
     def fetch_all(
         self, urls: Iterable[str], advance: Callable[[int], None] = lambda count: None
@@ -256,8 +261,10 @@ class RemoteFiles:
         headers = {"If-None-Match": etag} if etag else {}
         try:
             request = self._client.build_request("GET", url, headers=headers)
+            auth = next((one for below, one in self._auths.items() if url.startswith(below)), None)
             for _ in range(MOST_REDIRECTS + 1):
-                response = self._client.send(request, stream=True)
+                response = self._client.send(request, stream=True, auth=auth or httpx.USE_CLIENT_DEFAULT)
+                auth = None
                 if response.next_request is None:
                     break
                 response.close()

@@ -38,7 +38,8 @@ from pipeline.sources.buildcache import (
 )
 from pipeline.sources.download import Fetched, RemoteFiles
 from pipeline.sources.files import Entry, IndexRole, Source, look, read_small_bytes
-from pipeline.sources.kinds import HTML, INSTALL_DATABASE, OCI_MIRROR, is_html, is_install_database
+from pipeline.sources.kinds import HTML, INSTALL_DATABASE, is_html, is_install_database
+from pipeline.sources.oci import RegistryAuth, choose_layer, is_index_tag, locate_index
 from pipeline.sources.views import choose_files, name_whole, read_view
 from pipeline.urls import (
     OCI,
@@ -51,7 +52,7 @@ from pipeline.urls import (
     show_url,
 )
 
-_BLOB = re.compile(r"(.*)/blobs/sha256/[0-9a-f]{2}/([0-9a-f]{64})")
+_BLOB = re.compile(r"(.*)/blobs/sha256(?:/[0-9a-f]{2}/|:)([0-9a-f]{64})")
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,11 @@ def _list_wanted(number: int, source: Source, choice: Choice, files: RemoteFiles
     """The indexes that one remote source names."""
     url, path = source.folder, urlsplit(source.folder).path
     if has_scheme(url, OCI):
-        raise SourceError(f"{source.place}: {OCI_MIRROR}")
+        manifest = locate_index(url)
+        files.log_in(manifest.partition("/manifests/")[0] + "/", RegistryAuth())
+        files.fetch(manifest)
+        yield Wanted(number, *name_mirror(source, choice, source.place), (manifest,))
+        return
     if is_install_database(path):
         raise SourceError(f"{source.place}: {INSTALL_DATABASE}")
     if path.endswith(f"/{LISTING}"):
@@ -250,9 +255,13 @@ def _fetch(files: RemoteFiles, urls: Mapping[Wanted, str], progress: Progress) -
             got[one] = found
         elif found is not None:
             try:
-                blob = choose_blob(read_small_bytes(str(found.path)))
+                data = read_small_bytes(str(found.path))
+                blob = choose_layer(data) if is_index_tag(url) else choose_blob(data)
             except ValueError as error:
                 got[one] = one.make_role(fault=f"is no manifest of an index: {error}")
+                continue
+            if is_index_tag(url):
+                blobs[one] = f"{url.partition('/manifests/')[0]}/blobs/sha256:{blob}"
                 continue
             mirror = urlsplit(url).path.partition(f"/{V3_INDEXES}")[0]
             blobs[one] = change_path(url, f"{mirror}/{blob_path(blob)}")
@@ -282,7 +291,7 @@ def _read_stated(found: Fetched | RemoteError) -> str:
 
 
 def _is_manifest(url: str) -> bool:
-    return urlsplit(url).path.endswith(MANIFEST)
+    return urlsplit(url).path.endswith(MANIFEST) or is_index_tag(url)
 
 
 def _checksum_url(url: str) -> str:
