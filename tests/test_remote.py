@@ -311,16 +311,6 @@ def test_a_listing_is_read_with_the_password_of_its_source(tmp_path, site, bucke
     assert all(path.startswith("http://localhost:") for (path,) in shown)
 
 
-@pytest.mark.parametrize("url", ["oci://host/image", "oci+http://me:secret@localhost:5000/image"])
-def test_an_oci_mirror_is_named(tmp_path, url):
-    done = run("build", url, "--warehouse", tmp_path / "w", "--cache", tmp_path / "cache")
-
-    assert done.returncode == 1
-    assert done.stderr.startswith(
-        f"spack-warehouse: {url.replace('me:secret@', '')}: is an OCI mirror, which is not read"
-    )
-
-
 def test_an_install_database_is_named(tmp_path, site):
     database = json.dumps({"database": {"version": "7", "installs": {}}}).encode()
     url = site.put("/opt/.spack-db/index.json", body(database))
@@ -331,7 +321,7 @@ def test_an_install_database_is_named(tmp_path, site):
 
 def test_what_fails_is_named_and_the_others_are_fetched(tmp_path, site, bucket):
     site.put("/v1.0/e4s/build_cache/index.json", status(403))
-    sources = find_sources([f"{site.url}/nothing", bucket, "oci://host/image"])
+    sources = find_sources([f"{site.url}/nothing", bucket, "oci://me@host/image"])
     with RemoteFiles(tmp_path / "cache") as files:
         entries, failed = fetch_indexes(sources, Choice(), files, Progress())
 
@@ -339,7 +329,7 @@ def test_what_fails_is_named_and_the_others_are_fetched(tmp_path, site, bucket):
     assert [entry.index.fault for entry in entries if entry.index.fault] == ["answers 403 Forbidden"]
     assert failed.keys() == {0, 2}
     assert failed[0].startswith("is no mirror that can be read: ")
-    assert failed[2].startswith("is an OCI mirror, which is not read")
+    assert failed[2].startswith("names a user; set OCI_USERNAME")
 
 
 SECRETS = [
