@@ -15,9 +15,10 @@ from pipeline.build import build
 from pipeline.cli import cli
 from pipeline.errors import SourceError
 from pipeline.schema import DEPENDENCIES, OF_INDEX, SPEC_STACKS
+from pipeline.sources import files
 from pipeline.sources.buildcache import Choice, choose_blob, find_indexes, place_mirror
 from pipeline.sources.files import find_sources, scan
-from pipeline.store import extract_index
+from pipeline.store.extract_index import extract_index
 from tests.commands import run
 from tests.makers import (
     ask,
@@ -39,6 +40,8 @@ from tests.makers import (
 DATA = Path(__file__).parent / "data" / "caches"
 ONE = make_index([make_record(make_spec(1))])
 TWO = make_index([make_record(make_spec(1)), make_record(make_spec(2), "zlib")])
+OTHER = make_index([make_record(make_spec(3))])
+THREE = make_index([make_record(make_spec(number)) for number in (1, 2, 3)])
 INDEX_COLUMNS = (
     *("compilers", "patches", "compiler_flags", "namespace", "external"),
     *(column.name for column in OF_INDEX),
@@ -306,14 +309,61 @@ def test_a_mirror_of_layout_v3(tmp_path, compression):
     assert stacks(warehouse) == {("develop", "e4s"): 2}
 
 
-def test_views_of_an_index_count_only_where_there_is_no_whole_one(tmp_path):
+def test_views_are_stacks_and_a_whole_index_that_holds_them_is_root(tmp_path):
     mirror = write_v3(tmp_path / "develop" / "e4s", ONE, view="some")
+    write_v3(mirror, OTHER, view="deep/er")
     _, warehouse = build_in(tmp_path, mirror)
-    assert stacks(warehouse) == {("develop", "e4s"): 1}
+    views = {("develop", "some"): 1, ("develop", "deep/er"): 1}
+    assert stacks(warehouse) == views
 
     write_v3(mirror, TWO)
     build_in(tmp_path, mirror)
-    assert stacks(warehouse) == {("develop", "e4s"): 2}
+    assert stacks(warehouse) == {**views, ("develop", "e4s"): 2}
+
+    write_v3(mirror, THREE)
+    build_in(tmp_path, mirror)
+    assert stacks(warehouse) == {**views, ("develop", "root"): 3}
+
+
+@pytest.mark.parametrize(
+    ("stack", "expected"),
+    [
+        ("some", {("develop", "some"): 1}),
+        ("deep/*", {("develop", "deep/er"): 1}),
+        ("root", {("develop", "root"): 3}),
+        ("mine", {("develop", "mine"): 3}),
+    ],
+)
+def test_a_stack_that_is_named_is_a_view_or_else_the_whole(tmp_path, stack, expected):
+    mirror = write_v3(tmp_path / "develop", THREE)
+    write_v3(write_v3(mirror, ONE, view="some"), OTHER, view="deep/er")
+    _, warehouse = build_in(tmp_path, mirror, choice=Choice(stacks=(stack,)))
+
+    assert stacks(warehouse) == expected
+
+
+def test_a_source_that_names_no_view_of_a_mirror_of_views_fails(tmp_path):
+    mirror = write_v3(tmp_path / "develop", ONE, view="some")
+    sources = write_page(tmp_path, f"sources:\n  - {{path: {mirror}, snapshot: develop, stack: other}}\n", "s.yaml")
+    made = run("build", sources, "--warehouse", tmp_path / "warehouse")
+
+    assert made.returncode == 1
+    assert "has no view 'other' and no index of the whole; its views are some" in made.stderr
+
+
+def test_a_whole_index_that_cannot_be_read_keeps_its_name_and_is_a_reject(tmp_path):
+    mirror = write_v3(write_v3(tmp_path / "develop" / "e4s", ONE, view="some"), b"{")
+    _, warehouse = build_in(tmp_path, mirror)
+
+    assert stacks(warehouse) == {("develop", "some"): 1}
+    assert ask(warehouse, "select stack from rejects") == [("e4s",)]
+
+
+def test_the_manifest_of_a_view_alone_is_its_stack(tmp_path):
+    mirror = write_v3(tmp_path / "develop", ONE, view="some")
+    _, warehouse = build_in(tmp_path, mirror / "v3/manifests/index/some/index.manifest.json")
+
+    assert stacks(warehouse) == {("develop", "some"): 1}
 
 
 def test_both_layouts_of_one_mirror_are_one_stack(tmp_path):
@@ -383,7 +433,7 @@ def test_a_warning_is_part_of_what_reading_gave(tmp_path):
     (source,) = find_sources([tmp_path])
     (entry,) = find_indexes([source], scan([source]), Choice())
     (tmp_path / "scratch").mkdir()
-    seen = extract_index.extract_index(source, entry, tmp_path / "scratch", 0)
+    seen = extract_index(source, entry, tmp_path / "scratch", 0)
 
     assert seen.num_specs == 2
     assert seen.warning.startswith("is not as the .hash beside it says")
@@ -639,7 +689,7 @@ def test_a_hash_twice_in_an_index_is_a_reject_and_all_records_are_accounted_for(
 
 
 def test_an_index_that_grows_beyond_all_bounds_when_unpacked_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(extract_index, "LARGEST_INDEX", 2**20)
+    monkeypatch.setattr(files, "LARGEST_INDEX", 2**20)
     with pytest.raises(SourceError, match="is larger than 1 MiB when unpacked"):
         build_in(tmp_path, write_v3(tmp_path / "develop" / "e4s", b" " * 2**21, "gzip"))
 

@@ -19,7 +19,7 @@ from pipeline.sources.remote import fetch_indexes
 from tests.commands import run
 from tests.makers import ask, write_page, write_v2, write_v3
 from tests.servers import body, cut, serve, status
-from tests.test_buildcache import ALL, ONE, TWO, listing, stacks, tree
+from tests.test_buildcache import ALL, ONE, OTHER, THREE, TWO, listing, stacks, tree
 
 INDEX = "/develop/e4s/build_cache/index.json"
 
@@ -311,16 +311,6 @@ def test_a_listing_is_read_with_the_password_of_its_source(tmp_path, site, bucke
     assert all(path.startswith("http://localhost:") for (path,) in shown)
 
 
-@pytest.mark.parametrize("url", ["oci://host/image", "oci+http://me:secret@localhost:5000/image"])
-def test_an_oci_mirror_is_named(tmp_path, url):
-    done = run("build", url, "--warehouse", tmp_path / "w", "--cache", tmp_path / "cache")
-
-    assert done.returncode == 1
-    assert done.stderr.startswith(
-        f"spack-warehouse: {url.replace('me:secret@', '')}: is an OCI mirror, which is not read"
-    )
-
-
 def test_an_install_database_is_named(tmp_path, site):
     database = json.dumps({"database": {"version": "7", "installs": {}}}).encode()
     url = site.put("/opt/.spack-db/index.json", body(database))
@@ -331,7 +321,7 @@ def test_an_install_database_is_named(tmp_path, site):
 
 def test_what_fails_is_named_and_the_others_are_fetched(tmp_path, site, bucket):
     site.put("/v1.0/e4s/build_cache/index.json", status(403))
-    sources = find_sources([f"{site.url}/nothing", bucket, "oci://host/image"])
+    sources = find_sources([f"{site.url}/nothing", bucket, "oci://me@host/image"])
     with RemoteFiles(tmp_path / "cache") as files:
         entries, failed = fetch_indexes(sources, Choice(), files, Progress())
 
@@ -339,7 +329,7 @@ def test_what_fails_is_named_and_the_others_are_fetched(tmp_path, site, bucket):
     assert [entry.index.fault for entry in entries if entry.index.fault] == ["answers 403 Forbidden"]
     assert failed.keys() == {0, 2}
     assert failed[0].startswith("is no mirror that can be read: ")
-    assert failed[2].startswith("is an OCI mirror, which is not read")
+    assert failed[2].startswith("names a user; set OCI_USERNAME")
 
 
 SECRETS = [
@@ -438,7 +428,9 @@ def test_the_command_line(tmp_path, site):
     assert CliRunner().invoke(cli, [*named, "--offline"]).exit_code == 0
 
 
-def test_a_bucket(tmp_path, monkeypatch):
+@pytest.fixture
+def bucket_client(monkeypatch):
+    """A client of a real S3 server that has the bucket ``spack-binaries``."""
     server = ThreadedMotoServer(port=0)
     server.start()
     try:
@@ -449,27 +441,76 @@ def test_a_bucket(tmp_path, monkeypatch):
         client = boto3.client(
             "s3", endpoint_url=endpoint, region_name="us-east-1", aws_access_key_id="a", aws_secret_access_key="b"
         )
-        client.create_bucket(Bucket="spack-binaries")
-        folder = tree(tmp_path / "bucket")
-        listed = {
-            "develop": [
-                {"label": stack, "url": f"s3://spack-binaries/develop/{path}"}
-                for stack, path in {
-                    "e4s": "e4s/build_cache/index.json",
-                    "hep": "hep/v3/manifests/index/index.manifest.json",
-                    "gone": "gone/build_cache/index.json",
-                }.items()
-            ]
-        }
-        (folder / "cache_spack_io_index.json").write_text(json.dumps(listed))
-        for file in folder.rglob("*"):
-            if file.is_file():
-                key = file.relative_to(folder).as_posix()
-                client.put_object(Bucket="spack-binaries", Key=key, Body=file.read_bytes(), ACL="public-read")
-        summary, warehouse = build_from(tmp_path, "s3://spack-binaries/cache_spack_io_index.json")
+        client.create_bucket(Bucket="spack-binaries", ACL="public-read")
+        yield client
     finally:
         server.stop()
+
+
+def upload(client, folder):
+    """Puts all files of a folder into the bucket."""
+    for file in folder.rglob("*"):
+        if file.is_file():
+            key = file.relative_to(folder).as_posix()
+            client.put_object(Bucket="spack-binaries", Key=key, Body=file.read_bytes(), ACL="public-read")
+
+
+def test_a_bucket(tmp_path, bucket_client):
+    folder = tree(tmp_path / "bucket")
+    listed = {
+        "develop": [
+            {"label": stack, "url": f"s3://spack-binaries/develop/{path}"}
+            for stack, path in {
+                "e4s": "e4s/build_cache/index.json",
+                "hep": "hep/v3/manifests/index/index.manifest.json",
+                "gone": "gone/build_cache/index.json",
+            }.items()
+        ]
+    }
+    (folder / "cache_spack_io_index.json").write_text(json.dumps(listed))
+    upload(bucket_client, folder)
+    summary, warehouse = build_from(tmp_path, "s3://spack-binaries/cache_spack_io_index.json")
 
     assert stacks(warehouse) == {("develop", "e4s"): 2, ("develop", "hep"): 1}
     assert summary.rejects == 1
     assert ask(warehouse, "select stack, reason from rejects") == [("gone", "is gone: no such bucket or key")]
+
+
+@pytest.mark.parametrize(
+    ("whole", "chosen", "expected"),
+    [
+        (None, (), {"some": 1, "deep/er": 1}),
+        (ONE, (), {"some": 1, "deep/er": 1, "mirror": 1}),
+        (THREE, (), {"some": 1, "deep/er": 1, "root": 3}),
+        (THREE, ("some",), {"some": 1}),
+        (THREE, ("r*",), {"root": 3}),
+    ],
+)
+def test_views_of_a_bucket_are_stacks(tmp_path, bucket_client, whole, chosen, expected):
+    mirror = write_v3(tmp_path / "bucket" / "develop" / "mirror", ONE, view="some")
+    write_v3(mirror, OTHER, view="deep/er")
+    if whole is not None:
+        write_v3(mirror, whole)
+    upload(bucket_client, tmp_path / "bucket")
+    _, warehouse = build_from(tmp_path, "s3://spack-binaries/develop/mirror", choice=Choice(stacks=chosen))
+    _, offline = build_from(
+        tmp_path / "offline",
+        "s3://spack-binaries/develop/mirror",
+        choice=Choice(stacks=chosen),
+        cache=tmp_path / "cache",
+        offline=True,
+    )
+
+    assert stacks(warehouse) == stacks(offline) == {("develop", stack): count for stack, count in expected.items()}
+
+
+def test_views_by_http_are_those_that_are_named(tmp_path, site):
+    mirror = write_v3(write_v3(tmp_path / "site" / "develop" / "mirror", ONE, view="some"), THREE)
+    site.put_folder(tmp_path / "site")
+    _, warehouse = build_from(
+        tmp_path,
+        f"{site.url}/develop/mirror",
+        f"{site.url}/{mirror.relative_to(tmp_path / 'site')}/v3/manifests/index/some/index.manifest.json",
+    )
+
+    assert stacks(warehouse) == {("develop", "mirror"): 3, ("develop", "some"): 1}

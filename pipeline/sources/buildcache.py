@@ -5,7 +5,9 @@ A mirror is a folder that holds a build cache, in either of the layouts that Spa
 
     MIRROR/build_cache/index.json                        layout v2, up to Spack 0.23
     MIRROR/v3/manifests/index/index.manifest.json        layout v3, from Spack 1.0: names the index by its
-    MIRROR/blobs/sha256/68/6867c5…                       checksum; beside it manifests of views may lie
+    MIRROR/blobs/sha256/68/6867c5…                       checksum
+    MIRROR/oci-layout, index.json, blobs/sha256/…         an image layout (pipeline.sources.oci)
+    MIRROR/v3/manifests/index/VIEW/index.manifest.json   a part of it, a stack of its own (pipeline.sources.views)
 
 Mirrors stand as Spack's own do, ``SNAPSHOT/STACK`` with the root mirror in ``SNAPSHOT`` itself, or as a
 listing says, ``cache_spack_io_index.json``: ``{SNAPSHOT: [{"label": STACK, "url": URL}, …]}``.
@@ -30,6 +32,8 @@ from pipeline.errors import SourceError
 from pipeline.schema import ROOT
 from pipeline.sources.files import Entry, IndexRole, Source, look, make_readable, read_small_bytes
 from pipeline.sources.kinds import explain_no_json, is_install_database
+from pipeline.sources.oci import LAYOUT, LAYOUT_INDEX, choose_image, choose_layer
+from pipeline.sources.views import choose_files, name_whole, read_view
 
 LISTING = "cache_spack_io_index.json"
 V2_INDEX = "build_cache/index.json"
@@ -41,6 +45,7 @@ _MEDIA_TYPE = re.compile(r"application/vnd\.spack\.db\.v(\d+)\+json")
 _BLOB = re.compile(r"(?:^|.*/)blobs/sha256/[0-9a-f]{2}/([0-9a-f]{64})")
 _SNAPSHOT = re.compile(r"develop(-\d{4}-\d{2}-\d{2})?|v\d+(\.\d+)*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_TELLING = (V2_INDEX, V2_INDEX + V2_CHECKSUM, MANIFEST, LISTING, LAYOUT)
 _GLOB = re.compile(r"[*?\[]")
 
 NEWEST_DATABASE = 9
@@ -160,7 +165,8 @@ class _Finder:
         self.paths = {
             entry.path: entry
             for entry in entries
-            if entry.path.endswith((V2_INDEX, V2_INDEX + V2_CHECKSUM, MANIFEST, LISTING)) or _BLOB.fullmatch(entry.path)
+            if entry.path.endswith((V2_INDEX, V2_INDEX + V2_CHECKSUM, MANIFEST, LISTING, LAYOUT))
+            or _BLOB.fullmatch(entry.path)
         }
 
     def find(self, choice: Choice) -> list[Entry]:
@@ -181,15 +187,11 @@ class _Finder:
         if not alone and (self.source.snapshot or self.source.stack):
             raise SourceError(f"{self.source.folder}: is given one name, and holds {len(mirrors)} mirrors and listings")
         for mirror, files in mirrors.items():
-            if alone and (mirror == "" or self.source.snapshot or self.source.stack):
-                snapshot, stack = name_mirror(self.source, choice, self._locate(mirror).rstrip("/"))
-            else:
-                snapshot, stack = self._place(mirror, mirrors)
-            if not choice.takes(snapshot, stack):
-                continue
-            for file in files:
-                if file not in listed:
-                    entry = self._make_index(file, snapshot, stack)
+            named = alone and (mirror == "" or bool(self.source.snapshot or self.source.stack))
+            place = self._place(mirror, mirrors) if not named else None
+            for entry in self._make_indexes(mirror, files, choice, place):
+                assert entry.index is not None
+                if choice.takes(entry.index.snapshot, entry.index.stack) and entry.path not in listed:
                     indexes.setdefault(entry.path, entry)
         others = [entry for entry in self.entries if not _is_of_a_cache(entry.path, mirrors)]
         return [*others, *indexes.values()]
@@ -207,25 +209,39 @@ class _Finder:
         mirror = full.removesuffix(f"/{V2_INDEX}").partition(f"/{V3_INDEXES}")[0]
         if mirror == full:
             mirror = posixpath.dirname(full)
-        snapshot, stack = name_mirror(self.source, choice, mirror)
+        snapshot, stack = name_index(self.source, choice, mirror, full)
         return [self._make_index(entry.path, snapshot, stack)]
 
     def _find_mirrors(self) -> dict[str, list[str]]:
         """Each mirror's path below the source, and the files that lead to its indexes."""
         mirrors: dict[str, list[str]] = defaultdict(list)
-        views: dict[str, list[str]] = defaultdict(list)
         for path in sorted(self.paths):
             whole = f"/{path}"
             if whole.endswith(f"/{V2_INDEX}"):
                 mirrors[whole.removesuffix(f"/{V2_INDEX}").lstrip("/")].append(path)
             elif f"/{V3_INDEXES}" in whole and whole.endswith(f"/{MANIFEST}"):
-                mirror, _, rest = whole.partition(f"/{V3_INDEXES}")
-                (mirrors if rest == MANIFEST else views)[mirror.lstrip("/")].append(path)
-        for mirror, paths in views.items():
-            # A view holds a part of its cache, and counts only where there is no index of the whole.
-            if not any(path.endswith(MANIFEST) for path in mirrors.get(mirror, [])):
-                mirrors[mirror] += paths
+                mirrors[whole.partition(f"/{V3_INDEXES}")[0].lstrip("/")].append(path)
+            elif posixpath.basename(path) == LAYOUT:
+                mirrors[posixpath.dirname(path)].append(posixpath.join(posixpath.dirname(path), LAYOUT_INDEX))
         return mirrors
+
+    def _make_indexes(
+        self, mirror: str, files: Sequence[str], choice: Choice, place: tuple[str, str] | None
+    ) -> list[Entry]:
+        """The indexes of one mirror, of views and of the whole, that stands at ``place`` or, at None, is named."""
+        given = (self.source.stack or choice.names[1]) if place is None else None
+        snapshot, stack = place or name_mirror(self.source, choice, self._locate(mirror).rstrip("/"))
+        try:
+            files = choose_files(files, given)
+        except ValueError as error:
+            if not self.source.stack:
+                return []  # It may be chosen from another source.
+            raise SourceError(f"{make_readable(self._locate(mirror))}: {error}") from None
+        views = [self._make_index(file, snapshot, read_view(file)) for file in files if read_view(file)]
+        whole = [self._make_index(file, snapshot, stack) for file in files if not read_view(file)]
+        if views and stack != ROOT:
+            whole = name_whole(self.source.folder, whole, views)
+        return [*whole, *views]
 
     def _place(self, mirror: str, mirrors: Mapping[str, object]) -> tuple[str, str]:
         is_root = any(posixpath.dirname(other) == mirror and other != mirror for other in mirrors)
@@ -250,6 +266,8 @@ class _Finder:
             return look(
                 self.number, posixpath.join(self.source.folder, path), file, IndexRole(snapshot, stack, blob, path)
             )
+        if os.path.isfile(self._locate(posixpath.join(posixpath.dirname(file), LAYOUT))):
+            return self._make_image_index(file, snapshot, stack)
         if named := _BLOB.fullmatch(file):
             role = IndexRole(snapshot, stack, named[1])
         else:
@@ -258,6 +276,18 @@ class _Finder:
                 stated = self._read(file + V2_CHECKSUM)
             role = IndexRole(snapshot, stack, stated=read_checksum(stated))
         return look(self.number, self._locate(file), file, role)
+
+    def _make_image_index(self, file: str, snapshot: str, stack: str) -> Entry:
+        """The entry of the index in an OCI image layout, whose ``index.json`` is ``file``."""
+        blobs = posixpath.join(posixpath.dirname(file), "blobs/sha256")
+        try:
+            image = choose_image(self._read(file))
+            layer = choose_layer(self._read(f"{blobs}/{image}"))
+        except (OSError, ValueError) as error:
+            fault = f"is no OCI image layout of a build cache: {error}"
+            return Entry(self.number, file, b"", IndexRole(snapshot, stack, fault=fault))
+        path = f"{blobs}/{layer}"
+        return look(self.number, self._locate(path), file, IndexRole(snapshot, stack, layer, path))
 
     def _locate(self, path: str) -> str:
         return f"{self.source.folder}/{path}"
@@ -332,6 +362,17 @@ def name_mirror(source: Source, choice: Choice, mirror: str) -> tuple[str, str]:
         return snapshot, stack
     placed = place_mirror(mirror, is_root=False)
     return snapshot or placed[0], stack or placed[1]
+
+
+def name_index(source: Source, choice: Choice, mirror: str, index: str) -> tuple[str, str]:
+    """The snapshot and stack of a source that is one index or its manifest, at ``index`` in ``mirror``: a view's stack
+    is its name, unless the source was given another.
+
+    Raises:
+        SourceError: nothing tells them.
+    """
+    snapshot, stack = name_mirror(source, choice, mirror)
+    return snapshot, source.stack or choice.names[1] or read_view(index) or stack
 
 
 def blob_path(checksum: str) -> str:

@@ -8,6 +8,8 @@ Redirects are followed where they stay on the web: to another host only by https
 presigned URL, and without the user and password of the first; from https never to http. A file stays as it was sent,
 gzip too: what reads it knows that by its first bytes.
 
+An ``s3`` URL that ends with a slash gives the keys below it, as a JSON list.
+
 The cache has a folder for each URL::
 
     CACHE/<SHA-256 of the URL>/body         what the URL gave
@@ -20,6 +22,7 @@ import contextlib
 import hashlib
 import os
 import queue
+import re
 import ssl
 import threading
 import time
@@ -120,6 +123,7 @@ class RemoteFiles:
         self._offline = offline
         self._limits = limits or Limits()
         self._note = note
+        self._auths: dict[str, httpx.Auth] = {}
         try:
             self._client = httpx.Client(
                 timeout=httpx.Timeout(self._limits.idle, connect=self._limits.connect),
@@ -136,6 +140,10 @@ class RemoteFiles:
 
     def __exit__(self, *_: object) -> None:
         self._client.close()
+
+    def log_in(self, below: str, auth: httpx.Auth) -> None:
+        """Have ``auth`` make the requests of URLs that begin with ``below``, and not those they are redirected to."""
+        self._auths.setdefault(below, auth)
 
     def fetch_all(
         self, urls: Iterable[str], advance: Callable[[int], None] = lambda count: None
@@ -253,8 +261,10 @@ class RemoteFiles:
         headers = {"If-None-Match": etag} if etag else {}
         try:
             request = self._client.build_request("GET", url, headers=headers)
+            auth = next((one for below, one in self._auths.items() if url.startswith(below)), None)
             for _ in range(MOST_REDIRECTS + 1):
-                response = self._client.send(request, stream=True)
+                response = self._client.send(request, stream=True, auth=auth or httpx.USE_CLIENT_DEFAULT)
+                auth = None
                 if response.next_request is None:
                     break
                 response.close()
@@ -283,6 +293,9 @@ class RemoteFiles:
         parts = urlsplit(url)
         try:
             store = self._open_bucket(parts.netloc)
+            if parts.path.endswith("/"):
+                yield from _list_keys(store, url)
+                return
             result = obstore.get(store, parts.path.lstrip("/"), options={"if_none_match": etag} if etag else None)
             yield result.meta["size"], result.meta["e_tag"]
             for part in result.stream():
@@ -314,6 +327,26 @@ class RemoteFiles:
             # Attempts are counted and spaced here, alike for both protocols.
             retry_config={"max_retries": 0},
         )
+
+
+def _list_keys(store: S3Store, url: str) -> Generator[Any]:
+    """The keys that begin with the path of ``url``, sorted, as the body of a file: a JSON list of texts.
+
+    Raises:
+        NoFileError: the bucket lists nothing, as a plain web server in the place of one.
+    """
+    import obstore
+    from obstore.exceptions import GenericError
+
+    try:
+        keys = sorted(meta["path"] for part in obstore.list(store, urlsplit(url).path.lstrip("/")) for meta in part)
+    except GenericError as error:
+        if answer := re.search(r"status code: (4(?!08|29)\d\d)", str(error)):
+            raise NoFileError(f"{show_url(url)}: cannot be listed: {answer[1]}") from None
+        raise
+    body = msgspec.json.encode(keys)
+    yield len(body), None
+    yield body
 
 
 def _within(parts: Generator[Any], deadline: float) -> Generator[Any]:

@@ -33,6 +33,7 @@ LARGEST_SMALL_FILE = 16 * 2**20
 """Bytes of a manifest, a checksum or a listing, packed or not."""
 
 
+_MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 _SIGNATURE = struct.Struct("<QqqQ")
 
 
@@ -259,6 +260,27 @@ def read_small_bytes(full: str) -> bytes:
     if len(data) > LARGEST_SMALL_FILE:
         raise ValueError(f"is larger than {LARGEST_SMALL_FILE // 2**20} MiB")
     return data
+
+
+def unpack(data: bytes) -> bytes:
+    """An index as JSON, from the packed form that it may lie in: gzip or zstd, known by its first bytes.
+
+    Raises:
+        Fault: it cannot be unpacked, or is larger than an index may be.
+    """
+    codec = next((codec for magic, codec in _MAGIC.items() if data.startswith(magic)), None)
+    if codec is None:
+        return data
+    import pyarrow as pa
+
+    try:
+        with pa.CompressedInputStream(pa.BufferReader(data), codec) as stream:
+            unpacked: bytes = stream.read(LARGEST_INDEX + 1)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise Fault("file", f"cannot be unpacked as {codec}: {error}") from None
+    if len(unpacked) > LARGEST_INDEX:
+        raise Fault("file", f"is larger than {LARGEST_INDEX // 2**20} MiB when unpacked")
+    return unpacked
 
 
 def opens_like_page(head: bytes) -> bool:

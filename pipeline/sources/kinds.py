@@ -7,11 +7,9 @@ import re
 from collections.abc import Iterable
 
 from pipeline.sources.files import Entry, Source
-from pipeline.urls import OCI, has_scheme
 
 INSTALL_DATABASE = "is an install database and no build cache"
 """``.spack-db/index.json`` of an install tree has the form of an index, and says what is installed there."""
-OCI_MIRROR = "is an OCI mirror, which is not read; push the binaries to a mirror of files or S3, and name that"
 HTML = "is an HTML page (a login page?)"
 _HTML = re.compile(
     rb"(?:\xef\xbb\xbf)?\s*(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE | re.DOTALL
@@ -50,13 +48,13 @@ def explain_empty(source: Source, entries: Iterable[Entry]) -> str:
     there are none.
     """
     if source.is_remote:
-        return OCI_MIRROR if has_scheme(source.folder, OCI) else "lists no build cache that was chosen"
+        return "lists no build cache that was chosen"
     paths = [entry.path for entry in entries]
     if any(is_install_database(f"{source.folder}/{path}") for path in paths):
         return INSTALL_DATABASE
     for shape, reason in (
         (_INDEX, "none of its build caches was chosen"),
-        (_OF_AN_OCI_LAYOUT, f"is an OCI image layout on disk: {OCI_MIRROR.removeprefix('is ')}"),
+        (_OF_AN_OCI_LAYOUT, "none of its build caches was chosen"),
         (_OF_A_CACHE, f"is a build cache, but {UPDATE}"),
         (_OF_A_SOURCE_MIRROR, "is a source mirror, which holds sources and no binaries"),
     ):

@@ -3,6 +3,9 @@
 A URL of a source may be that of a listing, of an index or its manifest, or of a mirror. What is fetched
 becomes entries as those of local files, whose paths are the URLs.
 
+The views of a mirror in a bucket are found by listing the bucket. Plain http lists nothing: there a view counts where
+a source or a listing names its manifest, and the index of the whole keeps the mirror's own name.
+
 A listing leads to its own origin, and to no other that the user does not allow. What it names elsewhere is looked for
 below the listing first, where it stands in the copy of a bucket.
 """
@@ -28,13 +31,16 @@ from pipeline.sources.buildcache import (
     Choice,
     blob_path,
     choose_blob,
+    name_index,
     name_mirror,
     read_checksum,
     read_listing,
 )
 from pipeline.sources.download import Fetched, RemoteFiles
 from pipeline.sources.files import Entry, IndexRole, Source, look, read_small_bytes
-from pipeline.sources.kinds import HTML, INSTALL_DATABASE, OCI_MIRROR, is_html, is_install_database
+from pipeline.sources.kinds import HTML, INSTALL_DATABASE, is_html, is_install_database
+from pipeline.sources.oci import RegistryAuth, choose_layer, is_index_tag, locate_index
+from pipeline.sources.views import choose_files, name_whole, read_view
 from pipeline.urls import (
     OCI,
     borrow_credentials,
@@ -46,14 +52,15 @@ from pipeline.urls import (
     show_url,
 )
 
-_BLOB = re.compile(r"(.*)/blobs/sha256/[0-9a-f]{2}/([0-9a-f]{64})")
+_BLOB = re.compile(r"(.*)/blobs/sha256(?:/[0-9a-f]{2}/|:)([0-9a-f]{64})")
 
 
 @dataclass(frozen=True)
 class Wanted:
     """The index of a stack: the URLs that it may be at, of itself, of its manifest or of its blob, the first first.
 
-    ``foreign`` is where a listing says that it is, shown, and nobody allows to ask.
+    ``foreign`` is where a listing says that it is, shown, and nobody allows to ask; ``mirror`` the mirror's URL where
+    its views are known.
     """
 
     number: int
@@ -61,6 +68,7 @@ class Wanted:
     stack: str
     urls: tuple[str, ...]
     foreign: str = ""
+    mirror: str = ""
 
     def make_role(self, file: str = "", checksum: str = "", stated: str = "", fault: str = "") -> IndexRole:
         return IndexRole(self.snapshot, self.stack, checksum, file, fault, stated)
@@ -83,7 +91,25 @@ def fetch_indexes(
                 wanted += _list_wanted(number, source, choice, files)
             except (RemoteError, SourceError) as error:
                 failed[number] = _reason(error)
-    return list(_fetch_wanted(wanted, files, progress)) if wanted else [], failed
+    fetched = list(_fetch_wanted(wanted, files, progress)) if wanted else []
+    return list(_name_wholes(wanted, fetched, choice)), failed
+
+
+def _name_wholes(wanted: Sequence[Wanted], entries: Sequence[Entry], choice: Choice) -> Iterator[Entry]:
+    """The entries of ``wanted``; the index of the whole is ``root`` where it holds what its mirror's views hold."""
+    beside: dict[tuple[int, str], list[Entry]] = {}
+    for one, entry in zip(wanted, entries, strict=True):
+        if one.mirror and read_view(one.urls[0]):
+            beside.setdefault((one.number, one.mirror), []).append(entry)
+    for one, entry in zip(wanted, entries, strict=True):
+        views = beside.get((one.number, one.mirror), [])
+        if not views:
+            yield entry
+            continue
+        for named in [entry] if entry in views else name_whole("", [entry], views):
+            # What the whole is called, and so whether it is chosen, is known only now.
+            if named.index is not None and choice.takes(named.index.snapshot, named.index.stack):
+                yield named
 
 
 def _fetch_wanted(wanted: Sequence[Wanted], files: RemoteFiles, progress: Progress) -> Iterator[Entry]:
@@ -119,7 +145,11 @@ def _list_wanted(number: int, source: Source, choice: Choice, files: RemoteFiles
     """The indexes that one remote source names."""
     url, path = source.folder, urlsplit(source.folder).path
     if has_scheme(url, OCI):
-        raise SourceError(f"{source.place}: {OCI_MIRROR}")
+        manifest = locate_index(url)
+        files.log_in(manifest.partition("/manifests/")[0] + "/", RegistryAuth())
+        files.fetch(manifest)
+        yield Wanted(number, *name_mirror(source, choice, source.place), (manifest,))
+        return
     if is_install_database(path):
         raise SourceError(f"{source.place}: {INSTALL_DATABASE}")
     if path.endswith(f"/{LISTING}"):
@@ -132,11 +162,49 @@ def _list_wanted(number: int, source: Source, choice: Choice, files: RemoteFiles
                 yield Wanted(number, snapshot, stack, *_place_listed(source, index))
         return
     if not path.endswith(".json") and not _BLOB.fullmatch(path):
-        url = _find_index(url, files)
+        yield from _list_mirror(number, source, choice, files)
+        return
     mirror = urlsplit(url).path.removesuffix(f"/{V2_INDEX}").partition(f"/{V3_INDEXES}")[0]
     if named := _BLOB.fullmatch(mirror):
         mirror = named[1]
-    yield Wanted(number, *name_mirror(source, choice, show_url(change_path(url, mirror)).rstrip("/")), (url,))
+    place = show_url(change_path(url, mirror)).rstrip("/")
+    yield Wanted(number, *name_index(source, choice, place, path), (url,))
+
+
+def _list_mirror(number: int, source: Source, choice: Choice, files: RemoteFiles) -> Iterator[Wanted]:
+    """The indexes of a source that is a mirror: of the whole, and of its views where it is in a bucket."""
+    url = source.folder
+    views = _list_views(url, files) if has_scheme(url, ("s3",)) else []
+    try:
+        indexes = [_find_index(url, files)]
+    except NoFileError:
+        if not views:
+            raise
+        indexes = []
+    snapshot, stack = name_mirror(source, choice, show_url(url).rstrip("/"))
+    given = source.stack or choice.names[1]
+    try:
+        chosen = choose_files([*indexes, *views], given)
+    except ValueError as error:
+        if source.stack:
+            raise SourceError(f"{source.place}: {error}") from None
+        return
+    for index in chosen:
+        yield Wanted(number, snapshot, given or read_view(index) or stack, (index,), mirror="" if given else url)
+
+
+def _list_views(mirror: str, files: RemoteFiles) -> list[str]:
+    """The URLs of the manifests of a bucket's views; none where nobody may list it."""
+    below = extend_url(mirror, V3_INDEXES)
+    try:
+        listed = read_small_bytes(str(files.fetch(below).path))
+    except NoFileError:
+        return []
+    except ValueError as error:
+        raise RemoteError(f"{show_url(below)}: {error}") from None
+    folder = urlsplit(below).path
+    keys = [f"/{key}" for key in msgspec.json.decode(listed, type=list[str])]
+    return [change_path(mirror, key) for key in keys if key.startswith(folder) and read_view(key)]
 
 
 def _place_listed(source: Source, url: str) -> tuple[tuple[str, ...], str]:
@@ -187,9 +255,13 @@ def _fetch(files: RemoteFiles, urls: Mapping[Wanted, str], progress: Progress) -
             got[one] = found
         elif found is not None:
             try:
-                blob = choose_blob(read_small_bytes(str(found.path)))
+                data = read_small_bytes(str(found.path))
+                blob = choose_layer(data) if is_index_tag(url) else choose_blob(data)
             except ValueError as error:
                 got[one] = one.make_role(fault=f"is no manifest of an index: {error}")
+                continue
+            if is_index_tag(url):
+                blobs[one] = f"{url.partition('/manifests/')[0]}/blobs/sha256:{blob}"
                 continue
             mirror = urlsplit(url).path.partition(f"/{V3_INDEXES}")[0]
             blobs[one] = change_path(url, f"{mirror}/{blob_path(blob)}")
@@ -219,7 +291,7 @@ def _read_stated(found: Fetched | RemoteError) -> str:
 
 
 def _is_manifest(url: str) -> bool:
-    return urlsplit(url).path.endswith(MANIFEST)
+    return urlsplit(url).path.endswith(MANIFEST) or is_index_tag(url)
 
 
 def _checksum_url(url: str) -> str:

@@ -10,12 +10,11 @@ from pathlib import Path
 
 import msgspec
 import polars as pl
-import pyarrow as pa
 
 from pipeline.errors import Fault
 from pipeline.layout import LONGEST_PARTITION, partition_name
 from pipeline.sources.buildcache import V2_CHECKSUM
-from pipeline.sources.files import LARGEST_INDEX, Entry, Source, read_index_bytes
+from pipeline.sources.files import Entry, Source, read_index_bytes, unpack
 from pipeline.sources.kinds import HTML, is_html
 from pipeline.specs.check import Reject, make_reject, normalise_compiler
 from pipeline.specs.index import Index, Record
@@ -25,8 +24,6 @@ from pipeline.store.state import LOADED, Seen
 
 CHUNK = 5_000
 """Records that are Python objects at a time."""
-
-_MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 
 
 def extract_index(source: Source, entry: Entry, scratch: Path, batch: int) -> Seen:
@@ -79,25 +76,6 @@ def _extract(source: Source, entry: Entry, scratch: Path, batch: int) -> Seen:
         num_rejects += len(rejects)
     spill(scratch, batch, "pages", make_page(entry, index, size, sha256, num_specs, num_rejects))
     return Seen(entry, sha256, role.snapshot, None, num_specs, num_rejects, records=len(index), warning=warning)
-
-
-def unpack(data: bytes) -> bytes:
-    """An index as JSON, from the packed form that it may lie in: gzip or zstd, known by its first bytes.
-
-    Raises:
-        Fault: it cannot be unpacked, or is larger than an index may be.
-    """
-    codec = next((codec for magic, codec in _MAGIC.items() if data.startswith(magic)), None)
-    if codec is None:
-        return data
-    try:
-        with pa.CompressedInputStream(pa.BufferReader(data), codec) as stream:
-            unpacked: bytes = stream.read(LARGEST_INDEX + 1)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise Fault("file", f"cannot be unpacked as {codec}: {error}") from None
-    if len(unpacked) > LARGEST_INDEX:
-        raise Fault("file", f"is larger than {LARGEST_INDEX // 2**20} MiB when unpacked")
-    return unpacked
 
 
 def _chunks(index: Index) -> Iterator[list[Record | Reject]]:

@@ -1,0 +1,161 @@
+"""OCI mirrors: a build cache in a registry of images, or in an image layout on disk.
+
+The index is the one layer of the image tagged ``index.spack``, plain JSON whatever its media type says (Spack,
+``binary_distribution.py``)::
+
+    GET https://HOST/v2/NAME/manifests/index.spack     oci://HOST/NAME; by http for oci+http://
+    GET https://HOST/v2/NAME/blobs/sha256:DIGEST
+    LAYOUT/index.json, LAYOUT/blobs/sha256/DIGEST      on disk, beside LAYOUT/oci-layout
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import urllib.request
+from base64 import b64encode
+from collections.abc import Generator
+
+import httpx
+import msgspec
+
+from pipeline.errors import SourceError
+from pipeline.urls import show_url
+
+INDEX_TAG = "index.spack"
+LAYOUT = "oci-layout"
+LAYOUT_INDEX = "index.json"
+USER, PASSWORD = "OCI_USERNAME", "OCI_PASSWORD"
+"""The environment's credentials; without both, requests are anonymous."""
+_MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
+_DEFAULT_HOST = "index.docker.io"
+_DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
+_NAME = re.compile(r"[a-z0-9]+(?:[._-]+[a-z0-9]+)*(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*")
+_REF_NAME = "org.opencontainers.image.ref.name"
+
+
+class _Described(msgspec.Struct):
+    digest: str
+    annotations: dict[str, str] | None = None
+
+
+class _Image(msgspec.Struct):
+    layers: list[_Described]
+
+
+class _Layout(msgspec.Struct):
+    manifests: list[_Described]
+
+
+def locate_index(url: str) -> str:
+    """The URL of the manifest of the index of an OCI mirror: host and name as Spack reads them.
+
+    Raises:
+        SourceError: it names no registry and repository, or a user, who is to be named in the environment.
+    """
+    scheme, _, rest = url.partition("://")
+    host, slash, name = rest.partition("/")
+    if not slash or not (re.search(r"[.:A-Z]", host) or host == "localhost"):
+        host, name = _DEFAULT_HOST, rest if slash else f"library/{rest}"
+    if "@" in rest:
+        raise SourceError(f"{show_url(url)}: names a user; set {USER} and {PASSWORD} instead")
+    name = (name.rpartition(":")[0] or name).lower()
+    if not _NAME.fullmatch(name):
+        raise SourceError(f"{show_url(url)}: names no repository of a registry, as oci://HOST/NAME does")
+    return f"{'http' if scheme.lower() == 'oci+http' else 'https'}://{host}/v2/{name}/manifests/{INDEX_TAG}"
+
+
+def is_index_tag(url: str) -> bool:
+    """Whether a URL is that of the manifest of an OCI mirror's index."""
+    return url.endswith(f"/manifests/{INDEX_TAG}")
+
+
+def choose_layer(manifest: bytes) -> str:
+    """The SHA-256 of the index that the manifest of its image names.
+
+    Raises:
+        ValueError: it is no manifest of an image with one layer.
+    """
+    try:
+        layers = msgspec.json.decode(manifest, type=_Image).layers
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(str(error)) from None
+    if len(layers) != 1:
+        raise ValueError(f"its image has {len(layers)} layers, and that of an index has one")
+    return _read_digest(layers[0])
+
+
+def choose_image(layout: bytes) -> str:
+    """The SHA-256 of the manifest of the image that an image layout's ``index.json`` tags as an index.
+
+    Raises:
+        ValueError: it is no such file, or tags none.
+    """
+    try:
+        manifests = msgspec.json.decode(layout, type=_Layout).manifests
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(str(error)) from None
+    for one in manifests:
+        if (one.annotations or {}).get(_REF_NAME, "").rpartition(":")[2] == INDEX_TAG:
+            return _read_digest(one)
+    raise ValueError(f"no image is tagged {INDEX_TAG}; whoever keeps it runs spack buildcache update-index")
+
+
+def _read_digest(described: _Described) -> str:
+    if found := _DIGEST.fullmatch(described.digest):
+        return found[1]
+    raise ValueError(f"its digest is no SHA-256: {described.digest[:80]!r}")
+
+
+class RegistryAuth(httpx.Auth):
+    """How a registry lets one in: anonymously first, then as its 401 asks: by a token, else by user and password.
+
+    A token is asked for by https alone, with the user and password of the environment where both are there.
+    """
+
+    def __init__(self) -> None:
+        self._header = ""
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        request.headers["Accept"] = f"{_MANIFEST_TYPE}, */*;q=0.1"
+        if self._header:
+            request.headers["Authorization"] = self._header
+        response = yield request
+        if response.status_code != httpx.codes.UNAUTHORIZED:
+            return
+        user, password = os.environ.get(USER), os.environ.get(PASSWORD)
+        basic = f"Basic {b64encode(f'{user}:{password}'.encode()).decode()}" if user and password else ""
+        challenges = {
+            kind.lower(): urllib.request.parse_keqv_list(urllib.request.parse_http_list(rest))
+            for value in response.headers.get_list("WWW-Authenticate")
+            for kind, _, rest in [value.partition(" ")]
+            if "=" in rest
+        }
+        asked = challenges.get("bearer", {})
+        if asked.get("realm", "").startswith("https://") and {"service", "scope"} <= asked.keys():
+            query = {"service": asked["service"], "scope": asked["scope"], "client_id": "spack"}
+            headers = {"Authorization": basic} if basic else {}
+            answer = yield httpx.Request("GET", asked["realm"], params=query, headers=headers)
+            token = _read_token(answer) if answer.status_code == httpx.codes.OK else ""
+            self._header = f"Bearer {token}" if token else ""
+        elif "basic" in challenges and basic:
+            self._header = basic
+        else:
+            return
+        if self._header:
+            request.headers["Authorization"] = self._header
+            yield request
+
+
+class _Token(msgspec.Struct):
+    token: str = ""
+    access_token: str = ""
+
+
+def _read_token(answer: httpx.Response) -> str:
+    try:
+        found = msgspec.json.decode(answer.read(), type=_Token)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ""
+    token = found.token or found.access_token
+    return token if token.isascii() and token.isprintable() else ""
