@@ -17,10 +17,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.disk import hold_lock
 from pipeline.errors import NoWarehouseError, SourceError, WarehouseError
+from pipeline.io.disk import hold_lock
+from pipeline.io.progress import Progress, name_some, number_of
+from pipeline.io.temporary import database_path
 from pipeline.layout import BuildPaths, Layout, find_cache
-from pipeline.progress import Progress, name_some, number_of
 from pipeline.sources.buildcache import ALL, Choice, find_indexes
 from pipeline.sources.files import Entry, Source, find_sources, in_order, scan
 from pipeline.sources.kinds import explain_empty
@@ -46,7 +47,6 @@ from pipeline.store.state import (
     save_state,
 )
 from pipeline.store.workers import Workers, count_cpus, open_workers
-from pipeline.temporary import database_path
 
 if TYPE_CHECKING:
     from pipeline.store.checks import Check

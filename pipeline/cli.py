@@ -21,11 +21,8 @@ import click
 
 from pipeline import __version__
 from pipeline.errors import FileFaultsError, SpecSyntaxError, WarehouseError, explain_refusal
-from pipeline.layout import Layout
-from pipeline.progress import Bar, interrupting_on_signals, number_of
-from pipeline.queries import check, describe_check, shell, sql
-from pipeline.questions import FALLS_SHORT, diff, gaps, gate, have, refuse_missing, say_some, warehouse_option
-from pipeline.streams import (
+from pipeline.io.progress import Bar, interrupting_on_signals, number_of
+from pipeline.io.streams import (
     drop_unwritten,
     open_streams,
     say,
@@ -36,6 +33,9 @@ from pipeline.streams import (
     write_data,
     write_lines,
 )
+from pipeline.layout import Layout
+from pipeline.queries import check, describe_check, shell, sql
+from pipeline.questions import FALLS_SHORT, diff, gaps, gate, have, refuse_missing, say_some, warehouse_option
 
 if TYPE_CHECKING:
     from pipeline.build import BuildSummary
@@ -119,7 +119,7 @@ def cli() -> None:
 
 
 def check_hosts(ctx: click.Context, option: click.Parameter, hosts: tuple[str, ...]) -> tuple[str, ...]:
-    from pipeline.urls import ALLOWED_HOST, show_url
+    from pipeline.io.urls import ALLOWED_HOST, show_url
 
     for host in hosts:
         if not re.fullmatch(ALLOWED_HOST, host):

@@ -32,14 +32,14 @@ from functools import lru_cache
 from pathlib import Path
 from urllib.parse import quote, unquote
 
-from pipeline.disk import (
+from pipeline.errors import WarehouseError
+from pipeline.io.disk import (
     put,
     refuse_planted,
     remove,
     replace_link,
     sweep_staged,
 )
-from pipeline.errors import WarehouseError
 
 DATABASE = "warehouse.duckdb"
 SPEC_STACKS = "spec_stacks"

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 import click
 
 from pipeline.errors import WarehouseError
+from pipeline.io.progress import number_of
+from pipeline.io.streams import show_text, write_lines
 from pipeline.layout import Layout
-from pipeline.progress import number_of
 from pipeline.questions import FALLS_SHORT, warehouse_option
-from pipeline.streams import show_text, write_lines
 
 if TYPE_CHECKING:
     from pipeline.store.checks import Check
@@ -96,8 +96,8 @@ def shell(warehouse: Path, arguments: tuple[str, ...]) -> None:
     and runs commands, as you may. A build in the meantime does not disturb it: it goes on with the
     warehouse that it has opened.
     """
+    from pipeline.io.temporary import database_path, spill_folder
     from pipeline.store.database import find_database, quote_text
-    from pipeline.temporary import database_path, spill_folder
 
     database = find_database(Layout(warehouse))
     # The shell that is installed with the project comes before any other.

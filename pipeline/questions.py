@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from pipeline.errors import WarehouseError
+from pipeline.io.progress import number_of
+from pipeline.io.streams import say, write_lines
 from pipeline.layout import Layout
-from pipeline.progress import number_of
-from pipeline.streams import say, write_lines
 
 if TYPE_CHECKING:
     from pipeline.ask.machine import Machine

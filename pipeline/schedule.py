@@ -24,10 +24,11 @@ from pipeline.ask.gates import SHORTFALL_COLUMNS, Verdict, judge
 from pipeline.ask.scope import list_snapshots
 from pipeline.build import build
 from pipeline.config import Config
-from pipeline.disk import hold_lock, renew_file
 from pipeline.errors import FileFaultsError, NotInWarehouseError, WarehouseError, explain_refusal
+from pipeline.io.disk import hold_lock, renew_file
+from pipeline.io.progress import Progress, number_of
+from pipeline.io.streams import show_json
 from pipeline.layout import Layout, find_cache
-from pipeline.progress import Progress, number_of
 from pipeline.report.export import choose_kept, export_reports, prune_reports
 from pipeline.report.notify import VERSION, encode_notification, escape_text, may_replace, post_notification
 from pipeline.report.summary import Found, summarise_run
@@ -36,7 +37,6 @@ from pipeline.sources.files import Source
 from pipeline.store.checks import Check, run_checks
 from pipeline.store.database import open_database
 from pipeline.store.history import Wishes
-from pipeline.streams import show_json
 
 DONE, SHORT, FAILED, SKIPPED, NOTE, ENDED = "done", "falls short", "failed", "skipped", "note", "ended"
 """How a step ended; a note is a detail of the step before it, and a run that a signal ends is ended."""

@@ -28,8 +28,8 @@ from pydantic.functional_validators import (
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from pipeline.errors import FileFaultsError
+from pipeline.io.urls import ALLOWED_HOST, hide_secrets
 from pipeline.schema import DEFAULT_FORMATS, NEWEST, REPORT_FORMATS
-from pipeline.urls import ALLOWED_HOST, hide_secrets
 from pipeline.yamlvalues import Keyed, Null, line_of, read_text, read_values, show
 
 Model = TypeVar("Model", bound="Keys")

@@ -9,7 +9,7 @@ import yaml
 from yaml.reader import ReaderError
 
 from pipeline.errors import FileFaultsError
-from pipeline.urls import hide_secrets, show_url
+from pipeline.io.urls import hide_secrets, show_url
 
 
 class Scalar(str):

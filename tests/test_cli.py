@@ -414,14 +414,14 @@ def test_nothing_is_said_of_duckdb_at_the_end(tmp_path, sample, arguments, statu
 def test_nothing_is_said_of_duckdb_where_a_signal_ends_a_query(sample):
     """The thread that interrupts the query holds its connection still when the main thread is done."""
     script = """
-import os, signal, threading, time, pipeline.progress, pipeline.cli
+import os, signal, threading, time, pipeline.io.progress, pipeline.cli
 
 def interrupt_slowly():
-    for connection in list(pipeline.progress._watched):
+    for connection in list(pipeline.io.progress._watched):
         connection.interrupt()
         time.sleep(1)
 
-pipeline.progress._interrupt_all = interrupt_slowly
+pipeline.io.progress._interrupt_all = interrupt_slowly
 threading.Timer(2, os.kill, [os.getpid(), signal.SIGTERM]).start()
 pipeline.cli.main()
 """

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from pipeline.build import build
 from pipeline.spack.versions import version_key
+from pipeline.specs.closure import LIBC_COLUMNS, Graph
 from pipeline.specs.index import Index
-from pipeline.store.closure import LIBC_COLUMNS, Graph
 from pipeline.store.extract_index import make_dependencies, make_records, make_specs
 from tests.makers import ask, make_hash, make_index, make_page, make_record, make_spec, write_page, write_v2
 

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from pipeline.errors import Fault, SourceError
+from pipeline.errors import Fault
 from pipeline.sources import files as source
 from pipeline.sources.files import Source, find_sources, in_order, read_page_bytes, scan
 from tests.makers import make_page, make_spec, write_page
@@ -82,9 +82,9 @@ def test_pipes_are_not_opened(tmp_path):
     assert read_page_bytes(str(tmp_path / "pipe")) == (None, "")
 
 
-def test_a_source_that_does_not_exist_is_an_error(tmp_path):
-    with pytest.raises(SourceError, match="no such file"):
-        find_sources([tmp_path / "nothing"])
+def test_a_source_that_does_not_exist_has_a_fault(tmp_path):
+    (source,) = find_sources([tmp_path / "nothing"])
+    assert (source.name, source.fault) == (str(tmp_path / "nothing"), "no such file or folder")
 
 
 def test_a_name_that_is_no_utf8_is_still_an_entry(tmp_path):

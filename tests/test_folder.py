@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from pipeline.build import build
 from pipeline.errors import WarehouseError
+from pipeline.io.progress import Progress
 from pipeline.layout import Layout
-from pipeline.progress import Progress
 from pipeline.report.export import export_reports, prune_reports
 from pipeline.report.folder import INDEX, LOCK, SITE, STAGING, ReportFolder, folder_name
 from tests.makers import build_pages, make_spec, write_pages

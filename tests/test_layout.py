@@ -22,8 +22,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.build import build
-from pipeline.disk import hold_lock, renew_file, replacing
 from pipeline.errors import WarehouseError
+from pipeline.io.disk import hold_lock, renew_file, replacing
 from pipeline.layout import Layout, partition_name
 from pipeline.report.export import export_reports
 from pipeline.report.folder import folder_name
@@ -356,7 +356,7 @@ def test_another_fault_of_a_lock_names_it(tmp_path, monkeypatch):
 LEFT = """
 import os, sys
 from pathlib import Path
-from pipeline.disk import hold_lock
+from pipeline.io.disk import hold_lock
 with hold_lock(Path(sys.argv[1]), sys.exit):
     os._exit(9)
 """

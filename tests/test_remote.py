@@ -11,7 +11,7 @@ from moto.server import ThreadedMotoServer
 from pipeline.build import build
 from pipeline.cli import cli
 from pipeline.errors import SourceError
-from pipeline.progress import Progress
+from pipeline.io.progress import Progress
 from pipeline.sources.buildcache import Choice
 from pipeline.sources.download import RemoteFiles
 from pipeline.sources.files import find_sources

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from pipeline.ask.gates import _escape
 from pipeline.ask.output import print_rows, render_csv
+from pipeline.io.streams import show_json, show_lines, show_text
 from pipeline.report.notify import escape_text
-from pipeline.streams import show_json, show_lines, show_text
 from tests.commands import SECONDS, run
 from tests.makers import SAMPLE, make_page, make_spec, write_page
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import WarehouseError
+from pipeline.io.temporary import plain_path, private_folder, spill_folder
 from pipeline.layout import Layout
 from pipeline.store.database import open_database
 from pipeline.store.state import digest_files, load_state
-from pipeline.temporary import plain_path, private_folder, spill_folder
 from tests.commands import SECONDS, run, run_process
 from tests.makers import SAMPLE
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.urls import (
+from pipeline.io.urls import (
     ALLOWED_HOST,
     borrow_credentials,
     change_path,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.progress import number_of
+from pipeline.io.progress import number_of
 
 
 @pytest.mark.parametrize(

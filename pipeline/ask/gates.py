@@ -19,9 +19,9 @@ from pipeline.ask.coverage import measure_coverage, read_expected
 from pipeline.ask.expected import ExpectedList
 from pipeline.ask.output import Columns
 from pipeline.ask.scope import Snapshot, choose_baseline, list_not_loaded, list_snapshots, list_stacks
-from pipeline.progress import number_of
+from pipeline.io.progress import number_of
+from pipeline.io.streams import show_text
 from pipeline.schema import NEWEST, ROOT
-from pipeline.streams import show_text
 
 if TYPE_CHECKING:
     from pipeline.settings import AgeGate, Allowance, CoverageGate, Gates, LostGate, RowsGate

@@ -17,10 +17,10 @@ from collections.abc import Iterable, Iterator, Sequence
 import duckdb
 import msgspec
 
-from pipeline.progress import watch
+from pipeline.io.progress import watch
+from pipeline.io.streams import is_terminal, show_json, show_text, write_data, write_lines
+from pipeline.io.temporary import spill_folder
 from pipeline.store.database import limit_memory, quote_name, quote_text
-from pipeline.streams import is_terminal, show_json, show_text, write_data, write_lines
-from pipeline.temporary import spill_folder
 
 MAX_ROWS = 1_000_000
 WIDEST = 10_000

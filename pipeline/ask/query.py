@@ -15,10 +15,10 @@ import duckdb
 
 from pipeline.ask.output import open_memory, render_table
 from pipeline.errors import QueryError
+from pipeline.io.streams import is_terminal, show_json, write_data, write_lines
+from pipeline.io.temporary import private_folder
 from pipeline.layout import Layout
 from pipeline.store.database import open_database, quote_text
-from pipeline.streams import is_terminal, show_json, write_data, write_lines
-from pipeline.temporary import private_folder
 
 SHOWN_ROWS = 10_000
 CHUNK = 2**20

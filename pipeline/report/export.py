@@ -16,14 +16,14 @@ import duckdb
 
 from pipeline.ask.output import guard, guard_text
 from pipeline.errors import WarehouseError
+from pipeline.io.progress import Progress
+from pipeline.io.temporary import plain_path
 from pipeline.layout import Layout
-from pipeline.progress import Progress
 from pipeline.report.folder import INDEX, ReportFolder, encode
 from pipeline.report.summary import write_summary
 from pipeline.report.workbook import Sheet, write_workbook
 from pipeline.schema import AXES, DEFAULT_FORMATS, TABLE_FORMATS
 from pipeline.store.database import find_database, open_database, quote_name, quote_text
-from pipeline.temporary import plain_path
 
 FILES = {"xlsx": ("workbook", "reports.xlsx"), "markdown": ("summary", "summary.md"), "html": ("page", "report.html")}
 """Formats with one file for a snapshot: what it is, and its name."""

@@ -15,8 +15,8 @@ from urllib.parse import quote
 
 import msgspec
 
-from pipeline.disk import flush, hold_lock, is_remains, put, remove, renew_file, sweep_staged
 from pipeline.errors import WarehouseError
+from pipeline.io.disk import flush, hold_lock, is_remains, put, remove, renew_file, sweep_staged
 from pipeline.layout import encode_name
 
 INDEX = "index.json"

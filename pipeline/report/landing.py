@@ -14,7 +14,7 @@ from urllib.parse import quote
 import jinja2
 from markupsafe import Markup
 
-from pipeline.disk import is_remains, renew_file
+from pipeline.io.disk import is_remains, renew_file
 from pipeline.report.folder import SITE
 from pipeline.report.page import ASSETS, make_policy, read_asset, show_size
 from pipeline.spack.versions import version_key

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from pipeline.disk import is_remains
-from pipeline.streams import show_text
+from pipeline.io.disk import is_remains
+from pipeline.io.streams import show_text
 
 if TYPE_CHECKING:
     import httpx

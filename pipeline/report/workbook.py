@@ -19,7 +19,7 @@ import xlsxwriter
 from xlsxwriter.exceptions import FileCreateError
 from xlsxwriter.worksheet import Worksheet
 
-from pipeline.progress import number_of
+from pipeline.io.progress import number_of
 
 MAX_ROWS, MAX_COLUMNS = 1_048_576, 16_384
 """Rows of a sheet, the header among them, and its columns."""

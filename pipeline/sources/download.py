@@ -38,9 +38,9 @@ import httpx
 import msgspec
 import tenacity
 
-from pipeline.disk import ABANDONED, refuse_planted, renew_file, replacing, sweep_staged
 from pipeline.errors import MissingFileError, NoFileError, RemoteError
-from pipeline.urls import hide_secrets, is_url, show_url
+from pipeline.io.disk import ABANDONED, refuse_planted, renew_file, replacing, sweep_staged
+from pipeline.io.urls import hide_secrets, is_url, show_url
 
 if TYPE_CHECKING:
     from obstore.store import S3Store

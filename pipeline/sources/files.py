@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from pipeline.errors import Fault, FileFaultsError, SourceError
-from pipeline.urls import OCI, has_scheme, is_url, read_file_url, show_url
+from pipeline.io.urls import OCI, has_scheme, is_url, read_file_url, show_url
 
 if TYPE_CHECKING:
     from pipeline.settings import NamedSource, SettingsFile
@@ -89,7 +89,7 @@ class Source(NamedTuple):
     are the names that the source was given, None where it was given none. ``written`` is the path as the user
     wrote it, ``fault`` why it cannot be read, empty where it can; what is ``optional`` may fail. ``allow_hosts`` are
     the hosts and buckets, besides its own, that a listing may send the reader to: see
-    :func:`pipeline.urls.may_lead_to`.
+    :func:`pipeline.io.urls.may_lead_to`.
     """
 
     folder: str

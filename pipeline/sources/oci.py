@@ -20,7 +20,7 @@ import httpx
 import msgspec
 
 from pipeline.errors import SourceError
-from pipeline.urls import show_url
+from pipeline.io.urls import show_url
 
 INDEX_TAG = "index.spack"
 LAYOUT = "oci-layout"

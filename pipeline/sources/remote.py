@@ -21,7 +21,17 @@ from urllib.parse import urlsplit
 import msgspec
 
 from pipeline.errors import MissingFileError, NoFileError, RemoteError, SourceError, WarehouseError
-from pipeline.progress import Progress
+from pipeline.io.progress import Progress
+from pipeline.io.urls import (
+    OCI,
+    borrow_credentials,
+    change_path,
+    extend_url,
+    has_scheme,
+    join_place,
+    may_lead_to,
+    show_url,
+)
 from pipeline.sources.buildcache import (
     LISTING,
     MANIFEST,
@@ -41,16 +51,6 @@ from pipeline.sources.files import Entry, IndexRole, Source, look, read_small_by
 from pipeline.sources.kinds import HTML, INSTALL_DATABASE, is_html, is_install_database
 from pipeline.sources.oci import RegistryAuth, choose_layer, is_index_tag, locate_index
 from pipeline.sources.views import choose_files, name_whole, read_view
-from pipeline.urls import (
-    OCI,
-    borrow_credentials,
-    change_path,
-    extend_url,
-    has_scheme,
-    join_place,
-    may_lead_to,
-    show_url,
-)
 
 _BLOB = re.compile(r"(.*)/blobs/sha256(?:/[0-9a-f]{2}/|:)([0-9a-f]{64})")
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import msgspec
 
+from pipeline.io.progress import Progress
 from pipeline.layout import BuildPaths
-from pipeline.progress import Progress
 from pipeline.sources.buildcache import ALL, Choice
 from pipeline.sources.files import Entry, IndexRole, Source
 from pipeline.store.history import Stay

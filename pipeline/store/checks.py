@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 import duckdb
 
+from pipeline.io.progress import run_handlers, watch
 from pipeline.layout import STATE, BuildPaths, Layout
-from pipeline.progress import run_handlers, watch
 from pipeline.schema import DEPENDENCIES, PAGES_TABLE, RECORDS, REJECTS, SNAPSHOT_TABLES, SOURCES, STORED_SPECS
 from pipeline.store.database import cut_parts, define_view, quote_text, render
 from pipeline.store.sqlfiles import SqlQuery, find_views, list_checks, list_stored

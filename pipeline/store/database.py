@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from pipeline.errors import NoWarehouseError, WarehouseError
+from pipeline.io.progress import watch
+from pipeline.io.temporary import database_path, spill_folder
 from pipeline.layout import DATABASE, BuildPaths, Layout
-from pipeline.progress import watch
 from pipeline.schema import (
     DEPENDENCIES,
     DERIVED_TABLES,
@@ -40,7 +41,6 @@ from pipeline.spack.systems import list_releases
 from pipeline.spack.variants import normalise_variants
 from pipeline.store.sqlfiles import SqlQuery, describe_macros, describe_views, list_macros, list_stored, list_views
 from pipeline.store.state import SnapshotRows
-from pipeline.temporary import database_path, spill_folder
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 
-from pipeline.progress import name_some, number_of
+from pipeline.io.progress import name_some, number_of
 from pipeline.store.state import Part, Place
 
 SHOWN_NAMES = 10

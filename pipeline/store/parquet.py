@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from pipeline.errors import WarehouseError
 from pipeline.layout import BuildPaths
 from pipeline.schema import SOURCES, arrow_schema
-from pipeline.store.closure import Graph, add_libcs
+from pipeline.specs.closure import Graph, add_libcs
 from pipeline.store.frames import (
     DEPENDENCY_SCHEMA,
     FILE,

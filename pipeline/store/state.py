@@ -20,8 +20,8 @@ from pathlib import Path
 import msgspec
 
 from pipeline import __version__
-from pipeline.disk import renew_file
 from pipeline.errors import DuplicatePageError, Fault
+from pipeline.io.disk import renew_file
 from pipeline.layout import BuildPaths, Layout
 from pipeline.sources.buildcache import ALL, Choice
 from pipeline.sources.files import UNLISTED, Entry, Source, read_index_bytes, read_page_bytes

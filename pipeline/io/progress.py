@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.streams import say
+from pipeline.io.streams import say
 
 if TYPE_CHECKING:
     import duckdb
