@@ -106,36 +106,3 @@ def test_a_signal_ends_a_limited_build_as_any_other(tmp_path, number, status):
     while (left := list(processes_of(process.pid))) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert left == []
-
-
-TABLE = ["sql", "select 'ü☃' as x"]
-
-
-@pytest.mark.parametrize("format", ["table", "csv", "json"])
-def test_no_encoding_of_stdout_ends_a_command(sample, format):
-    command = [sys.executable, "-m", "pipeline", *TABLE, "--format", format, "--warehouse", str(sample)]
-    environment = {**os.environ, "PYTHONIOENCODING": "latin-1"}
-    done = subprocess.run(command, env=environment, capture_output=True, timeout=120, check=False)
-
-    assert (done.returncode, done.stderr) == (0, b"")
-    assert done.stdout
-
-
-@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
-def test_a_closed_stream_counts_as_one_that_nobody_reads(tmp_path, closed):
-    write_version(tmp_path / "source", 1, 6)
-    shell = f"exec {sys.executable} -m pipeline build source --warehouse w {closed}"
-    done = subprocess.run(["sh", "-c", shell], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert ask(tmp_path / "w", "select count(*) from specs") == [(6,)]
-    shell = f"exec {sys.executable} -m pipeline sql 'from specs' --warehouse w {closed}"
-    done = subprocess.run(["sh", "-c", shell], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
-
-
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
-def test_a_full_stdout_is_one_line(sample):
-    command = [sys.executable, "-m", "pipeline", *TABLE, "--warehouse", str(sample)]
-    with open("/dev/full", "w") as full:
-        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=120, check=False)
-    assert (done.returncode, done.stderr) == (1, "spack-warehouse: No space left on device\n")
