@@ -166,15 +166,27 @@ def test_rejects_fall_short_only_under_strict(folder):
     assert "1 reject" in json.loads((folder / "notification.json").read_text())["text"]
 
 
-def test_a_warehouse_that_only_rejects_are_left_of_falls_short(folder):
+def test_pages_that_are_all_rejected_stay_as_they_were_and_fail_the_run(folder):
     config = write_config(folder, gates=None, reports=None)
     assert run("--config", config).returncode == 0
+    before = ask(folder / "warehouse", "select snapshot, hash from specs order by all")
     for page in (folder / "pages").rglob("*.md"):
         page.write_text(page.read_text().replace("title:", "titel:"))
     done = run("--config", config)
+    told = json.loads((folder / "notification.json").read_text())
 
     assert done.returncode == 3
-    assert "4 rejects; 3 snapshots gone" in done.stderr
+    assert "4 rejects" in done.stderr
+    assert [line.split(": ")[0] for line in told["sources"]] == ["stale"] * 3
+    assert ask(folder / "warehouse", "select snapshot, hash from specs order by all") == before
+
+
+def test_a_warehouse_of_rejects_alone_fails_the_run(folder):
+    for page in (folder / "pages").rglob("*.md"):
+        page.write_text(page.read_text().replace("title:", "titel:"))
+    done = run("--config", write_config(folder, gates=None, reports=None))
+
+    assert done.returncode == 3
     assert "no snapshot could be loaded" in json.loads((folder / "notification.json").read_text())["text"]
 
 
@@ -213,7 +225,7 @@ def test_a_wrong_file_is_told_by_line_and_nothing_done(folder, options):
         lines = [json.loads(line)["message"] for line in lines]
 
     assert (done.returncode, done.stdout) == (1, "")
-    assert [line.split(": ")[0] for line in lines] == [f"{config}:{number}" for number in (2, 3, 5)]
+    assert [line.split(": ")[0] for line in lines] == [f"{config}:{number}" for number in (3, 5)]
     assert sorted(path.name for path in folder.iterdir()) == ["c.yaml", "pages"]
 
 
@@ -266,19 +278,34 @@ def test_paths_are_told_a_line_each_and_nothing_done(folder):
     assert sorted(path.name for path in folder.iterdir()) == ["c.yaml", "pages"]
 
 
-def test_a_missing_source_fails_the_build_and_is_told(folder):
+def test_a_missing_source_is_told_and_fails_the_run_that_goes_on_with_the_others(folder):
     (folder / "notification.json").write_bytes(encode_notification({"version": 1, "text": "Spack Warehouse: old"}))
     config = read_config(write_config(folder, sources=[{"path": "pages"}, {"path": "mount"}]))
     lines = []
     outcome = run_steps(config, StepLog("json", lines.append), summary=folder / "s.md")
-    reason = f"{folder}/c.yaml:13: {folder}/mount: no such file or folder"
+    reason = f"failed: {folder}/mount: no such file or folder"
+    told = json.loads((folder / "notification.json").read_text())
+
+    assert outcome.exit_status == 3
+    assert outcome.statuses["build"] == "falls short"
+    assert reason in [json.loads(line)["message"] for line in lines]
+    assert told["sources"] == [reason]
+    assert reason in told["text"]
+    assert ask(folder / "warehouse", "select count(*) from spec_stacks") == [(360,)]
+
+
+def test_without_any_source_the_build_fails_and_the_last_warehouse_stays(folder):
+    assert run("--config", write_config(folder)).returncode == 0
+    config = read_config(write_config(folder, sources=[{"path": "mount"}]))
+    outcome = run_steps(config, StepLog("json", lambda line: None), summary=folder / "s.md")
+    reason = f"{folder}/mount: no such file or folder"
 
     assert outcome.exit_status == 1
     assert outcome.statuses["build"] == "failed"
-    assert reason in json.loads(lines[1])["message"]
     assert json.loads((folder / "notification.json").read_text())["failures"] == [{"step": "build", "reason": reason}]
     assert escape(reason) in (folder / "s.md").read_text()
     assert list_paths(config)["warehouse"] == folder / "warehouse"
+    assert ask(folder / "warehouse", "select count(*) from spec_stacks") == [(360,)]
 
 
 def test_a_dry_run_names_a_missing_source(folder):
