@@ -31,6 +31,8 @@ SNAPSHOTS = [
 ]
 PACKAGES = ["hdf5", "py-wheel", "<script>", "a'b", "snapshot", "ü"]
 TESTED = set()
+SAID_BY_INDEXES = (None, None, None, False, None, None)
+"""What a page says of libc, whether it says it, of the recipe and the splice."""
 FAMILIES = {"clang": "llvm", "oneapi": "intel-oneapi-compilers"}
 
 
@@ -187,12 +189,14 @@ class Oracle:
                     *(spec["compiler"], None, spec["os"], spec["platform"], spec["target"], tuple(spec["variants"])),
                     *(size, spec.get("tarball"), None, None, None, None, source),
                     *(tuple(sorted(self.values(spec, "stack"))), "root" in spec["stacks"]),
+                    *SAID_BY_INDEXES,
                 )
             )
         return rows
 
     def root_only(self):
-        return {row[:-2] for row in self.spec_rows() if row[-2] == ()}
+        end = -len(SAID_BY_INDEXES)
+        return {(*row[: end - 2], *row[end:]) for row in self.spec_rows() if row[end - 2] == ()}
 
     def version_lag(self):
         rows = set()
@@ -292,6 +296,7 @@ class Oracle:
 
     def coverage_trend(self):
         calendar = sorted(self.calendar())
+        states = self.stack_state()
         rows = set()
         for axis in AXES:
             totals = {snapshot: Counter() for snapshot, _ in self.pages}
@@ -312,8 +317,42 @@ class Oracle:
                     kind = "compiled" if axis == "compiler" and value != "none" else "all"
                     packages, _, _, specs = summary.get((snapshot, value), (0, 0, 0, 0))
                     total = totals[snapshot][kind]
-                    rows.add((*head, packages, total, share(packages, total), specs))
+                    if axis == "stack" and (snapshot, value, "unknown") in states:
+                        rows.add((*head, None, total, None, None))
+                    else:
+                        rows.add((*head, packages, total, share(packages, total), specs))
         return rows
+
+    def stack_state(self):
+        """A stack that is not there was removed if half of its packages before are known to be without it."""
+        held = defaultdict(set)
+        for snapshot, package, spec in self.specs:
+            for stack in self.values(spec, "stack"):
+                held[snapshot, stack].add(package)
+        # develop comes after the weekly snapshots.
+        names = [row[3] for row in sorted(self.calendar(), key=lambda row: (row[0] == "develop", *row[:2])) if row[3]]
+        chains = defaultdict(list)
+        for name in names:
+            chains["weekly" if kind_of(name) == "develop" else kind_of(name)].append(name)
+        rows = set()
+        for stack in {stack for _, stack in held}:
+            for chain in chains.values():
+                last = None
+                for snapshot in chain:
+                    state = "not begun"
+                    if held[snapshot, stack]:
+                        state, last = "held", snapshot
+                    elif last is not None:
+                        absent = {package for *pair, package in self.absences() if pair == [snapshot, last]}
+                        known = absent | {package for name, package in self.whole if name == snapshot}
+                        packages = held[last, stack]
+                        state = "removed" if len(packages & known) * 2 >= len(packages) else "unknown"
+                    rows.add((snapshot, stack, state))
+        return rows
+
+    def stack_absences(self):
+        """Pages are of every stack."""
+        return set()
 
     def survival(self):
         rows = set()
@@ -389,6 +428,8 @@ def comments_of(connection, view):
 
 
 OVER_TIME = (
+    "stack_state",
+    "stack_absences",
     "calendar",
     "configurations",
     "loaded_sources",
