@@ -26,7 +26,8 @@ from pipeline.sources.buildcache import ALL, Choice, find_indexes
 from pipeline.sources.files import Entry, Source, find_sources, in_order, scan
 from pipeline.sources.kinds import explain_empty
 from pipeline.store.batches import Reader, write_snapshots, write_unparted
-from pipeline.store.history import NO_WISHES, NOTHING_HELD, Found, Settled, Wishes, open_archive, read_held, settle
+from pipeline.store.history import NO_WISHES, Found, Settled, Wishes, settle
+from pipeline.store.published import NOTHING_HELD, open_archive, read_held
 from pipeline.store.state import (
     EMPTY,
     Plan,
@@ -348,7 +349,7 @@ def read_changes(
     """
     fresh = reader.collect()
     affected = find_affected(fresh, plan.gone, plan.before)
-    held = read_held(layout.current, read_looked_on(layout.current)) if layout.current is not None else NOTHING_HELD
+    held = NOTHING_HELD if (published := layout.held) is None else read_held(published, read_looked_on(published))
     archives = {number: open_archive(source) for number, source in enumerate(given.sources) if source.is_archive}
     kept = plan.kept
 

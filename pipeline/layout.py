@@ -210,6 +210,13 @@ class Layout:
             return None
         return BuildPaths(self.builds / os.readlink(pointer).rsplit("/", 1)[-1])
 
+    @property
+    def held(self) -> BuildPaths | None:
+        """What the warehouse holds: the published build, or the files of a copy that followed its links."""
+        if self.current is None and (self.root / PAGES).is_dir():
+            return BuildPaths(self.root)
+        return self.current
+
     def refuse_foreign(self) -> None:
         """Make sure that a build would replace nothing but a warehouse, or a copy of one that followed its links.
 

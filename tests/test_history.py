@@ -15,7 +15,8 @@ from pipeline.layout import BuildPaths, Layout
 from pipeline.sources.buildcache import ALL, Choice
 from pipeline.sources.files import UNLISTED, Entry, IndexRole, Source
 from pipeline.specs.check import Reject
-from pipeline.store.history import NO_WISHES, Found, Held, Wishes, settle
+from pipeline.store.history import NO_WISHES, Found, Wishes, settle
+from pipeline.store.published import Held
 from pipeline.store.state import LOADED, SHRUNK, STALE, Part, Seen, SourceRow
 from tests.commands import run
 from tests.makers import ask, make_index, make_page, make_record, make_spec, write_page, write_pages, write_v2, write_v3
@@ -583,3 +584,58 @@ def test_nothing_is_lost_without_a_reason(before, after, broken, keep):
     assert len(settled.rows) == len(set(settled.rows))
     standing = {place[0] for place in rows}
     assert settled.gone == sorted({place[0] for place in before} - standing)
+
+
+@pytest.mark.parametrize("how", ["dangling", "loop"])
+def test_a_folder_in_whose_place_a_link_leads_nowhere_leaves_what_was_below_it(folder, how):
+    one = Warehouse(folder, folder / "tree")
+    shutil.copytree(folder / "develop", folder / "tree/develop")
+    write_v2(folder / "tree/v2/e4s", index_of(SPECS))
+    one.build()
+    before = list_specs(one.path)
+    shutil.rmtree(folder / "tree/develop")
+    (folder / "tree/develop").symlink_to("nowhere" if how == "dangling" else "develop")
+    summary = one.build(TUESDAY)
+
+    assert list_specs(one.path) == before
+    assert [row[2] for row in one.list() if row[0] == "develop"] == ["stale", "stale"]
+    assert not summary.is_whole(strict=False)
+    assert summary.gone == []
+
+
+def test_a_source_that_cannot_be_listed_at_all_fails():
+    parts = [part(stack="e4s", path="develop/e4s/build_cache/index.json")]
+    settled = settle(found("a", [rejected(0, ".", UNLISTED)]), held(*parts), NO_WISHES)
+    assert settled.unread == [f"a: {UNLISTED}"]
+    below = settle(found("a", [rejected(0, "develop", "cannot be read")]), held(*parts), NO_WISHES)
+    assert [one.state for one in below.parts] == [STALE]
+
+
+def test_a_source_is_the_same_however_its_path_is_spelt(warehouse, folder, monkeypatch):
+    write_v2(folder / "develop" / "e4s", index_of(SPECS[:2]))
+    monkeypatch.chdir(folder)
+    (folder / "link").symlink_to(".")
+    warehouse.sources = ["link/develop/e4s", "develop/../develop/radiuss/", "site"]
+    summary = warehouse.build(TUESDAY)
+
+    assert warehouse.list("source, state, specs") == [
+        ("develop/radiuss", "loaded", 6),
+        ("link/develop/e4s", "shrunk", 8),
+        ("site", "loaded", 10),
+    ]
+    assert summary.unnamed == []
+
+
+def test_a_copy_that_followed_the_links_of_a_warehouse_holds_what_it_held(warehouse, folder):
+    warehouse.build(keep=True)
+    shutil.rmtree(folder / "site/_cache/v1")
+    write_pages(folder / "site", {("v2", "hdf5"): SPECS})
+    warehouse.build(TUESDAY)
+    before = list_specs(warehouse.path, "v1")
+    copy = folder / "copy"
+    shutil.copytree(warehouse.path, copy)
+    warehouse.path = copy
+    summary = warehouse.build(WEDNESDAY)
+
+    assert summary.keeps
+    assert list_specs(copy, "v1") == before

@@ -196,7 +196,7 @@ class Oracle:
 
     def root_only(self):
         end = -len(SAID_BY_INDEXES)
-        return {(*row[: end - 2], *row[end:]) for row in self.spec_rows() if row[end - 2] == ()}
+        return {row[: end - 2] for row in self.spec_rows() if row[end - 2] == ()}
 
     def version_lag(self):
         rows = set()

@@ -9,20 +9,21 @@ Parquet files, and so outlives another version of this program, a damaged state,
 from __future__ import annotations
 
 import datetime as dt
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
 from pipeline.errors import WarehouseError
-from pipeline.layout import BuildPaths, Layout, PublishedPaths
+from pipeline.io.progress import name_some, number_of
+from pipeline.layout import BuildPaths
 from pipeline.sources.buildcache import LISTING, Choice
 from pipeline.sources.files import Source
-from pipeline.store.leaving import list_gone_within
-from pipeline.store.state import EMPTY, FAILED, KEEP, LOADED, SHRUNK, STALE, Part, Place, Seen, SourceRow
+from pipeline.store.published import Held, rename_sources
+from pipeline.store.state import EMPTY, FAILED, LOADED, SHRUNK, STALE, Part, Place, Seen, SourceRow
 
 SHRUNK_BELOW = 0.5
 """A source with less than this share of the specs that it had is not believed at once."""
@@ -51,22 +52,6 @@ class Wishes:
 
 
 NO_WISHES = Wishes()
-
-
-@dataclass(frozen=True)
-class Held:
-    """What a published build holds: its parts, its rows of ``sources``, whether it keeps snapshots.
-
-    ``looked_on`` is the day of the last build that looked at its sources, None where that is not known. Of snapshots
-    whose file is ``damaged`` nothing is known.
-    """
-
-    build: BuildPaths
-    parts: Sequence[Part] = ()
-    rows: Sequence[SourceRow] = ()
-    keep: bool = False
-    looked_on: dt.date | None = None
-    damaged: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -128,74 +113,6 @@ class Settled:
         return {part.snapshot for part in {*last} ^ {*self.parts}}
 
 
-NOTHING_HELD = Held(BuildPaths(Path()))
-"""What there is before the first build."""
-
-
-def read_held(build: BuildPaths, looked_on: dt.date | None = None) -> Held:
-    """What a published build, of this version or an older one, holds; its Parquet files may be damaged."""
-    import pyarrow as pa
-
-    build = PublishedPaths(build.folder)
-    parts: list[Part] = []
-    damaged: list[str] = []
-    for snapshot in build.list_snapshots():
-        try:
-            parts += read_parts(build, snapshot)
-        except (OSError, pa.ArrowException):
-            damaged.append(snapshot)
-    rows, keep = read_sources(build)
-    return Held(build, parts, rows, keep, looked_on, damaged)
-
-
-def read_parts(build: BuildPaths, snapshot: str) -> list[Part]:
-    """The parts of a snapshot of a published build, from the Parquet file of ``pages``.
-
-    An older version may have published several indexes of one stack by one path. Their rows cannot be told apart,
-    and so they are one part.
-
-    Raises:
-        OSError, pyarrow.ArrowException: it cannot be read.
-    """
-    import pyarrow.parquet as pq
-
-    file = pq.ParquetFile(build.pages(snapshot))
-    wanted = (*Part.__struct_fields__, "rejects", "repeated")
-    parts: dict[tuple[Place, str], Part] = {}
-    # Of a file by an older version some are missing.
-    for row in file.read([name for name in wanted if name in file.schema_arrow.names]).to_pylist():
-        rejects, repeated = row.pop("rejects"), row.pop("repeated") or 0
-        row["records"] = row["specs"] + rejects if row["records"] is None else row["records"]
-        row["specs"] += repeated
-        part = Part(snapshot=snapshot, **row)
-        parts.setdefault(part.key, part)
-    return list(parts.values())
-
-
-def read_sources(build: BuildPaths) -> tuple[list[SourceRow], bool]:
-    """The rows of ``sources`` that a build published, and whether it keeps snapshots.
-
-    Where its file is damaged there are no rows, and snapshots are kept: whether they were is not known.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    if not build.sources.exists():
-        return [], False
-    try:
-        table = pq.ParquetFile(build.sources).read()
-    except (OSError, pa.ArrowException):
-        return [], True
-    keep: bool = (table.schema.metadata or {}).get(KEEP) == b"true"
-    return [SourceRow(**row) for row in table.to_pylist()], keep
-
-
-def open_archive(source: Source) -> Held:
-    """What a source holds that is a warehouse, or has its Parquet folders."""
-    layout = Layout(Path(source.folder))
-    return read_held(layout.current or BuildPaths(layout.root))
-
-
 def settle(found: Found, held: Held, wishes: Wishes) -> Settled:
     """Decide what of the ``held`` warehouse stays beside what was ``found``, and note what each source gave.
 
@@ -209,8 +126,10 @@ class _Settling:
     """One decision of :func:`settle`, step by step."""
 
     def __init__(self, found: Found, held: Held, wishes: Wishes) -> None:
-        self.found, self.held, self.wishes = found, held, wishes
+        self.found, self.wishes = found, wishes
         self.names = [source.name for source in found.sources]
+        self.held = rename_sources(held, self.names)
+        self.faults = dict(found.faults)
         self.loaded: dict[tuple[int, Place], list[Seen]] = defaultdict(list)
         self.rejected: list[Seen] = []
         self.no_pages: list[Seen] = []
@@ -219,6 +138,8 @@ class _Settling:
                 self.loaded[one.entry.source, one.place].append(one)
             elif one.reject is not None:
                 self.rejected.append(one)
+                if one.entry.path == "." and one.entry.index is None:
+                    self.faults[one.entry.source] = one.reject.reason
             elif not one.sha256:
                 self.no_pages.append(one)
         self.given = {one.part_key for files in self.loaded.values() for one in files}
@@ -226,7 +147,7 @@ class _Settling:
         for part in held.parts:
             self.parts[part.place].append(part)
         self.owners: dict[Place, list[str | None]] = defaultdict(list)
-        for row in held.rows:
+        for row in self.held.rows:
             if row.snapshot is not None:
                 self.owners[row.snapshot, row.stack].append(row.source)
         self.stays: dict[Part, Stay] = {}
@@ -247,7 +168,11 @@ class _Settling:
         gone = sorted({part.snapshot for part in self.held.parts} - standing)
         still = {row.source for row in rows}
         unnamed = sorted({row.source for row in self.held.rows if row.source is not None} - still)
-        left = [part for part in self.held.parts if part.snapshot in standing and not self._is_left_by(unnamed, part)]
+        left = [
+            part
+            for part in self.held.parts
+            if part.snapshot in standing and self._is_chosen(part) and not self._is_left_by(unnamed, part)
+        ]
         places = {place for _, place in self.loaded} | {stay.part.place for stay in self.stays.values()}
         within = [*list_gone_within(left, places, self.given | {stay.part.key for stay in self.stays.values()})]
         void = [*self._list_void_accepts(), *self._list_void_drops(standing)]
@@ -278,9 +203,8 @@ class _Settling:
 
     def _retain_unread(self) -> None:
         """Retain what was loaded before, and is rejected or fails whole today."""
-        by_path: dict[str, list[Part]] = defaultdict(list)
-        for part in self.held.parts:
-            by_path[part.path].append(part)
+        parts = sorted(self.held.parts, key=lambda part: part.path)
+        paths = [part.path for part in parts]
         for one in self.rejected:
             assert one.reject is not None
             role, path = one.entry.index, one.entry.path
@@ -288,14 +212,15 @@ class _Settling:
                 place = role.snapshot, role.stack
                 if self._is_owner(one.entry.source, place) or not self._is_given_by_owners(place):
                     self._retain(self.parts.get(place, []), one.entry.source, one.reject.reason)
-            elif one.is_folder:
-                below = [part for part in self.held.parts if path == "." or part.path.startswith(f"{path}/")]
-                self._retain_owned(below, one.entry.source, one.reject.reason)
-            else:
-                self._retain_owned(by_path.get(path, []), one.entry.source, one.reject.reason)
+                continue
+            # A page; or a folder that cannot be read any more, or a link in its place that leads nowhere.
+            for first, last in ((path, f"{path}\0"), (f"{path}/", f"{path}0")):
+                within = parts[bisect_left(paths, first) : bisect_left(paths, last)]
+                self._retain_owned(within, one.entry.source, one.reject.reason)
         for one in self.no_pages:
-            self._retain_owned(by_path.get(one.entry.path, []), one.entry.source, "is no page any more")
-        for number, reason in self.found.faults.items():
+            within = parts[bisect_left(paths, one.entry.path) : bisect_right(paths, one.entry.path)]
+            self._retain_owned(within, one.entry.source, "is no page any more")
+        for number, reason in self.faults.items():
             self._retain(self._list_owned(number, True), number, reason)
         for number in self._list_empty():
             self._retain(self._list_owned(number, False), number, "holds nothing to load any more")
@@ -308,6 +233,10 @@ class _Settling:
         """Whether all the sources that a place was of give it today."""
         today = {self.names[number] for number, other in self.loaded if other == place}
         return today.issuperset(self.owners[place])
+
+    def _is_chosen(self, part: Part) -> bool:
+        choice = self.found.choice
+        return choice.takes_snapshot(part.snapshot) if part.stack is None else choice.takes(part.snapshot, part.stack)
 
     def _retain_owned(self, parts: Iterable[Part], number: int, reason: str) -> None:
         self._retain([part for part in parts if self._is_owner(number, part.place)], number, reason)
@@ -322,10 +251,9 @@ class _Settling:
 
     def _retain(self, parts: Iterable[Part], number: int, reason: str, state: str = STALE) -> None:
         """Let ``parts`` stay but for what another file gives today, what is not chosen, and what is let go."""
-        choice, name = self.found.choice, self.names[number]
+        name = self.names[number]
         for part in parts:
-            chosen = part.stack is None or choice.takes(part.snapshot, part.stack)
-            if part.key in self.given or not chosen or not choice.takes_snapshot(part.snapshot):
+            if part.key in self.given or not self._is_chosen(part):
                 continue
             if part.snapshot in self.wishes.drop or self.wishes.accepts(name, part.place):
                 continue
@@ -446,8 +374,8 @@ class _Settling:
         for number, name in enumerate(self.names):
             if name in useful:
                 continue
-            if number in self.found.faults:
-                yield SourceRow(name, None, None, None, FAILED, reason=self.found.faults[number], amiss=True)
+            if number in self.faults:
+                yield SourceRow(name, None, None, None, FAILED, reason=self.faults[number], amiss=True)
             elif number in self.found.archives:
                 yield SourceRow(name, "warehouse", None, None, LOADED, reason="other sources give all that it holds")
             elif number in self._list_empty():
@@ -458,9 +386,7 @@ class _Settling:
     def _list_empty(self) -> list[int]:
         """Sources that could be read and hold nothing to load."""
         useful = {number for number, _ in self.loaded} | {one.entry.source for one in self.rejected}
-        useful |= {
-            number for number, archive in self.found.archives.items() if archive.parts
-        } | self.found.faults.keys()
+        useful |= {number for number, archive in self.found.archives.items() if archive.parts} | self.faults.keys()
         return [number for number in range(len(self.names)) if number not in useful]
 
     def _list_unread(self) -> list[str]:
@@ -470,11 +396,11 @@ class _Settling:
             for one in self.rejected
             if one.entry.index and one.reject
         }
-        reasons = {**failed, **self.found.faults}
+        reasons = {**failed, **self.faults}
         unread = reasons.keys() | set(self._list_empty())
         useful = {number for number, _ in self.loaded} | {source for source, _ in self.ignored}
         useful |= {one.entry.source for one in self.rejected if one.entry.index is None}
-        if useful - self.found.faults.keys() or self.found.archives.keys() - unread or not reasons:
+        if useful - self.faults.keys() or self.found.archives.keys() - unread or not reasons:
             return []
         return [f"{self.names[number]}: {reason}" for number, reason in sorted(reasons.items())]
 
@@ -488,3 +414,24 @@ def _describe(reasons: Sequence[str], files: Sequence[Seen], stays: Sequence[Sta
         return "; ".join(reasons[:3])
     of_all = f"{len(packages):,} of {len(packages) + len(files):,} pages"
     return f"{of_all}, {packages[0]} the first: {reasons[0]}"
+
+
+SHOWN_NAMES = 10
+
+
+def list_gone_within(
+    parts: Iterable[Part], places: Collection[Place], keys: Collection[tuple[Place, str]]
+) -> Iterator[str]:
+    """A line for the stacks, and one for the pages, of each snapshot, that are in ``parts`` and stand no more.
+
+    Stacks stand in ``places``, and pages have a key among ``keys``: an index may move, and is the same stack.
+    """
+    gone: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for part in parts:
+        if part.stack is not None and part.place not in places:
+            gone[part.snapshot, "stack"].add(part.stack)
+        elif part.package is not None and part.key not in keys:
+            gone[part.snapshot, "page"].add(part.package)
+    for (snapshot, noun), names in sorted(gone.items()):
+        some = name_some(sorted(names), SHOWN_NAMES)
+        yield f"no longer there, and gone from the warehouse: {snapshot}: {number_of(len(names), noun)}: {some}"

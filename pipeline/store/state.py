@@ -24,7 +24,7 @@ from pipeline.errors import DuplicatePageError, Fault
 from pipeline.io.disk import renew_file
 from pipeline.layout import BuildPaths, Layout
 from pipeline.sources.buildcache import ALL, Choice
-from pipeline.sources.files import UNLISTED, Entry, Source, read_index_bytes, read_page_bytes
+from pipeline.sources.files import Entry, Source, read_index_bytes, read_page_bytes
 from pipeline.specs.check import Reject
 from pipeline.store import sqlfiles
 
@@ -64,11 +64,6 @@ class Seen(msgspec.Struct, frozen=True, gc=False, array_like=True):
     @property
     def is_index(self) -> bool:
         return self.entry.index is not None
-
-    @property
-    def is_folder(self) -> bool:
-        """Whether it is a folder that cannot be listed."""
-        return self.reject is not None and self.reject.reason == UNLISTED
 
     @property
     def place(self) -> Place:

@@ -1,14 +1,12 @@
 -- stack_absences: stacks without an index where one would be: a row per two snapshots and stack that the one provably lacks.
--- A folder of build caches was listed whole: where it has indexes of the snapshot, all of them loaded, and none of the
--- stack, of which it has one of the other snapshot, there is no such cache. A listing proves nothing: caches drop out of
+-- A folder of build caches was listed whole: where it has indexes of the snapshot, and none of the stack, of which it
+-- has one of the other snapshot, there is no such cache. A listing proves nothing: caches drop out of
 -- it that are still there.
 create view stack_absences as
 with listed as (
-    select source, snapshot,
+    select distinct source, snapshot,
     from sources
-    where kind = 'build cache' and snapshot is not null
-    group by source, snapshot
-    having count(case when state <> 'loaded' then 1 end) = 0
+    where kind = 'build cache' and snapshot is not null and state = 'loaded'
 ),
 
 named as (
