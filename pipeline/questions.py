@@ -16,6 +16,8 @@ from pipeline.io.streams import say, write_lines
 from pipeline.layout import Layout
 
 if TYPE_CHECKING:
+    import duckdb
+
     from pipeline.ask.machine import Machine
 
 FALLS_SHORT = 3
@@ -105,6 +107,7 @@ def have(
     with open_database(Layout(warehouse)) as connection:
         chosen = choose_snapshots(connection, snapshots)
         within = choose_stacks(connection, chosen, stacks)
+        say_not_of_today(connection, chosen, within)
         answer = find_specs(connection, query, chosen, within, machine)
         shown = cut_rows(answer.hits, limit, format)
         print_rows(*lay_out_hits(shown, format), format)
@@ -171,6 +174,7 @@ def gaps(
     with open_database(Layout(warehouse)) as connection:
         chosen = choose_snapshot(connection, snapshot)
         within = choose_stacks(connection, [chosen], stacks)
+        say_not_of_today(connection, [chosen], within)
         if wanted is None:
             print_rows(GAP_COLUMNS, cut_rows(rank_gaps(connection, chosen, within), limit, format), format)
             return
@@ -247,6 +251,7 @@ def diff(
     with open_database(Layout(warehouse)) as connection:
         chosen = [choose_snapshot(connection, name) for name in (before, after)]
         within = choose_stacks(connection, chosen, stacks)
+        say_not_of_today(connection, chosen, within)
         asked = Question(chosen[0], chosen[1], packages, within)
         if by != "summary":
             rows = cut_rows(list_changes(connection, asked, by), limit, format)
@@ -342,6 +347,20 @@ def drop_empty(
     """Columns and rows without the columns that hold nothing."""
     kept = [at for at in range(len(columns)) if any(row[at] is not None for row in rows)]
     return [columns[at] for at in kept], [tuple(row[at] for at in kept) for row in rows]
+
+
+def say_not_of_today(connection: duckdb.DuckDBPyConnection, snapshots: Sequence[str], stacks: Sequence[str]) -> None:
+    """Say which sources of some snapshots are stale, shrunk or failed; of indexes only those of ``stacks``, if any."""
+    from pipeline.ask.scope import list_not_loaded
+
+    say_some(
+        [
+            f"not of today: {snapshot}: {one.describe()}"
+            for snapshot in snapshots
+            for one in list_not_loaded(connection, snapshot)
+            if not stacks or one.stack is None or one.stack in stacks
+        ]
+    )
 
 
 def say_some(lines: list[str]) -> None:

@@ -639,3 +639,14 @@ def test_a_copy_that_followed_the_links_of_a_warehouse_holds_what_it_held(wareho
 
     assert summary.keeps
     assert list_specs(copy, "v1") == before
+
+
+def test_questions_say_what_is_not_of_today(warehouse, folder):
+    write_page(folder, "{", "develop/e4s/build_cache/index.json")
+    warehouse.build(TUESDAY)
+    line = f"not of today: develop: stale since {MONDAY}: the stack e4s of {folder}/develop/e4s: "
+    for command in (["have", "hdf5"], ["gaps", "--snapshot", "develop"], ["diff", "v1", "develop"]):
+        told = run(*command, "--warehouse", warehouse.path).stderr.splitlines()
+        assert [one for one in told if one.startswith(line)], command
+    told = run("have", "hdf5", "--stack", "radiuss", "--warehouse", warehouse.path)
+    assert "not of today" not in told.stderr
