@@ -62,7 +62,7 @@ class BuildSummary:
 
     ``gone`` are the snapshots, and ``unnamed`` the sources, that only the last warehouse had; ``gone_within`` are lines
     on what it had of snapshots that stand, ``void`` on wishes that change nothing. ``sources`` are the rows of the
-    table ``sources``; those in ``optional`` are the sources whose failure is no fault. ``keeps`` says whether snapshots
+    table ``sources``; those in ``optional`` are the sources that may fail. ``keeps`` says whether snapshots
     stay that the sources no longer hold.
     """
 
@@ -91,7 +91,7 @@ class BuildSummary:
         return ", ".join(number_of(getattr(self, f"{noun}s"), noun) for noun in ("spec", "row", "reject"))
 
     def describe_changes(self) -> str:
-        """How many snapshots this build wrote anew, and which the warehouse holds no more."""
+        """How many snapshots this build wrote anew, and which are gone from the warehouse."""
         parts = [f"{number_of(self.rebuilt, 'snapshot')} built anew"] if self.rebuilt else []
         if self.gone:
             parts.append(f"{number_of(len(self.gone), 'snapshot')} gone: {name_some(self.gone, SHOWN_SNAPSHOTS)}")
@@ -145,7 +145,7 @@ def build(
 
     Raises:
         SourceError: no source can be read, none holds a page or an index, two files that differ are the page of one
-            package in one snapshot, or nothing tells an index's snapshot and stack.
+            package in one snapshot, or the snapshot and stack of an index are not known.
         WarehouseError: the machine refuses: no space, no permission.
     """
     began = time.monotonic()
@@ -158,8 +158,11 @@ def build(
         warehouse.mkdir(parents=True, exist_ok=True)
         layout.refuse_foreign()
         with hold_lock(layout.lock, partial(progress.wait, warehouse, "build")):
-            summary = update(layout, given, jobs or count_cpus(), progress)
-            for folder in layout.sweep():
+            try:
+                summary = update(layout, given, jobs or count_cpus(), progress)
+            finally:
+                left = layout.sweep()
+            for folder in left:
                 progress.note(f"{folder}: cannot be removed, and stays")
     except OSError as error:
         # Arrow says what failed, not where.
@@ -239,7 +242,6 @@ def update(layout: Layout, given: Input, jobs: int, progress: Progress) -> Build
             return assemble(layout, build, given, plan, last, reader, began_ns)
         finally:
             workers.close()
-            layout.sweep()
 
 
 def is_as_before(last: State, given: Input, plan: Plan) -> bool:

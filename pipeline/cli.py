@@ -29,8 +29,8 @@ from pipeline.io.streams import (
     show_json,
     show_lines,
     show_text,
-    tell,
     write_data,
+    write_line,
     write_lines,
 )
 from pipeline.layout import Layout
@@ -216,13 +216,13 @@ def build(
     if rollback:
         with showing_progress() as progress:
             name = roll_back(warehouse, progress)
-        tell(f"current again: build {name}")
+        write_line(f"current again: build {name}")
         return
     with showing_progress() as progress:
         choice = Choice(tuple(map(make_readable, snapshots)), tuple(map(make_readable, stacks)))
         wishes = Wishes(keep, frozenset(accept), frozenset(drop))
         summary = run_build(sources, warehouse, jobs, progress, choice, cache, offline, allow_hosts, wishes)
-    tell(describe_summary(summary))
+    write_line(describe_summary(summary))
     say_some(summary.list_troubles())
     if summary.rejects:
         show_rejects(warehouse, summary)
@@ -302,7 +302,7 @@ def report(warehouse: Path, out: Path | None, formats: str, snapshots: tuple[str
     folder = out or Layout(warehouse).reports
     say_some([line for export in exports for line in export.describe_cuts()])
     told = number_of(len({export.snapshot for export in exports}), "snapshot")
-    tell(f"{number_of(len(exports), 'file')} of {told} in {folder}")
+    write_line(f"{number_of(len(exports), 'file')} of {told} in {folder}")
 
 
 @cli.command()

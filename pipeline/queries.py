@@ -17,7 +17,7 @@ from pipeline.errors import WarehouseError
 from pipeline.io.progress import number_of
 from pipeline.io.streams import show_text, write_lines
 from pipeline.layout import Layout
-from pipeline.questions import FALLS_SHORT, warehouse_option
+from pipeline.questions import FALLS_SHORT, format_option, warehouse_option
 
 if TYPE_CHECKING:
     from pipeline.store.checks import Check
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def check(warehouse: Path) -> None:
     """Run every check on the warehouse and print the first offenders of each.
 
-    Warnings tell of the input: rejects, a page whose own counts are wrong, unknown keys. A failed
+    Warnings are about the input: rejects, a page whose own counts are wrong, unknown keys. A failed
     check means that the warehouse itself is wrong, or that a published file is not as its build wrote
     it; then the exit status is 3.
     """
@@ -61,14 +61,7 @@ def describe_check(check: Check) -> Iterator[str]:
 @click.command()
 @click.argument("query")
 @warehouse_option
-@click.option(
-    "--format",
-    "format",
-    type=click.Choice(["table", "csv", "json", "parquet"]),
-    default="table",
-    show_default=True,
-    help="What to write to stdout.",
-)
+@format_option("parquet")
 def sql(query: str, warehouse: Path, format: str) -> None:
     """Answer one QUERY, which can read the warehouse, and change nothing and read nothing else.
 

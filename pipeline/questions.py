@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 FALLS_SHORT = 3
 T = TypeVar("T")
+Command = TypeVar("Command", bound=Callable[..., object])
 
 warehouse_option = click.option(
     "--warehouse",
@@ -34,14 +35,18 @@ warehouse_option = click.option(
 )
 
 
-format_option = click.option(
-    "--format",
-    "format",
-    type=click.Choice(["table", "csv", "json"]),
-    default="table",
-    show_default=True,
-    help="What to write to stdout.",
-)
+def format_option(more: str = "", note: str = "") -> Callable[[Command], Command]:
+    """The option ``--format``: table, csv, json, and one ``more``, which a ``note`` may explain."""
+    return click.option(
+        "--format",
+        "format",
+        type=click.Choice([*filter(None, ("table", "csv", "json", more))]),
+        default="table",
+        show_default=True,
+        help=f"What to write to stdout{note}.",
+    )
+
+
 stack_option = click.option(
     "--stack", "stacks", multiple=True, metavar="S", help="Only this stack, or those of a glob; may be repeated."
 )
@@ -64,7 +69,7 @@ SHOWN_LINES = 10
 @click.option("--host-os", metavar="OS", help="Only what is built for this system, or an older release of macOS.")
 @click.option("--host-libc", metavar="LIBC", help="Only what this C library will do for: 2.35, glibc@2.35, musl@1.2.4.")
 @limit_option
-@format_option
+@format_option()
 def have(
     spec: tuple[str, ...],
     warehouse: Path,
@@ -133,7 +138,7 @@ def have(
 )
 @click.option("--items", is_flag=True, help="With --expected: a row for each expected spec, and what is nearest to it.")
 @limit_option
-@format_option
+@format_option()
 def gaps(
     warehouse: Path,
     snapshot: str | None,
@@ -212,7 +217,7 @@ def gaps(
 @click.option("--package", "packages", multiple=True, metavar="P", help="Only this package; may be repeated.")
 @stack_option
 @limit_option
-@format_option
+@format_option()
 def diff(
     before: str,
     after: str,
@@ -290,14 +295,7 @@ def diff(
     metavar="DATE",
     help="The day to judge on, YYYY-MM-DD.  [default: this day, UTC]",
 )
-@click.option(
-    "--format",
-    "format",
-    type=click.Choice(["table", "csv", "json", "github"]),
-    default="table",
-    show_default=True,
-    help="What to write to stdout; github: annotations of a workflow run.",
-)
+@format_option("github", note="; github: annotations of a workflow run")
 def gate(
     warehouse: Path,
     config: Path,

@@ -18,7 +18,7 @@ import duckdb
 import msgspec
 
 from pipeline.io.progress import watch
-from pipeline.io.streams import is_terminal, show_json, show_text, write_data, write_lines
+from pipeline.io.streams import is_terminal, is_utf8, show_json, show_text, write_data, write_lines
 from pipeline.io.temporary import spill_folder
 from pipeline.store.database import limit_memory, quote_name, quote_text
 
@@ -49,16 +49,8 @@ def print_rows(columns: Columns, rows: Iterable[Sequence[object]], format: str) 
 
 
 def _keep_utf8(value: object) -> object:
-    """A text that is the name of a file may hold bytes that are no UTF-8."""
-    return show_text(value) if isinstance(value, str) and not _is_utf8(value) else value
-
-
-def _is_utf8(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    """The name of a file may hold bytes that are not UTF-8: they are shown as escapes."""
+    return show_text(value) if isinstance(value, str) and not is_utf8(value) else value
 
 
 def show_table(columns: Columns, rows: Sequence[tuple[object, ...]]) -> None:

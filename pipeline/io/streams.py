@@ -48,6 +48,15 @@ def show_json(text: str) -> str:
     return _UNSAFE_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
+def is_utf8(text: str) -> bool:
+    """Whether a text is UTF-8: a name from the file system may hold other bytes, by Python's surrogateescape."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def open_streams() -> None:
     """Make both streams such that no text and no closed stream ends the program with a traceback.
 
@@ -73,8 +82,8 @@ def say(line: str) -> None:
     _write(sys.stderr, show_text(" ".join(line.split("\n"))) + "\n", lost=True)
 
 
-def tell(line: str) -> None:
-    """Write a line of what was done to stdout; where it cannot be written, stderr says why, and no more comes of it."""
+def write_line(line: str) -> None:
+    """Write a line of what was done to stdout; where it cannot be written, stderr says why, and the command goes on."""
     try:
         _write(sys.stdout, show_text(line) + "\n")
     except BrokenPipeError:

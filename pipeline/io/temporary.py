@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.errors import WarehouseError
+from pipeline.io.streams import is_utf8
 
 PREFIX = "spack-warehouse-"
 _PATTERNS = frozenset("*?[]{}\\")
@@ -84,9 +85,4 @@ def database_path(path: Path) -> Iterator[Path]:
 
 
 def _is_plain(path: Path) -> bool:
-    text = str(path)
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return _PATTERNS.isdisjoint(text)
+    return is_utf8(str(path)) and _PATTERNS.isdisjoint(str(path))

@@ -16,7 +16,7 @@ FETCHED = ("https", "http", "s3")
 OCI = ("oci", "oci+http")
 """Those of OCI mirrors, as Spack spells them."""
 HIDDEN = "…"
-"""Stands in a shown URL for what may be secret and cannot be told from its host."""
+"""Stands in a shown URL for what may be secret: it may as well be the host."""
 
 ALLOWED_HOST = r"(?:s3://)?(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
 """What may be allowed as another place: ``HOST`` or ``HOST:PORT``, of https and http, or ``s3://BUCKET``."""

@@ -107,13 +107,18 @@ def complete_specs(specs: pl.DataFrame) -> pl.DataFrame:
         .join(compilers, on="compiler_raw", how="left", maintain_order="left")
         .join(versions, on="version", how="left", maintain_order="left")
     )
-    empty = make_frame("specs", {"package": []}, [])
+    return complete("specs", specs)
+
+
+def complete(kind: str, frame: pl.DataFrame) -> pl.DataFrame:
+    """A frame of one of :data:`KINDS`: columns that it lacks are NULL, and a libc is not known."""
+    empty = empty_frame(kind)
     missing = [
         pl.lit(False if name == "libc_known" else None, empty.schema[name]).alias(name)
-        for name in SPEC_SCHEMA.names
-        if name not in specs.columns
+        for name in KINDS[kind].names
+        if name not in frame.columns
     ]
-    return specs.with_columns(missing).select(*SPEC_SCHEMA.names, FILE)
+    return frame.with_columns(missing).select(*KINDS[kind].names, FILE)
 
 
 def spill(scratch: Path, batch: int, kind: str, frame: pl.DataFrame, group: int = 0, part: int = 0) -> None:

@@ -344,10 +344,8 @@ class _Settling:
             last_seen = last.last_seen or (before.looked_on or last.read_on if archive is None else None)
         if archive is not None:
             kind, reasons = "warehouse", [last.reason] if last and last.reason else reasons
-        elif place[1] is None:
-            kind = "pages"
         else:
-            kind = "listing" if (source or "").endswith(LISTING) else "build cache"
+            kind = _name_kind(source, place[1])
         return SourceRow(
             source,
             kind,
@@ -368,7 +366,7 @@ class _Settling:
             role = one.entry.index
             name = self.names[one.entry.source]
             if role is not None and one.reject is not None and (name, (role.snapshot, role.stack)) not in rows:
-                kind = "listing" if name.endswith(LISTING) else "build cache"
+                kind = _name_kind(name, role.stack)
                 yield SourceRow(name, kind, role.snapshot, role.stack, FAILED, reason=one.reject.reason, amiss=True)
                 useful.add(name)
         for number, name in enumerate(self.names):
@@ -403,6 +401,13 @@ class _Settling:
         if useful - self.faults.keys() or self.found.archives.keys() - unread or not reasons:
             return []
         return [f"{self.names[number]}: {reason}" for number, reason in sorted(reasons.items())]
+
+
+def _name_kind(source: str | None, stack: str | None) -> str:
+    """What kind of source gave the pages of a snapshot, or the index of a ``stack``."""
+    if stack is None:
+        return "pages"
+    return "listing" if (source or "").endswith(LISTING) else "build cache"
 
 
 def _describe(reasons: Sequence[str], files: Sequence[Seen], stays: Sequence[Stay]) -> str | None:

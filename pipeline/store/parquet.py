@@ -19,14 +19,13 @@ from pipeline.specs.closure import Graph, add_libcs
 from pipeline.store.frames import (
     DEPENDENCY_SCHEMA,
     FILE,
-    KINDS,
     PAGE_SCHEMA,
     RECORD_SCHEMA,
     REJECT_SCHEMA,
     SPEC_STACKS_SCHEMA,
     Spilled,
+    complete,
     complete_specs,
-    empty_frame,
     make_rows,
     spill,
     to_table,
@@ -173,10 +172,3 @@ def read_published(path: Path) -> pl.DataFrame:
         return pl.DataFrame(pq.ParquetFile(path).read())
     except (OSError, pa.ArrowException) as error:
         raise WarehouseError(f"{path}: is damaged, and its rows were to stay: {str(error).splitlines()[0]}") from None
-
-
-def complete(kind: str, frame: pl.DataFrame) -> pl.DataFrame:
-    """A frame of one of the kinds of :mod:`pipeline.store.frames`: columns that it lacks are NULL."""
-    empty = empty_frame(kind)
-    missing = [pl.lit(None, empty.schema[name]).alias(name) for name in KINDS[kind].names if name not in frame.columns]
-    return frame.with_columns(missing).select(*KINDS[kind].names, FILE)

@@ -57,7 +57,7 @@ def read_held(build: BuildPaths, looked_on: dt.date | None = None) -> Held:
 def read_parts(build: BuildPaths, snapshot: str) -> list[Part]:
     """The parts of a snapshot of a published build, from the Parquet file of ``pages``.
 
-    An older version may have published several indexes of one stack by one path. Their rows cannot be told apart,
+    An older version may have published several indexes of one stack by one path. Their rows cannot be separated,
     and so they are one part.
 
     Raises:
