@@ -55,8 +55,10 @@ class Held:
         spec = self.spec
         place = (spec.platform, spec.os, spec.target, self.snapshot, list(self.stacks), self.in_root)
         libc = None if spec.libc is None else str(spec.libc)
-        told = (*place, list(spec.variants), libc, spec.namespace)
-        return (spec.hash, spec.package, spec.version, spec.compiler, *told)
+        return (
+            *(spec.hash, spec.package, spec.version, spec.compiler),
+            *(*place, list(spec.variants), libc, spec.namespace),
+        )
 
 
 @dataclass(frozen=True)

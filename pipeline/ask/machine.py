@@ -56,7 +56,7 @@ def find_platform() -> str:
 
 
 def find_macos_release() -> str | None:
-    """What Spack calls the release of macOS; None where it is none that is known."""
+    """What Spack calls the release of macOS; None where that is not known."""
     major, _, rest = platform.mac_ver()[0].partition(".")
     version = f"10.{rest.partition('.')[0]}" if major == "10" else major
     return dict(zip(_MACOS_VERSIONS, MACOS_RELEASES, strict=True)).get(version)

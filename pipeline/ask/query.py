@@ -88,7 +88,7 @@ def find_words(text: bytes) -> list[int]:
 
 
 def reads_only(connection: duckdb.DuckDBPyConnection, text: bytes) -> bool:
-    """Whether one statement only reads, as far as its kind tells: DuckDB's locks refuse the rest."""
+    """Whether one statement only reads, as its kind shows; DuckDB's locks refuse the rest."""
     (statement,) = connection.extract_statements(text.decode())
     words = [text[offset:] for offset in find_words(text)]
     match statement.type:

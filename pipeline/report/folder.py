@@ -27,7 +27,7 @@ LOCK = ".spack-warehouse.lock"
 
 
 class _File(msgspec.Struct):
-    """What every entry of a snapshot's ``index.json`` tells; some tell more."""
+    """What every entry of a snapshot's ``index.json`` has; some have more."""
 
     report: str
     format: str
@@ -188,7 +188,7 @@ def list_own(folder: Path) -> list[str]:
 def find_foreign(folder: Path, snapshot: str, names: Collection[str]) -> Path | None:
     """What in the place of a snapshot's folder was not written here; hidden files are nobody's.
 
-    ``names`` are those that reports may have: of a folder whose index was cut, they tell what is a report.
+    ``names`` are those that reports may have: in a folder whose index was cut they show which file is a report.
     """
     if not folder.is_dir():
         return folder if folder.exists() else None

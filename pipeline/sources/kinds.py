@@ -33,7 +33,7 @@ def is_install_database(path: str) -> bool:
 
 
 def explain_no_json(data: bytes, reason: str) -> str:
-    """Why what should be JSON is none: the decoder's ``reason``, unless what it is can be told."""
+    """Why bytes are not JSON: the decoder's ``reason``, or what they are where that is known."""
     if not data.strip():
         return "is empty"
     if is_html(data):

@@ -81,7 +81,7 @@ def fetch_indexes(
 
     An index that is gone, cannot be fetched, or is not as its checksum says becomes an entry that cannot be read,
     and so a reject. Beside them, by the number of a source: why it could not be read at all, as where it is a
-    listing that is none, or nothing tells the snapshot and stack of a mirror.
+    listing that cannot be read, or the snapshot and stack of a mirror are not known.
     """
     wanted: list[Wanted] = []
     failed: dict[int, str] = {}

@@ -287,7 +287,7 @@ class Candidate:
     """A concrete spec: columns of the view ``specs``.
 
     ``compilers`` is language -> ``name@version``. It and ``namespace`` are None where the source, such as
-    a page, does not tell; a namespace that is not told is not compared. ``libc`` is what it needs of its
+    a page, does not say; a namespace that is not known is not compared. ``libc`` is what it needs of its
     host; where ``libc_known``, None is that it needs none.
     """
 

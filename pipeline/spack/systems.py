@@ -72,7 +72,7 @@ def parse_libc(text: str) -> Libc:
 def match_libc(spec: Libc | None, is_known: bool, host: Libc | None) -> LibcMatch:
     """Whether ``host`` will do for a spec that needs the libc ``spec``.
 
-    ``is_known`` says whether the spec's source tells it; with it, None is that it needs none.
+    ``is_known`` says whether the spec's source says it; with it, None is that it needs none.
     """
     if spec is None:
         return "none needed" if is_known else "unknown"

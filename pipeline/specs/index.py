@@ -41,7 +41,7 @@ class _Record(msgspec.Struct, gc=False):
 
 
 class _Installed(msgspec.Struct, gc=False):
-    """What tells a record of an install database."""
+    """The keys of a record by which an install database is known."""
 
     installed: bool
     path: str | None
