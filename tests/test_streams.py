@@ -192,7 +192,7 @@ def test_a_run_ends_well_without_streams(place):
 
 @pytest.mark.parametrize("stream", [">&-", "> /dev/full", "| true", "2>&-", "2> /dev/full", ">&- 2>&- <&-"])
 def test_a_build_ends_well_whatever_its_streams_are(place, stream):
-    done = shell(f"set -o pipefail; spack-warehouse build {SAMPLE} --warehouse new {stream}")
+    done = shell(f"set -o pipefail; spack-warehouse build {shlex.quote(str(SAMPLE))} --warehouse new {stream}")
     assert done.returncode == 0, done
     assert b"Traceback" not in done.stderr
     assert run("check", "--warehouse", "new").returncode == 0
