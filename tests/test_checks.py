@@ -224,6 +224,27 @@ def test_checks_can_be_kept_to_some_snapshots(tmp_path):
     assert found("v1.0") == found() == ["rejects"], "a file of no known snapshot concerns every build"
 
 
+def test_another_connection_may_look_at_its_tables_meanwhile(tmp_path, monkeypatch):
+    """A build makes its views while the checks of one part after another run."""
+    database = Layout(build_pages(tmp_path, {("develop", "p"): [make_spec(1)]})).database.resolve()
+    with duckdb.connect() as first:
+        first.execute(f"attach '{database}' as warehouse (read_only)")
+        second = first.cursor()
+        looked = []
+
+        def look_and_run(*arguments):
+            looked.append(first.execute("select count(*) from duckdb_tables()").fetchone())
+            return run_checks(*arguments)
+
+        monkeypatch.setattr("pipeline.store.checks.run_checks", look_and_run)
+        first.execute("begin")
+        for _ in range(2):
+            assert [check.name for check in check_attached(second) if check.failed] == []
+        first.execute("commit")
+
+    assert len(looked) == 2
+
+
 def test_a_file_is_checked_as_its_own_views_are(tmp_path, monkeypatch):
     """The views are made anew for it, as far as the checks need them, and specs are brought together once."""
     monkeypatch.setattr("pipeline.store.checks.SHOWN", 100)

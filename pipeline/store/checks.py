@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
@@ -21,6 +22,7 @@ WARNING = " (warning"
 """How the rule of a check ends that warns of the input: ``(warning)``, or ``(warning of all snapshots)``."""
 SHOWN = 5
 """Offenders that are shown of each check."""
+_NUMBERS = itertools.count(1)
 
 
 @dataclass(frozen=True)
@@ -59,15 +61,17 @@ def check_attached(
     as far as the checks ask for them.
     """
     checks = list_checks() if checks is None else checks
-    connection.execute("attach ':memory:' as checked")
-    connection.execute("use checked")
+    # Another connection that lists its tables meanwhile sees this database come and go: it never meets a name twice.
+    name = f"checked_{next(_NUMBERS)}"
+    connection.execute(f"attach ':memory:' as {name}")
+    connection.execute(f"use {name}")
     choose_rows(connection, snapshots)
     connection.execute(list_stored()["spec_stacks"].render())
     for view in find_views(checks):
         define_view(connection, view)
     results = run_checks(connection, checks)
     connection.execute("use memory")
-    connection.execute("detach checked")
+    connection.execute(f"detach {name}")
     return results
 
 
