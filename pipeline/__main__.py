@@ -2,7 +2,8 @@
 
 Where the memory of a process is limited (``ulimit -v``), or its open files are few (``ulimit -n``), a library that
 gets none ends the process wherever it likes: by a signal, by its own words on stderr, or by an error of any kind.
-There the command runs in a process of its own, and this one says in one line what became of it.
+There the command runs in a process of its own, and this one says in one line what became of it. One that is busy
+without end is ended.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ import sys
 import warnings
 from typing import NoReturn
 
-CRASHES = ("SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGKILL", "SIGSEGV", "SIGTRAP")
+from pipeline.io.limits import describe_limits, end_when_stuck
+
+CRASHES = ("SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGKILL", "SIGPROF", "SIGSEGV", "SIGTRAP")
 """Signals by which a process ends that gets no memory; another asked it to end."""
 ENDS_OF_LIBRARIES = (4, 127)
 """Exit statuses that no command has: the system's loader of libraries ends a process with 127."""
 PASSED_ON = ("SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")
-FEW_FILES = 64
-"""So many files may be open where nothing ever lacks one."""
 PR_SET_PDEATHSIG = 1
 
 
@@ -33,20 +34,6 @@ def main() -> None:
         run()
     else:
         supervise(limits)
-
-
-def describe_limits() -> str:
-    """What this process may not exceed, in words; empty where nothing is near."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return ""
-    memory = [resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA)]
-    least = min((limit for limit in memory if limit != resource.RLIM_INFINITY), default=None)
-    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    limits = [f"{least / 2**20:,.0f} MiB of memory (ulimit -v)"] if least is not None else []
-    limits += [f"{files} open files (ulimit -n)"] if 0 <= files < FEW_FILES else []
-    return " and ".join(limits)
 
 
 def supervise(limits: str) -> NoReturn:
@@ -67,7 +54,8 @@ def supervise(limits: str) -> NoReturn:
         os._exit(ended)
     number = signal.Signals(os.WTERMSIG(status))
     if number.name in CRASHES:
-        explain(limits, f"ended by {number.name}")
+        stuck = "made no progress any more" if number == signal.SIGPROF else f"ended by {number.name}"
+        explain(limits, stuck)
         os._exit(1)
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
@@ -81,6 +69,7 @@ def run_quietly(limits: str) -> NoReturn:
     warnings.simplefilter("ignore")
     try:
         end_with_parent()
+        end_when_stuck()
         from pipeline.cli import main as run
 
         run()

@@ -77,6 +77,30 @@ def test_few_open_files_are_one_line_and_the_last_warehouse_stays(folder, files)
         assert_one_line(limited(folder, resource.RLIMIT_NOFILE, files, *arguments), folder)
 
 
+BUSY_FOR_EVER = "sum(range(10**13))"
+
+
+@pytest.mark.parametrize(
+    ("busy", "status"), [(BUSY_FOR_EVER, -signal.SIGPROF), ("\nwhile time.process_time() < 3: pass", 0)]
+)
+def test_a_process_ends_that_is_busy_and_never_gets_to_run_python(busy, status):
+    code = f"import time; from pipeline.io.limits import end_when_stuck; end_when_stuck(1.5); {busy}"
+    assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == status
+
+
+def test_a_command_without_progress_is_one_line(folder, monkeypatch):
+    """A library that gets no memory may ask for it for ever where it is loaded."""
+    (folder / "duckdb.py").write_text(BUSY_FOR_EVER)
+    (folder / "sitecustomize.py").write_text(
+        "import pipeline.io.limits as limits; limits.end_when_stuck.__defaults__ = (0.5,)"
+    )
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), os.getcwd()]))
+    done = limited(folder, resource.RLIMIT_AS, 64 * 2**30, "sql", "select 1")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("spack-warehouse: made no progress any more; a process may have only")
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_a_limit_that_is_not_met_changes_nothing(folder):
     plenty = partial(limited, folder, resource.RLIMIT_AS, 64 * 2**30)
     assert plenty("sql", "--format", "csv", "select 1 as one").stdout == "one\n1\n"

@@ -13,11 +13,12 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
 from pipeline.errors import WarehouseError
+from pipeline.io.limits import describe_limits, end_when_stuck
 
 Result = TypeVar("Result")
 
 
-PRELOADED = ["msgspec", "yaml", "pyarrow.compute", "pyarrow.json", "pyarrow.parquet"]
+PRELOADED = ["pipeline.io.forkserver", "msgspec", "yaml", "pyarrow.compute", "pyarrow.json", "pyarrow.parquet"]
 """What the process that forks the workers loads for them all: nothing that starts a thread, as Polars does
 where it is imported."""
 LOADED = ("pipeline.store.extract", "pipeline.store.parquet")
@@ -113,6 +114,8 @@ def _begin() -> None:
     # The processes are the threads: in each, Polars has one of its own.
     os.environ["POLARS_MAX_THREADS"] = "1"
     _end_with_parent()
+    if describe_limits():
+        end_when_stuck()
 
 
 def _end_with_parent() -> None:
