@@ -236,7 +236,8 @@ def diff(
 
     A rebuild changes every hash and no configuration: package, version, compiler family, os, target, variants
     and namespace. What a stack holds no more has a cause: the stack was removed, the package is gone from it,
-    another namespace, version, compiler, target, os or variants took its place, or only the hash changed.
+    another namespace, version, compiler, target, os or variants took its place. Where only the hash changed, that
+    is: recipe changed; dependency changed, and which; Spack's format changed; or unknown, as pages do not say why.
 
     Of what a source in TO does not tell, as its page is missing or broken, nothing is known: that is
     neither lost nor gained, and its cause is "source missing". Exit status 0, whatever changed.

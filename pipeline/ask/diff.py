@@ -12,9 +12,11 @@ from typing import NamedTuple
 import duckdb
 
 from pipeline.ask.output import Columns
-from pipeline.store.database import list_columns
+from pipeline.store.database import list_columns, quote_text
 
 SOURCE_MISSING = "source missing"
+REBUILT = ("recipe changed", "dependency changed", "Spack's format changed", "unknown")
+"""The causes of a loss where only the hash changed; ``unknown`` where no index says why, as of pages."""
 CAUSES = (
     "stack removed",
     "package gone from the stack",
@@ -24,15 +26,16 @@ CAUSES = (
     "target replaced",
     "os replaced",
     "variant replaced",
-    "only the hash changed",
+    *REBUILT,
     SOURCE_MISSING,
 )
 """In the order in which they are listed: the gravest loss first, and last what is not known to be one."""
+_QUOTED_CAUSES = ", ".join(map(quote_text, CAUSES))
 
 ORDERS = {
     "hash": "change desc, package, version_key, hash",
     "configuration": "change desc, package, version, compiler_family, os, platform, target, variants, namespace",
-    "lost": f"list_position({list(CAUSES)!r}, cause), package, stack, version, compiler, target, replaced_by",
+    "lost": f"list_position([{_QUOTED_CAUSES}], cause), package, stack, version, compiler, target, replaced_by",
 }
 _MACRO_OF = {"hash": "hash_diff", "configuration": "configuration_diff", "lost": "lost"}
 

@@ -24,7 +24,15 @@ import msgspec
 from markupsafe import Markup
 
 from pipeline import __version__
-from pipeline.ask.diff import CAUSES, Question, list_change_columns, list_changes, list_turnover, summarise_changes
+from pipeline.ask.diff import (
+    CAUSES,
+    REBUILT,
+    Question,
+    list_change_columns,
+    list_changes,
+    list_turnover,
+    summarise_changes,
+)
 from pipeline.ask.scope import PREVIOUS, choose_baseline, list_not_loaded, list_snapshots
 from pipeline.schema import MATRIX_COLUMNS
 
@@ -284,6 +292,7 @@ def collect(connection: duckdb.DuckDBPyConnection, snapshot: str) -> dict[str, A
         "previous": None,
         "totals": [],
         "causes": CAUSES,
+        "rebuilt": REBUILT,
         "matrix_columns": MATRIX_COLUMNS,
         "tables": tables,
     }
