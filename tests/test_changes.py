@@ -99,6 +99,20 @@ class Changes:
                         rows.add((change, *row[1:]))
         return rows
 
+    def stack_diff(self, places, what):
+        first, second = ({self.spell(what, *one[1:]) for one in self.of(s) if t in one[2]["stacks"]} for s, t in places)
+
+        def held(one, others):
+            return any(alike(one[:7], other[:7]) if what == "configuration" else one == other for other in others)
+
+        here = {("both" if held(one, second) else "a", *one) for one in first}
+        return here | {("b", *one) for one in second if not held(one, first)}
+
+    def spell(self, what, package, spec):
+        if what == "package":
+            return (package, *[None] * 7)
+        return (*self.oracle.configuration(package, spec), spec["hash"] if what == "hash" else None)
+
     def lost(self):
         counts = {}
         for _, package, spec in self.of(FROM):
@@ -196,6 +210,12 @@ def test_every_macro_is_what_brute_force_finds(tmp_path_factory, made):
         assert hashes == changes.hash_diff()
         assert configurations == changes.configuration_diff()
         assert rows(f"from lost{between}") == changes.lost()
+        for places in (((FROM, "e4s"), (TO, "e4s")), ((FROM, "root"), (FROM, "e4s-arm")), ((TO, "e4s"), (TO, "none"))):
+            arguments = ", ".join(f"'{one}'" for place in places for one in place)
+            columns = "held_by, package, version, compiler_family, os, platform, target, variants, hash"
+            for what in ("package", "configuration", "hash"):
+                found = rows(f"select {columns} from stack_diff({arguments}) where what = '{what}'")
+                assert found == changes.stack_diff(places, what)
         # What is lost one way is gained the other.
         assert rows(f"select change, package, hash, stacks from hash_diff{back}") == turn(hashes)
         assert rows(f"from configuration_diff{back}") == turn(configurations)

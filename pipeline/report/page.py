@@ -33,7 +33,7 @@ from pipeline.ask.diff import (
     list_turnover,
     summarise_changes,
 )
-from pipeline.ask.scope import PREVIOUS, choose_baseline, list_not_loaded, list_snapshots
+from pipeline.ask.scope import PREVIOUS, find_snapshot, list_not_loaded, list_snapshots
 from pipeline.schema import MATRIX_COLUMNS
 
 ASSETS = Path(__file__).parent / "assets"
@@ -250,7 +250,8 @@ def collect(connection: duckdb.DuckDBPyConnection, snapshot: str) -> dict[str, A
     """All that the page of a snapshot tells, from the warehouse's views and macros."""
     snapshots = list_snapshots(connection)
     this = next(one for one in snapshots if one.name == snapshot)
-    previous = choose_baseline(PREVIOUS, this, snapshots)
+    skipped: list[str] = []
+    previous = find_snapshot(PREVIOUS, this, snapshots, skipped.append)
     tables = {
         "specs": read_specs(connection, snapshot),
         "gaps": read_table(
@@ -288,7 +289,7 @@ def collect(connection: duckdb.DuckDBPyConnection, snapshot: str) -> dict[str, A
         ),
     }
     payload: dict[str, Any] = {
-        "facts": read_facts(connection, snapshot),
+        "facts": {**read_facts(connection, snapshot), "skipped": skipped},
         "previous": None,
         "totals": [],
         "causes": CAUSES,
