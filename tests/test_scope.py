@@ -97,6 +97,13 @@ def test_diff_skips_a_stale_snapshot_and_names_it(stale):
     assert diff(stale, WEEKS[1], WEEKS[3], "--format", "json", "--by", "hash").stdout == done.stdout
 
 
+def test_what_is_skipped_is_named_once(stale):
+    done = diff(stale, "previous/hep", "previous/e4s", "--format", "json")
+
+    assert done.returncode == 1
+    assert done.stderr.count(SKIPPED) == 1
+
+
 def test_a_gate_skips_a_stale_baseline_and_names_it(stale, tmp_path):
     (tmp_path / "gates.yaml").write_text("snapshot: latest\nlost: {baseline: previous}\n")
     done = run("gate", "--config", tmp_path / "gates.yaml", "--warehouse", stale)

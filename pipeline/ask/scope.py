@@ -169,7 +169,14 @@ def choose_places(connection: duckdb.DuckDBPyConnection, before: str, after: str
         NotInWarehouseError: there is no such snapshot, or no such stack in it.
     """
     snapshots = list_snapshots(connection)
-    first, second = (_choose_place(name, snapshots, say) for name in (before, after))
+    said: set[str] = set()
+
+    def say_once(line: str) -> None:
+        if line not in said:
+            said.add(line)
+            say(line)
+
+    first, second = (_choose_place(name, snapshots, say_once) for name in (before, after))
     stack = first.stack or second.stack
     first, second = first._replace(stack=stack), second._replace(stack=second.stack or stack)
     for place in (first, second):
