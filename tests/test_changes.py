@@ -102,8 +102,13 @@ class Changes:
     def stack_diff(self, places, what):
         first, second = ({self.spell(what, *one[1:]) for one in self.of(s) if t in one[2]["stacks"]} for s, t in places)
 
+        def is_same(one, other):
+            if what == "configuration":
+                return alike(one[:7], other[:7])
+            return one[-1] == other[-1] if what == "hash" else one == other
+
         def held(one, others):
-            return any(alike(one[:7], other[:7]) if what == "configuration" else one == other for other in others)
+            return any(is_same(one, other) for other in others)
 
         here = {("both" if held(one, second) else "a", *one) for one in first}
         return here | {("b", *one) for one in second if not held(one, first)}
