@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -19,6 +19,8 @@ from pipeline.layout import Layout
 if TYPE_CHECKING:
     import duckdb
 
+    from pipeline.ask.gaps import Gap
+    from pipeline.ask.gates import Allowances
     from pipeline.ask.machine import Machine
     from pipeline.ask.scope import Place
 
@@ -47,6 +49,21 @@ def format_option(more: str = "", note: str = "") -> Callable[[Command], Command
         show_default=True,
         help=f"What to write to stdout{note}.",
     )
+
+
+def today_option(what: str) -> Callable[[Command], Command]:
+    """The option ``--today``, of which ``what`` says what the day is for."""
+    return click.option(
+        "--today",
+        type=click.DateTime(["%Y-%m-%d"]),
+        metavar="DATE",
+        help=f"{what}, YYYY-MM-DD.  [default: this day, UTC]",
+    )
+
+
+def find_day(today: datetime | None) -> date:
+    """The day of the option ``--today``."""
+    return today.date() if today else datetime.now(UTC).date()
 
 
 stack_option = click.option(
@@ -92,8 +109,8 @@ def have(
       spack-warehouse have --here hdf5
 
     Exit status 0: there is, and stdout has the matches of every snapshot, the newest first. 3: there is
-    none, and stderr has the nearest misses, each with what was asked and what is there. 2: SPEC is
-    wrong, and a caret is under the place.
+    none, and stderr has the nearest misses, each with what was asked and what is there, and the newest
+    earlier snapshot that had a match. 2: SPEC is wrong, and a caret is under the place.
 
     target=zen4 means built for zen4 itself. --host zen4 takes every target that a zen4 runs, of Linux
     (or macOS for Apple's) unless SPEC names a platform. --here takes this machine's target, platform,
@@ -101,7 +118,7 @@ def have(
     A binary whose source does not say which libc it needs, as pages do not, is a match. What comes after
     %gcc is asked of gcc, as in Spack 1.0: variants of the package come before it.
     """
-    from pipeline.ask.have import describe_libcs, explain_none, find_specs, lay_out_hits
+    from pipeline.ask.have import describe_last_seen, describe_libcs, explain_none, find_specs, lay_out_hits
     from pipeline.ask.output import print_rows
     from pipeline.ask.scope import choose_snapshots, choose_stacks
     from pipeline.spack.spec import parse_spec
@@ -125,6 +142,9 @@ def have(
             return
         for line in explain_none(connection, query, answer, chosen, within):
             say(line)
+        last_seen = describe_last_seen(connection, query, chosen, within, machine)
+        if last_seen:
+            say(last_seen)
     sys.exit(FALLS_SHORT)
 
 
@@ -139,6 +159,13 @@ def have(
     help="What should be there: a list of specs, a spack.yaml or a spack.lock.",
 )
 @click.option("--items", is_flag=True, help="With --expected: a row for each expected spec, and what is nearest to it.")
+@click.option(
+    "--known",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Gaps that are on purpose, which are listed apart; examples/known.yaml explains them.",
+)
+@today_option("The day on which what is known may have expired")
 @limit_option
 @format_option()
 def gaps(
@@ -147,14 +174,21 @@ def gaps(
     stacks: tuple[str, ...],
     expected: Path | None,
     items: bool,
+    known: Path | None,
+    today: datetime | None,
     limit: int | None,
     format: str,
 ) -> None:
     """Rank what stacks lack that others have, or measure them against what is expected.
 
     \b
-      spack-warehouse gaps --stack e4s-cray-rhel
+      spack-warehouse gaps --stack e4s-cray-rhel --known known.yaml
       spack-warehouse gaps --expected spack.yaml --snapshot develop-2025-03-30
+
+    A gap is ready where the stack has, by name, all that some other stack's spec of the package links and
+    runs with; else it is blocked by what is lacking. Of what pages alone describe, neither is known.
+    last_seen is the newest earlier snapshot in which the stack had the package. A table lists the gaps of
+    --known after the others; CSV and JSON have all, with the columns known and expires.
 
     FILE is a list with a spec to a line (# begins a comment), a spack.yaml, whose definitions and
     matrices are written out, or a spack.lock, whose specs are looked for by hash and then by what a
@@ -163,27 +197,28 @@ def gaps(
 
     Exit status 3: something expected is nowhere, or, with --stack, is missing in one of those.
     """
-    from pipeline.ask.coverage import (
-        COVERAGE_COLUMNS,
-        GAP_COLUMNS,
-        ITEM_COLUMNS,
-        measure_coverage,
-        rank_gaps,
-        read_expected,
-    )
+    from pipeline.ask.coverage import COVERAGE_COLUMNS, ITEM_COLUMNS, measure_coverage, read_expected
+    from pipeline.ask.gaps import rank_gaps
+    from pipeline.ask.gates import Allowances
     from pipeline.ask.output import print_rows
     from pipeline.ask.scope import choose_snapshot, choose_stacks
+    from pipeline.settings import read_known_gaps
     from pipeline.store.database import open_database
 
     if items and expected is None:
         raise click.UsageError("--items needs --expected")
+    if known is not None and expected is not None:
+        raise click.UsageError("--known is of what other stacks have, and not of what is expected")
+    allowances = Allowances(read_known_gaps(known).known, find_day(today)) if known is not None else None
     wanted = read_expected(expected) if expected is not None else None
     with open_database(Layout(warehouse)) as connection:
         chosen = choose_snapshot(connection, snapshot, say)
         within = choose_stacks(connection, [chosen], stacks)
         say_not_of_today(connection, [chosen], within)
         if wanted is None:
-            print_rows(GAP_COLUMNS, cut_rows(rank_gaps(connection, chosen, within), limit, format), format)
+            print_gaps(connection, rank_gaps(connection, chosen, within), allowances, limit, format)
+            if allowances is not None:
+                say_some([f"{known}:{line}: {text}" for line, text in allowances.list_notes("is of no gap")])
             return
         coverages = measure_coverage(connection, wanted.items, chosen, within)
     if items:
@@ -203,6 +238,23 @@ def gaps(
     )
     if any(coverage.missing for coverage in judged):
         sys.exit(FALLS_SHORT)
+
+
+def print_gaps(
+    connection: duckdb.DuckDBPyConnection,
+    gaps: Sequence[Gap],
+    allowances: Allowances | None,
+    limit: int | None,
+    format: str,
+) -> None:
+    """Print ``gaps``, those that are on purpose apart; only what is printed is judged."""
+    from pipeline.ask.gaps import judge_gaps, lay_out_gaps
+    from pipeline.ask.output import print_rows
+
+    sections = [(columns, cut_rows(part, limit, format)) for columns, part in lay_out_gaps(gaps, allowances, format)]
+    judged = iter(judge_gaps(connection, [gap for _, part in sections for gap in part]))
+    for columns, part in sections:
+        print_rows(columns, [next(judged)[: len(columns)] for _ in part], format)
 
 
 class DayCommand(click.Command):
@@ -341,12 +393,7 @@ def print_stack_diff(
 )
 @click.option("--snapshot", metavar="S", help="The snapshot to judge, in place of the file's.")
 @click.option("--baseline", metavar="S", help="The snapshot to compare with, in place of the file's.")
-@click.option(
-    "--today",
-    type=click.DateTime(["%Y-%m-%d"]),
-    metavar="DATE",
-    help="The day to judge on, YYYY-MM-DD.  [default: this day, UTC]",
-)
+@today_option("The day to judge on")
 @format_option("github", note="; github: annotations of a workflow run")
 def gate(
     warehouse: Path,
@@ -377,9 +424,8 @@ def gate(
     gates = override(read_gates(config), snapshot, baseline)
     if baseline is not None and gates.lost is None:
         raise click.BadParameter(f"{config} has no gate 'lost' that compares", param_hint="--baseline")
-    day = today.date() if today else datetime.now(UTC).date()
     with open_database(Layout(warehouse)) as connection:
-        verdict = judge(connection, gates, day)
+        verdict = judge(connection, gates, find_day(today))
     if format == "github":
         write_lines("".join(f"{line}\n" for line in annotate(verdict)))
     else:

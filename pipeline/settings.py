@@ -1,4 +1,4 @@
-"""The YAML files that people write, as models: files of sources, of gates, and of a scheduled run.
+"""The YAML files that people write, as models: files of sources, of gates, of known gaps, and of a scheduled run.
 
 :mod:`pipeline.yamlfiles.models` says what their keys and values are held to.
 """
@@ -103,7 +103,7 @@ class CoverageGate(Keys):
 
 
 class Allowance(Keys):
-    """Packages of stacks, both globs, that may be lost until the end of a day."""
+    """Packages of stacks, both globs, that may be missing until the end of a day: lost, or a gap on purpose."""
 
     package: Written = "*"
     stack: Written = "*"
@@ -165,6 +165,14 @@ class Gates(Keys):
             file.refuse(self.line, "no gate is in it")
 
 
+class KnownGaps(Keys):
+    """A file of packages that stacks lack on purpose."""
+
+    TOP: ClassVar[str] = "known gaps"
+    REQUIRED: ClassVar[str] = "known"
+    known: Annotated[tuple[Allowance, ...], not_empty("no gap is in it")] = ()
+
+
 def read_gates(path: Path) -> Gates:
     """The gates of a file.
 
@@ -178,6 +186,16 @@ def read_gates(path: Path) -> Gates:
 def parse_gates(text: str, name: str, folder: Path = Path()) -> Gates:
     """As :func:`read_gates`, of a text; files that it names are in ``folder``."""
     return _parse_file(Gates, text, name, folder, "no gate is in it")
+
+
+def read_known_gaps(path: Path) -> KnownGaps:
+    """The gaps that a file says are on purpose.
+
+    Raises:
+        FileFaultsError: it is not as it must be; each fault names the line.
+        OSError: it cannot be read.
+    """
+    return _parse_file(KnownGaps, read_text(path), str(path), path.parent, "no gap is in it")
 
 
 def _parse_file(model: type[Model], text: str, name: str, folder: Path, empty: str) -> Model:

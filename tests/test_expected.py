@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.ask.coverage import measure_coverage, rank_gaps, read_expected, weigh_packages
+from pipeline.ask.coverage import measure_coverage, read_expected, weigh_packages
 from pipeline.ask.environment import entails, parse_environment
 from pipeline.ask.expected import parse_list, part_nodes
 from pipeline.ask.lock import parse_lock
@@ -18,8 +18,7 @@ from pipeline.errors import FileFaultsError
 from pipeline.layout import Layout
 from pipeline.spack.spec import find_misses, parse_spec
 from pipeline.store.database import open_database
-from tests.makers import ask, build_pages, make_hash, make_spec, thorough
-from tests.test_cli import PAGES as SAMPLE
+from tests.makers import build_pages, make_hash, make_spec, thorough
 from tests.test_cli import assert_refused, run
 from tests.test_matching import HDF5, candidates
 
@@ -537,40 +536,7 @@ def test_shares_are_those_of_counting_pages(warehouse, specs):
         assert len(coverage.missing) == len(specs) - present
 
 
-# Gaps
-
-
-def test_gaps_rank_what_most_others_hold(tmp_path):
-    stacks = {"zlib": ["a", "b"], "hdf5": ["a"], "cmake": ["a", "b", "c"]}
-    pages = {("develop", name): [make_spec(n, stacks=held)] for n, (name, held) in enumerate(stacks.items())}
-    warehouse = build_pages(tmp_path, {**pages, ("v1.0", "old"): [make_spec(9, stacks=["d"])]})
-    done = run("gaps", "--warehouse", warehouse, "--format", "json")
-
-    assert (done.returncode, done.stderr) == (0, "")
-    rows = json.loads(done.stdout)
-    assert [(row["stack"], row["package"], row["held_by"]) for row in rows] == [
-        ("c", "zlib", 2),
-        ("b", "hdf5", 1),
-        ("c", "hdf5", 1),
-    ]
-    assert [
-        row["package"]
-        for row in json.loads(
-            run("gaps", "--warehouse", warehouse, "--format", "json", "--stack", "c", "--limit", "1").stdout
-        )
-    ] == ["zlib"]
-    assert run("gaps", "--warehouse", warehouse, "--snapshot", "v1.0").stdout == ""
-
-
-def test_gaps_are_those_of_the_view(tmp_path):
-    warehouse = tmp_path / "w"
-    run("build", SAMPLE, "--warehouse", warehouse)
-    for snapshot in ("develop", "develop-2025-03-30"):
-        with open_database(Layout(warehouse)) as connection:
-            found = rank_gaps(connection, snapshot)
-        query = f"select snapshot, stack, package, platform, held_by, stacks from gaps where snapshot = '{snapshot}'"
-        assert sorted(found) == sorted(ask(warehouse, query))
-        assert [row[4] for row in found] == sorted((row[4] for row in found), reverse=True)
+# The command
 
 
 def test_wrong_usage_and_wrong_files(warehouse, tmp_path):

@@ -150,6 +150,27 @@ def test_without_a_hit_each_near_miss_names_what_failed(warehouse):
     assert any("compiler: asked %gcc, has clang@18.1.8; target: asked zen4, has neoverse_v1" in line for line in lines)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "seen"),
+    [
+        (["hdf5@1.10", "--snapshot", "develop"], f"develop-2025-03-16: hdf5@1.10.1 /{make_hash(7)[:7]} in old"),
+        (["hdf5@1.12", "--snapshot", "develop", "--stack", "mac"], None),
+        (["@1.10.1", "--snapshot", "develop"], f"develop-2025-03-16: hdf5@1.10.1 /{make_hash(7)[:7]} in old"),
+        # Another series is no earlier, nor is a later snapshot; and what this host cannot run is no match.
+        (["hdf5@1.8", "--snapshot", "develop"], None),
+        (["hdf5@1.12", "--snapshot", "develop-2025-03-16"], None),
+        (["hdf5@1.10", "--snapshot", "develop", "--host", "m1"], None),
+        (["hdf5@1.10", "--host", "m1"], None),
+    ],
+)
+def test_without_a_hit_the_newest_earlier_one_is_said(warehouse, arguments, seen):
+    done = have(warehouse, *arguments)
+    found = [line for line in done.stderr.splitlines() if line.startswith("last seen")]
+
+    assert done.returncode == 3
+    assert found == ([f"last seen in {seen}"] if seen else [])
+
+
 def test_an_unknown_target_is_no_hit_for_a_host_but_told_as_unresolved(warehouse):
     done = have(warehouse, "hdf5 fabrics=ofi", "--host", "neoverse_v1")
 

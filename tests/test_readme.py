@@ -11,6 +11,7 @@ from pipeline.cli import cli
 from tests.commands import run
 from tests.makers import ask, make_index, make_record, make_spec, write_v2
 from tests.readme import ANSWER, PAGES, README, ROOT, STEPS, render_readme
+from tests.test_closure import edge
 
 
 def test_answers_and_dictionary_are_current(sample):
@@ -90,6 +91,36 @@ def test_what_stays_is_as_it_says(tmp_path):
         assert [mask_day(line) for line in lines] == [
             mask_day(line) for line in (one.stdout + one.stderr).strip().splitlines()
         ]
+
+
+def write_mirrors(folder):
+    """The mirrors that the chapter "From indexes" asks of: two snapshots of two stacks of layout v2."""
+    zlib = make_record(make_spec(1, versions=["2.2.3"]), "zlib-ng")
+    mpich = make_record(make_spec(2, versions=["4.2.3"]), "mpich")
+    hdf5 = make_record(make_spec(3), "hdf5", dependencies=[edge(1, "zlib-ng"), edge(2, "mpich")])
+    blas = make_record(make_spec(4, versions=["0.3.29"]), "openblas")
+    needed = [edge(number, name) for number, name in ((2, "mpich"), (3, "hdf5"), (4, "openblas"))]
+    petsc = make_record(make_spec(5, versions=["3.22.4"]), "petsc", dependencies=needed)
+    cmake = make_record(make_spec(6, versions=["3.31.6"]), "cmake")
+    stacks = {
+        "develop-2025-03-23/e4s": [zlib, mpich, hdf5, blas, petsc],
+        "develop-2025-03-23/hpc": [zlib, mpich, hdf5, cmake],
+        "develop-2025-03-30/e4s": [zlib, mpich, hdf5, blas, petsc],
+        "develop-2025-03-30/hpc": [zlib, mpich, cmake],
+    }
+    for stack, records in stacks.items():
+        write_v2(folder / stack, make_index(records))
+
+
+def test_answers_from_indexes_are_as_it_says(tmp_path):
+    (chapter,) = re.findall(r"^## From indexes\n(.*?)^## ", README.read_text(), re.MULTILINE | re.DOTALL)
+    write_mirrors(tmp_path / "mirrors")
+    for block in read_blocks(chapter, "console"):
+        for command, *lines in (part.splitlines() for part in re.split(r"^\$ spack-warehouse ", block, flags=re.M)[1:]):
+            done = run(*shlex.split(command), cwd=tmp_path)
+            shown = (done.stdout + done.stderr).strip().splitlines()
+
+            assert list(map(mask_day, lines)) == list(map(mask_day, shown)), command
 
 
 def mask_day(line):

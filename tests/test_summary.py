@@ -8,10 +8,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from pipeline.build import build
 from pipeline.layout import Layout
 from pipeline.report.export import export_reports
 from pipeline.report.summary import LONGEST, SHOWN_CHANGES, SHOWN_GAPS, SHOWN_LOST, escape, make_table
-from tests.makers import ask, build_pages, make_spec
+from tests.makers import ask, build_pages, make_index, make_record, make_spec, write_v2
+from tests.test_closure import edge
 
 GITHUB_TAKES = 1024 * 1024
 """Bytes of a summary of one step of a workflow."""
@@ -112,6 +114,19 @@ def test_the_ten_largest_gaps_are_those_of_the_view(warehouse):
     assert len(expected) > SHOWN_GAPS
     assert tables(text)[-1][1:] == expected[:SHOWN_GAPS]
     assert f"The first 10 of {len(expected)} gaps." in text
+
+
+def test_gaps_say_what_they_wait_for_where_indexes_do(tmp_path):
+    app = make_record(make_spec(1), "app", dependencies=[edge(number, f"lib{number}") for number in range(2, 7)])
+    full = [app, *(make_record(make_spec(number), f"lib{number}") for number in range(2, 7))]
+    write_v2(tmp_path / "caches" / NEW / "full", make_index(full))
+    write_v2(tmp_path / "caches" / NEW / "bare", make_index([make_record(make_spec(9), "zlib")]))
+    build([tmp_path / "caches"], tmp_path / "w", jobs=1)
+    header, *rows = tables(summary(tmp_path / "w"))[-1]
+
+    assert header == ["package", "missing in", "platform", "stacks that have it", "state"]
+    assert rows[0] == ["app", "bare", "linux", "1", "blocked by lib2, lib3, lib4 and 2 more"]
+    assert ["lib2", "bare", "linux", "1", "ready"] in rows
 
 
 def test_without_an_earlier_snapshot_it_says_so(warehouse):

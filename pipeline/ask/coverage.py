@@ -1,4 +1,4 @@
-"""What stacks lack: of what others hold, or of what a file expects."""
+"""What stacks have, and what they lack, of what a file expects."""
 
 from __future__ import annotations
 
@@ -20,14 +20,6 @@ from pipeline.yamlfiles.values import read_text
 ANYWHERE = "*"
 """In place of a stack: any of them, or root."""
 
-GAP_COLUMNS: Columns = (
-    ("snapshot", "VARCHAR"),
-    ("stack", "VARCHAR"),
-    ("package", "VARCHAR"),
-    ("platform", "VARCHAR"),
-    ("held_by", "BIGINT"),
-    ("stacks", "VARCHAR[]"),
-)
 COVERAGE_COLUMNS: Columns = (
     ("snapshot", "VARCHAR"),
     ("stack", "VARCHAR"),
@@ -133,30 +125,6 @@ def read_expected(path: Path) -> ExpectedList:
     if path.suffix in (".lock", ".json"):
         return parse_lock(text, name)
     return parse_list(text, name)
-
-
-def count_gaps(connection: duckdb.DuckDBPyConnection, snapshot: str) -> int:
-    """How many rows the view ``gaps`` has of a snapshot."""
-    (count,) = connection.execute("select count(*) from gaps where snapshot = ?", [snapshot]).fetchone() or (0,)
-    return int(count)
-
-
-def rank_gaps(
-    connection: duckdb.DuckDBPyConnection, snapshot: str, stacks: Sequence[str] = (), most: int | None = None
-) -> list[tuple[object, ...]]:
-    """Rows of the view ``gaps`` in a snapshot, what the most other stacks hold first: all, or at ``most`` so many."""
-    where = "and list_contains($stacks, stack)" if stacks else ""
-    given: dict[str, object] = {"snapshot": snapshot, **({"stacks": list(stacks)} if stacks else {})}
-    return connection.execute(
-        f"""
-        select snapshot, stack, package, platform, held_by, stacks
-        from gaps
-        where snapshot = $snapshot {where}
-        order by held_by desc, stack, package, platform
-        {"" if most is None else f"limit {most}"}
-        """,
-        given,
-    ).fetchall()
 
 
 def measure_coverage(

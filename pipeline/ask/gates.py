@@ -86,6 +86,31 @@ class Verdict:
         return f"{self.gates.name}:{line}"
 
 
+@dataclass
+class Allowances:
+    """What a file allows on a day, and which of it has been of use."""
+
+    allow: Sequence[Allowance]
+    today: dt.date
+    _used: set[Allowance] = field(default_factory=set)
+
+    def find(self, stack: str, package: str) -> tuple[Allowance | None, list[Allowance]]:
+        """The first that allows a package to be missing in a stack, if any; and all that do, or did once."""
+        covering = [one for one in self.allow if one.covers(stack, package)]
+        self._used.update(covering)
+        return next((one for one in covering if not self._is_expired(one)), None), covering
+
+    def list_notes(self, unused: str) -> list[tuple[int, str]]:
+        """(line, text) of those that have expired, and of those of no use, of which ``unused`` says what they do."""
+        expired = [one for one in self.allow if self._is_expired(one)]
+        notes = [(one.line, f"expired on {one.expires}, counts no more: {one.reason}") for one in expired]
+        idle = [one for one in self.allow if one not in self._used and one not in expired]
+        return notes + [(one.line, f"{unused}: {one.reason}") for one in idle]
+
+    def _is_expired(self, one: Allowance) -> bool:
+        return one.expires < self.today
+
+
 def override(gates: Gates, snapshot: str | None, baseline: str | None) -> Gates:
     """``gates`` of another snapshot, or against another baseline, where these are named."""
     if snapshot is not None:
@@ -198,15 +223,12 @@ def judge_lost(
         reason = f"cannot be judged: the baseline {gate.baseline} {why}"
         yield Shortfall("lost", snapshot.name, reason, gate.line)
         return
-    expired = [one for one in gate.allow if one.expires < today]
-    notes += [(one.line, f"expired on {one.expires}, counts no more: {one.reason}") for one in expired]
-    used: set[Allowance] = set()
+    allowances = Allowances(gate.allow, today)
 
     def explain(stack: str, package: str) -> str | None:
         """What is to be added to the reason of a loss; None: it is allowed."""
-        covering = [one for one in gate.allow if one.covers(stack, package)]
-        used.update(covering)
-        if any(one not in expired for one in covering):
+        allowed, covering = allowances.find(stack, package)
+        if allowed is not None:
             return None
         return "".join(f"; was allowed until {one.expires}: {one.reason}" for one in covering)
 
@@ -253,11 +275,7 @@ def judge_lost(
         else:
             reason = "no source of the snapshot tells of it: it is lost, or its source is missing"
         yield Shortfall("lost", snapshot.name, reason + more, gate.line, stack, package, asked, "none")
-    notes += [
-        (one.line, f"allows nothing that was lost: {one.reason}")
-        for one in gate.allow
-        if one not in used and one not in expired
-    ]
+    notes += allowances.list_notes("allows nothing that was lost")
 
 
 def _list_unknown(connection: duckdb.DuckDBPyConnection, snapshot: str) -> dict[str, str]:

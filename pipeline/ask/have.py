@@ -14,7 +14,8 @@ import duckdb
 
 from pipeline.ask.machine import Machine
 from pipeline.ask.output import Columns
-from pipeline.ask.scope import suggest_names
+from pipeline.ask.scope import list_before, suggest_names
+from pipeline.io.progress import number_of
 from pipeline.schema import ROOT
 from pipeline.spack.hosts import is_known, measure_ancestors, runs_on
 from pipeline.spack.spec import Candidate, Miss, Query, find_misses
@@ -278,6 +279,19 @@ def describe_libcs(hits: Sequence[Held], host: Machine) -> str | None:
     return said + "their sources do not say what they need; compare the os"
 
 
+def describe_last_seen(
+    connection: duckdb.DuckDBPyConnection,
+    query: Query,
+    snapshots: Sequence[str],
+    stacks: Sequence[str],
+    host: Machine | None,
+) -> str | None:
+    """In one line the newest snapshot before ``snapshots`` that had a hit, and the first; None where none had."""
+    before = list_before(connection, snapshots)
+    hits = find_specs(connection, query, before, stacks, host).hits if before else []
+    return f"last seen in {hits[0].snapshot}: {_name_example(hits[0])}" if hits else None
+
+
 def explain_none(
     connection: duckdb.DuckDBPyConnection,
     query: Query,
@@ -331,9 +345,13 @@ def describe_misses(misses: Iterable[Miss]) -> str:
 
 
 def _describe_near(near: NearMiss) -> str:
-    where = ", ".join(near.example.stacks) or ROOT
     return (
-        f"  {near.specs:,} spec{'s' if near.specs > 1 else ''}: {describe_misses(near.misses)} "
-        f"(such as {near.example.spec.package}@{near.example.spec.version} /{near.example.spec.hash[:7]} "
-        f"of {near.example.snapshot} in {where})"
+        f"  {number_of(near.specs, 'spec')}: {describe_misses(near.misses)} "
+        f"(such as {_name_example(near.example, of_snapshot=True)})"
     )
+
+
+def _name_example(one: Held, of_snapshot: bool = False) -> str:
+    where = ", ".join(one.stacks) or ROOT
+    of = f" of {one.snapshot}" if of_snapshot else ""
+    return f"{one.spec.package}@{one.spec.version} /{one.spec.hash[:7]}{of} in {where}"

@@ -99,6 +99,19 @@ def _list_not_whole(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
     return reasons
 
 
+def list_earlier(snapshot: Snapshot, snapshots: Sequence[Snapshot]) -> list[Snapshot]:
+    """Those of ``snapshots`` that come before one in its series, the newest first; before ``develop`` the weekly."""
+    kind = "weekly" if snapshot.kind == "develop" else snapshot.kind
+    return [one for one in snapshots[snapshots.index(snapshot) + 1 :] if one.kind == kind]
+
+
+def list_before(connection: duckdb.DuckDBPyConnection, names: Sequence[str]) -> list[str]:
+    """The snapshots that come before any of those named in its series, and are none of them; the newest first."""
+    snapshots = list_snapshots(connection)
+    before = {one for this in snapshots if this.name in names for one in list_earlier(this, snapshots)}
+    return [one.name for one in snapshots if one in before and one.name not in names]
+
+
 def find_snapshot(name: str, seen_from: Snapshot, snapshots: Sequence[Snapshot], say: Say) -> Snapshot | None:
     """The one of ``snapshots``, the newest first, that a name or word means; None: it is not there.
 
@@ -121,12 +134,10 @@ def find_snapshot(name: str, seen_from: Snapshot, snapshots: Sequence[Snapshot],
 
 
 def _find_previous(seen_from: Snapshot, snapshots: Sequence[Snapshot], say: Say) -> Snapshot | None:
-    kind = "weekly" if seen_from.kind == "develop" else seen_from.kind
-    for one in snapshots[snapshots.index(seen_from) + 1 :]:
-        if one.kind == kind:
-            if one.not_whole is None:
-                return one
-            say(f"previous is not {one.name}: {one.not_whole}")
+    for one in list_earlier(seen_from, snapshots):
+        if one.not_whole is None:
+            return one
+        say(f"previous is not {one.name}: {one.not_whole}")
     return None
 
 

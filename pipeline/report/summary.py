@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 import duckdb
 
-from pipeline.ask.coverage import count_gaps, rank_gaps
 from pipeline.ask.diff import ChangeSummary, Question, list_changes, list_turnover, summarise_changes
+from pipeline.ask.gaps import count_gaps, judge_gaps, rank_gaps
 from pipeline.ask.gates import SHORTFALL_COLUMNS
 from pipeline.ask.scope import PREVIOUS, Snapshot, find_snapshot, list_not_loaded, list_snapshots
 from pipeline.errors import NoWarehouseError
@@ -61,12 +61,21 @@ def write_summary(connection: duckdb.DuckDBPyConnection, snapshot: str) -> str:
         summary = summarise_changes(connection, asked)
         lines += _tell_lost(connection, asked, summary)
         lines += _tell_gained(connection, asked, summary)
-    gaps, count = rank_gaps(connection, snapshot, most=SHOWN_GAPS), count_gaps(connection, snapshot)
+    gaps = judge_gaps(connection, rank_gaps(connection, snapshot, most=SHOWN_GAPS))
+    count = count_gaps(connection, snapshot)
     lines += ["## Largest gaps", ""]
     if gaps:
         lines += ["Packages that a stack lacks and the most other stacks of its platform have.", ""]
-        rows = [(package, stack, platform, held_by) for _, stack, package, platform, held_by, _ in gaps]
-        lines += [*make_table(("package", "missing in", "platform", "stacks that have it"), rows), ""]
+        # Pages say nothing of what is needed.
+        header = (
+            "package",
+            "missing in",
+            "platform",
+            "stacks that have it",
+            *(["state"] if any(gap.state for gap in gaps) else []),
+        )
+        rows = [(gap.package, gap.stack, gap.platform, gap.held_by, gap.describe())[: len(header)] for gap in gaps]
+        lines += [*make_table(header, rows), ""]
         lines += _tell_more(count, len(rows), "gaps")
     else:
         lines += ["No stack lacks what another of its platform has.", ""]

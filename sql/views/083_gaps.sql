@@ -1,5 +1,6 @@
 -- gaps: packages that a stack lacks and others of its platform have: a row per snapshot, stack and package.
 -- The most widely held ones are missed most.
+-- Whether they could be built there now takes a walk over the whole graph of a snapshot: the command gaps says that.
 create view gaps as
 with held as (
     select distinct snapshot, stack, platform, package,
