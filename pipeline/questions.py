@@ -159,6 +159,7 @@ def have(
     help="What should be there: a list of specs, a spack.yaml or a spack.lock.",
 )
 @click.option("--items", is_flag=True, help="With --expected: a row for each expected spec, and what is nearest to it.")
+@click.option("--with-build", is_flag=True, help="With a spack.lock: what builds its specs is expected, too.")
 @click.option(
     "--known",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -174,6 +175,7 @@ def gaps(
     stacks: tuple[str, ...],
     expected: Path | None,
     items: bool,
+    with_build: bool,
     known: Path | None,
     today: datetime | None,
     limit: int | None,
@@ -207,10 +209,12 @@ def gaps(
 
     if items and expected is None:
         raise click.UsageError("--items needs --expected")
+    if with_build and expected is None:
+        raise click.UsageError("--with-build needs --expected")
     if known is not None and expected is not None:
         raise click.UsageError("--known is of what other stacks have, and not of what is expected")
     allowances = Allowances(read_known_gaps(known).known, find_day(today)) if known is not None else None
-    wanted = read_expected(expected) if expected is not None else None
+    wanted = read_expected(expected, with_build) if expected is not None else None
     with open_database(Layout(warehouse)) as connection:
         chosen = choose_snapshot(connection, snapshot, say)
         within = choose_stacks(connection, [chosen], stacks)
@@ -220,7 +224,7 @@ def gaps(
             if allowances is not None:
                 say_some([f"{known}:{line}: {text}" for line, text in allowances.list_notes("is of no gap")])
             return
-        coverages = measure_coverage(connection, wanted.items, chosen, within)
+        coverages = measure_coverage(connection, wanted.items, chosen, within, wanted.aside)
     if items:
         rows = [row for coverage in coverages for row in coverage.item_rows()]
         print_rows(ITEM_COLUMNS, cut_rows(rows, limit, format), format)
@@ -236,6 +240,8 @@ def gaps(
             for finding in coverage.missing
         ]
     )
+    for coverage in judged:
+        say_some(coverage.describe_causes())
     if any(coverage.missing for coverage in judged):
         sys.exit(FALLS_SHORT)
 

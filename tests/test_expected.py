@@ -293,7 +293,7 @@ def make_node(name, version="1.0", dependencies=(), **more):
         "arch": {"platform": "linux", "platform_os": "ubuntu22.04", "target": {"name": "x86_64_v3"}},
         "parameters": {"mpi": True, "cuda": False, "build_system": "cmake", "cflags": [], "cxxflags": ["-O"]},
         "dependencies": [
-            {"name": name, "hash": hash, "parameters": {"deptypes": ["build"], "virtuals": virtuals}}
+            {"name": name, "hash": hash, "parameters": {"deptypes": ["build", "link"], "virtuals": virtuals}}
             for name, hash, virtuals in dependencies
         ],
         **more,
@@ -343,7 +343,7 @@ def test_a_lock_expects_its_concrete_specs_and_no_externals():
 def test_an_old_lock_is_read_too():
     node = make_node("zlib")
     node.pop("name")
-    node["dependencies"] = {"gmake": {"hash": make_hash(2), "type": ["build"]}}
+    node["dependencies"] = {"gmake": {"hash": make_hash(2), "type": ["build", "run"]}}
     node["arch"]["target"] = "x86_64_v3"
     specs = {make_hash(1): {"zlib": node}, make_hash(2): make_node("gmake")}
 
@@ -421,6 +421,7 @@ def test_three_of_four_are_three_quarters_and_the_missing_one_is_listed(warehous
         "share": 0.75,
         "weighted_share": None,
         "missing": ["hdf5@1.16:"],
+        "causes": None,
     }
     assert [(row["stack"], row["present"], row["missing"]) for row in rows[1:]] == [
         ("e4s", 2, ["py-numpy", "hdf5@1.16:"]),
@@ -478,6 +479,7 @@ def test_items_tell_each_expected_spec(warehouse, tmp_path):
         "found": "nothing",
         "hash": None,
         "nearest": None,
+        "cause": "old@1.0, the cache has none",
     }
 
 

@@ -112,9 +112,28 @@ def write_mirrors(folder):
         write_v2(folder / stack, make_index(records))
 
 
-def test_answers_from_indexes_are_as_it_says(tmp_path):
-    (chapter,) = re.findall(r"^## From indexes\n(.*?)^## ", README.read_text(), re.MULTILINE | re.DOTALL)
+def write_lock(path):
+    """The lock file of an environment of petsc that was concretized since: with a newer zlib-ng."""
+    records = [
+        make_record(make_spec(11, versions=["2.2.4"]), "zlib-ng"),
+        make_record(make_spec(2, versions=["4.2.3"]), "mpich"),
+        make_record(make_spec(13), "hdf5", dependencies=[edge(11, "zlib-ng"), edge(2, "mpich")]),
+        make_record(make_spec(15, versions=["3.22.4"]), "petsc", dependencies=[edge(2, "mpich"), edge(13, "hdf5")]),
+    ]
+    lock = {
+        "_meta": {"file-type": "spack-lockfile", "lockfile-version": 5},
+        "roots": [{"hash": records[-1]["spec"]["hash"], "spec": "petsc"}],
+        "concrete_specs": {record["spec"]["hash"]: record["spec"] for record in records},
+    }
+    path.write_text(json.dumps(lock))
+
+
+@pytest.mark.parametrize("title", ["From indexes", "Expected lists"])
+def test_answers_from_indexes_are_as_it_says(tmp_path, title):
+    (chapter,) = re.findall(rf"^## {title}\n(.*?)^## ", README.read_text(), re.MULTILINE | re.DOTALL)
     write_mirrors(tmp_path / "mirrors")
+    write_lock(tmp_path / "spack.lock")
+    assert read_blocks(chapter, "console")
     for block in read_blocks(chapter, "console"):
         for command, *lines in (part.splitlines() for part in re.split(r"^\$ spack-warehouse ", block, flags=re.M)[1:]):
             done = run(*shlex.split(command), cwd=tmp_path)

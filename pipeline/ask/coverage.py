@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import duckdb
 
@@ -14,6 +17,7 @@ from pipeline.ask.have import Held, describe_misses, load_specs
 from pipeline.ask.lock import parse_lock
 from pipeline.ask.output import Columns
 from pipeline.ask.scope import list_stacks
+from pipeline.io.progress import number_of
 from pipeline.spack.spec import Miss, find_misses
 from pipeline.yamlfiles.values import read_text
 
@@ -29,6 +33,7 @@ COVERAGE_COLUMNS: Columns = (
     ("share", "DOUBLE"),
     ("weighted_share", "DOUBLE"),
     ("missing", "VARCHAR[]"),
+    ("causes", "VARCHAR[]"),
 )
 ITEM_COLUMNS: Columns = (
     ("snapshot", "VARCHAR"),
@@ -40,6 +45,7 @@ ITEM_COLUMNS: Columns = (
     ("found", "VARCHAR"),
     ("hash", "VARCHAR"),
     ("nearest", "VARCHAR"),
+    ("cause", "VARCHAR"),
 )
 
 
@@ -48,7 +54,8 @@ class Finding:
     """What there is of one expected spec in one place.
 
     ``found`` is ``hash`` (the very one), ``configuration`` (another that is all that was asked),
-    ``package`` (the package, but not so) or ``nothing``; ``example`` is it, ``misses`` is what it fails on.
+    ``package`` (the package, but not so) or ``nothing``; ``example`` is it, ``misses`` is what it fails on, and
+    ``more`` how it differs otherwise from the spec of a lock file: in its recipe, or its libc.
     ``weight`` is one more than the packages, or specs of a lock file, that depend on it directly.
     """
 
@@ -56,6 +63,7 @@ class Finding:
     found: str
     example: Held | None
     misses: tuple[Miss, ...]
+    more: tuple[Miss, ...]
     weight: int | None
 
     @property
@@ -67,14 +75,37 @@ class Finding:
         why = f"nearest: {describe_misses(self.misses)}" if self.misses else "nothing of the package is there"
         return f"{self.item.place}: {self.item.text}: {why}"
 
+    def describe_cause(self) -> str:
+        """In one line what of the spec itself is not as a lock file has it."""
+        name = self.item.queries[0].text
+        version = next((miss.found for miss in self.misses if miss.axis == "version"), None)
+        if self.example is None:
+            return f"{name}, the cache has none"
+        return f"{name}, the cache has {version or 'it otherwise: ' + describe_misses((*self.misses, *self.more))}"
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Why specs of a lock file are not there by hash: the ``first`` that is not as asked, and what ``follows``."""
+
+    first: Finding
+    follows: list[Finding]
+
+    def describe(self) -> str:
+        return f"{self.first.describe_cause()}; {len(self.follows):,} follow"
+
 
 @dataclass(frozen=True)
 class Coverage:
-    """How much of what is expected one stack of a snapshot (or :data:`ANYWHERE`) has."""
+    """How much of what is expected one stack of a snapshot (or :data:`ANYWHERE`) has.
+
+    ``aside`` is what there is of what is not expected and may be a cause.
+    """
 
     snapshot: str
     stack: str
     findings: list[Finding]
+    aside: list[Finding] = field(default_factory=list)
 
     @property
     def missing(self) -> list[Finding]:
@@ -91,10 +122,15 @@ class Coverage:
             weighted = sum(one.weight or 0 for one in present) / sum(weight or 0 for weight in weights)
         share = len(present) / len(self.findings)
         missing = [finding.item.text for finding in self.missing]
-        return (self.snapshot, self.stack, len(self.findings), len(present), by_hash, share, weighted, missing)
+        causes = [cause.describe() for cause in self.causes] if hashed else None
+        return (self.snapshot, self.stack, len(self.findings), len(present), by_hash, share, weighted, missing, causes)
 
     def item_rows(self) -> list[tuple[object, ...]]:
         """The cells of :data:`ITEM_COLUMNS`, a row for each thing expected."""
+        causes: dict[str | None, str] = {}
+        for cause in self.causes:
+            for one in (cause.first, *cause.follows):
+                causes.setdefault(one.item.hash, cause.first.describe_cause())
         return [
             (
                 self.snapshot,
@@ -106,13 +142,52 @@ class Coverage:
                 one.found,
                 one.example.spec.hash if one.example else None,
                 describe_misses(one.misses) or None,
+                causes.get(one.item.hash),
             )
             for one in self.findings
         ]
 
+    @cached_property
+    def causes(self) -> list[Cause]:
+        """Why specs of a lock file are not there by their hash: those first from which the most follows.
 
-def read_expected(path: Path) -> ExpectedList:
+        A hash is that of the whole graph below it. So a spec that is there but for its hash follows from what it links
+        and runs with, or, where all of that is there, from what it is built with.
+        """
+        gone = {one.item.hash: one for one in (*self.findings, *self.aside) if one.item.hash and one.found != "hash"}
+        first = {hash for hash, one in gone.items() if one.misses or one.more or one.example is None}
+        dependents: dict[str, list[str]] = defaultdict(list)
+        for hash, one in gone.items():
+            if hash not in first:
+                needed = [other for other in one.item.needs if other in gone]
+                for other in needed or [other for other in one.item.builds_with if other in gone]:
+                    dependents[other].append(hash)
+        expected = {one.item.hash for one in self.findings}
+        causes = []
+        for hash in first:
+            follows = _list_dependents(hash, dependents) & expected
+            if follows or hash in expected:
+                causes.append(Cause(gone[hash], [gone[one] for one in sorted(follows)]))
+        return sorted(causes, key=lambda cause: (-len(cause.follows), cause.first.item.text, cause.first.item.hash))
+
+    def describe_causes(self) -> list[str]:
+        """How much of a lock file is not there by hash, and from what that follows, line by line; none where all is."""
+        gone = [one for one in self.findings if one.item.hash and one.found != "hash"]
+        if not gone:
+            return []
+        where = "anywhere" if self.stack == ANYWHERE else f"in {self.stack}"
+        count = f"{len(gone):,} missing by hash {where}, {number_of(len(self.causes), 'cause')}"
+        explained = {one.item.hash for cause in self.causes for one in (cause.first, *cause.follows)}
+        lines = [cause.describe() for cause in self.causes]
+        if rest := sum(one.item.hash not in explained for one in gone):
+            lines.append(f"{rest:,} that differ by their hash alone, or in what is not expected")
+        return [f"{count}: {lines[0]}"] if len(lines) == 1 else [f"{count}:", *(f"  {line}" for line in lines)]
+
+
+def read_expected(path: Path, with_build: bool = False) -> ExpectedList:
     """What a file expects: by its name a ``.yaml``, a ``.lock`` or ``.json``, else a list, a spec to a line.
+
+    ``with_build``: what builds the specs of a lock file, too.
 
     Raises:
         FileFaultsError: the file says something wrong; each fault names file and line.
@@ -123,18 +198,22 @@ def read_expected(path: Path) -> ExpectedList:
     if path.suffix in (".yaml", ".yml"):
         return parse_environment(text, name)
     if path.suffix in (".lock", ".json"):
-        return parse_lock(text, name)
+        return parse_lock(text, name, with_build)
     return parse_list(text, name)
 
 
 def measure_coverage(
-    connection: duckdb.DuckDBPyConnection, items: Sequence[Expected], snapshot: str, stacks: Sequence[str] = ()
+    connection: duckdb.DuckDBPyConnection,
+    items: Sequence[Expected],
+    snapshot: str,
+    stacks: Sequence[str] = (),
+    aside: Sequence[Expected] = (),
 ) -> list[Coverage]:
     """How much of ``items`` each of ``stacks`` has; without any, all stacks, after :data:`ANYWHERE`.
 
-    Stacks come with the largest share first, then by name.
+    Stacks come with the largest share first, then by name. ``aside`` is looked for as well, and counts for nothing.
     """
-    packages = [item.package for item in items]
+    packages = [item.package for item in (*items, *aside)]
     named = sorted({package for package in packages if package})
     held = load_specs(connection, [snapshot], packages=None if None in packages else named)
     held.sort(key=lambda one: one.spec.hash)
@@ -143,39 +222,68 @@ def measure_coverage(
         by_package.setdefault(one.spec.package, []).append(one)
     tried = []
     weights = weigh_packages(connection, snapshot)
-    for item in items:
+    for item in (*items, *aside):
         candidates = held if item.package is None else by_package.get(item.package, [])
         dependents = item.dependents
         if dependents is None and weights is not None:
             dependents = weights.get(item.package or "", 0)
         tried.append((item, try_item(item, candidates), None if dependents is None else dependents + 1))
-    coverages = [
-        Coverage(snapshot, stack, [_find(item, misses, stack, weight) for item, misses, weight in tried])
-        for stack in stacks or list_stacks(connection, [snapshot])
-    ]
+
+    def measure(stack: str) -> Coverage:
+        findings = [_find(item, each, stack, weight) for item, each, weight in tried]
+        return Coverage(snapshot, stack, findings[: len(items)], findings[len(items) :])
+
+    coverages = [measure(stack) for stack in stacks or list_stacks(connection, [snapshot])]
     coverages.sort(key=lambda coverage: (len(coverage.missing), coverage.stack))
-    if not stacks:
-        anywhere = [_find(item, misses, ANYWHERE, weight) for item, misses, weight in tried]
-        coverages.insert(0, Coverage(snapshot, ANYWHERE, anywhere))
-    return coverages
+    return coverages if stacks else [measure(ANYWHERE), *coverages]
 
 
-def try_item(item: Expected, candidates: Sequence[Held]) -> list[tuple[Held, tuple[Miss, ...]]]:
-    """Each candidate and what of ``item`` it misses, the best first: the very hash, then the fewest misses."""
+class Tried(NamedTuple):
+    """A candidate, what of an item it misses, and how it differs otherwise: see :class:`Finding`."""
+
+    held: Held
+    misses: tuple[Miss, ...]
+    more: tuple[Miss, ...]
+
+
+def try_item(item: Expected, candidates: Sequence[Held]) -> list[Tried]:
+    """Each candidate for an item, the best first: the very hash, then the one that differs the least."""
     tried = []
     for one in candidates:
-        misses = dict.fromkeys(miss for query in item.queries for miss in find_misses(query, one.spec))
-        tried.append((one, () if one.spec.hash == item.hash else tuple(misses)))
-    tried.sort(key=lambda pair: (pair[0].spec.hash != item.hash, len(pair[1])))
+        if one.spec.hash == item.hash:
+            tried.append(Tried(one, (), ()))
+        else:
+            misses = dict.fromkeys(miss for query in item.queries for miss in find_misses(query, one.spec))
+            tried.append(Tried(one, tuple(misses), tuple(_compare_more(item, one))))
+    tried.sort(key=lambda one: (one.held.spec.hash != item.hash, len(one.misses), len(one.more)))
     return tried
 
 
-def _find(item: Expected, tried: Sequence[tuple[Held, tuple[Miss, ...]]], stack: str, weight: int | None) -> Finding:
-    for one, misses in tried:
+def _compare_more(item: Expected, one: Held) -> Iterator[Miss]:
+    """How a candidate differs from a spec of a lock file in what no query asks; what is not known does not differ."""
+    if None not in (item.package_hash, one.package_hash) and item.package_hash != one.package_hash:
+        yield Miss("recipe", str(item.package_hash)[:7], str(one.package_hash)[:7])
+    if item.libc is not None and one.spec.libc_known and item.libc != str(one.spec.libc):
+        yield Miss("libc", item.libc, str(one.spec.libc) if one.spec.libc else None)
+
+
+def _find(item: Expected, tried: Sequence[Tried], stack: str, weight: int | None) -> Finding:
+    for one, misses, more in tried:
         if stack in (ANYWHERE, *one.stacks):
             found = "package" if misses else "hash" if one.spec.hash == item.hash else "configuration"
-            return Finding(item, found, one, misses, weight)
-    return Finding(item, "nothing", None, (), weight)
+            return Finding(item, found, one, misses, more, weight)
+    return Finding(item, "nothing", None, (), (), weight)
+
+
+def _list_dependents(hash: str, dependents: Mapping[str, Sequence[str]]) -> set[str]:
+    """What depends on a spec, and what on that in turn."""
+    found: set[str] = set()
+    waiting = [hash]
+    while waiting:
+        new = [one for one in dependents.get(waiting.pop(), ()) if one not in found]
+        found.update(new)
+        waiting += new
+    return found
 
 
 def weigh_packages(connection: duckdb.DuckDBPyConnection, snapshot: str) -> dict[str, int] | None:

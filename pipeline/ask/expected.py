@@ -26,8 +26,9 @@ _COMMENT = re.compile(r"(?:^|\s)#.*")
 class Expected:
     """One thing expected: a spec that meets every one of ``queries``, best the one of ``hash``.
 
-    ``place`` is where the file says so. ``dependents`` counts the specs of the file that depend on it
-    directly, None where the file has no dependencies.
+    ``place`` is where the file says so. ``dependents`` counts the specs that the file expects and that depend on it
+    directly, None where the file has no dependencies. What it needs itself are, by hash, ``needs`` to link and run and
+    ``builds_with`` for all else; ``package_hash`` is that of its recipe, ``libc`` such as glibc@2.35 that of its own.
     """
 
     text: str
@@ -36,6 +37,10 @@ class Expected:
     hash: str | None = None
     root: bool = True
     dependents: int | None = None
+    needs: tuple[str, ...] = ()
+    builds_with: tuple[str, ...] = ()
+    package_hash: str | None = None
+    libc: str | None = None
 
     @property
     def package(self) -> str | None:
@@ -44,10 +49,14 @@ class Expected:
 
 @dataclass(frozen=True)
 class ExpectedList:
-    """What a file expects, in its order, each once; ``notes`` say what of it is not evaluated."""
+    """What a file expects, in its order, each once; ``notes`` say what of it is not evaluated.
+
+    ``aside`` is what it names and does not expect, and that may still say why something is not there.
+    """
 
     items: list[Expected]
     notes: list[str]
+    aside: Sequence[Expected] = ()
 
 
 class SpecText(NamedTuple):

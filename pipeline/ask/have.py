@@ -44,12 +44,16 @@ HIT_COLUMNS: Columns = (
 
 @dataclass(frozen=True)
 class Held:
-    """A spec of a snapshot, and where it stands there; ``stacks`` are without root."""
+    """A spec of a snapshot, and where it stands there; ``stacks`` are without root.
+
+    ``package_hash`` is that of its recipe, None where the source does not tell.
+    """
 
     snapshot: str
     spec: Candidate
     stacks: tuple[str, ...]
     in_root: bool
+    package_hash: str | None = None
 
     def row(self) -> tuple[object, ...]:
         """The cells of :data:`HIT_COLUMNS`."""
@@ -190,6 +194,7 @@ def load_specs(
             any_value(os), any_value(platform), any_value(target), any_value(variants), any_value(compilers),
             any_value(namespace),
             any_value(libc), any_value(libc_version), any_value(libc_path), any_value(libc_known),
+            any_value(package_hash),
             list_sort(array_agg(stack))
         from spec_stacks
         where {" and ".join(where)}
@@ -203,11 +208,11 @@ def load_specs(
 
 def _read_row(row: tuple[Any, ...]) -> Held:
     snapshot, package, hash, version, compiler, os, platform, target = row[:8]
-    variants, compilers, namespace, libc, libc_version, libc_path, libc_known, held = row[8:]
+    variants, compilers, namespace, libc, libc_version, libc_path, libc_known, package_hash, held = row[8:]
     needed = None if libc is None else Libc(libc.partition("@")[0], libc_version, libc_path)
     described = (tuple(variants), compilers, namespace, needed, libc_known)
     spec = Candidate(package, hash, version, compiler, os, platform, target, *described)
-    return Held(snapshot, spec, tuple(stack for stack in held if stack != ROOT), ROOT in held)
+    return Held(snapshot, spec, tuple(stack for stack in held if stack != ROOT), ROOT in held, package_hash)
 
 
 def _narrow(
