@@ -12,7 +12,7 @@ Folders are stages along the data's one way, and each imports only what stands t
 
 ``spack`` has Spack's own rules; ``schema``, ``settings`` and ``layout`` serve all, as do ``io`` (disk, temporary
 folders, streams, progress, URLs) and ``yamlfiles``, which reads the YAML that people write. ``build``, ``schedule``,
-``queries``, ``questions`` and ``cli`` stand above. ``make lint`` holds every import to that order.
+``options``, ``queries``, ``questions`` and ``cli`` stand above. ``make lint`` holds every import to that order.
 """
 
 __version__ = "0.1.0"

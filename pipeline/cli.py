@@ -34,8 +34,9 @@ from pipeline.io.streams import (
     write_lines,
 )
 from pipeline.layout import Layout
+from pipeline.options import FALLS_SHORT, refuse_missing, say_some, today_option, warehouse_option
 from pipeline.queries import check, describe_check, shell, sql
-from pipeline.questions import FALLS_SHORT, diff, gaps, gate, have, refuse_missing, say_some, warehouse_option
+from pipeline.questions import diff, gaps, gate, have
 
 if TYPE_CHECKING:
     from pipeline.build import BuildSummary
@@ -333,12 +334,7 @@ def choose_named(warehouse: Path, names: Sequence[str]) -> list[str]:
     help="Write what was found here, too, as Markdown: for a mail or a step of a workflow.",
 )
 @click.option("--offline", is_flag=True, help="Fetch nothing: of URLs, what was fetched before counts.")
-@click.option(
-    "--today",
-    type=click.DateTime(["%Y-%m-%d"]),
-    metavar="DATE",
-    help="The day that gates judge on, YYYY-MM-DD.  [default: this day, UTC]",
-)
+@today_option("The day that gates judge on")
 @click.option(
     "--log-format",
     type=click.Choice(["text", "json"]),

@@ -17,7 +17,7 @@ from pipeline.errors import WarehouseError
 from pipeline.io.progress import number_of
 from pipeline.io.streams import show_text, write_lines
 from pipeline.layout import Layout
-from pipeline.questions import FALLS_SHORT, format_option, warehouse_option
+from pipeline.options import FALLS_SHORT, format_option, warehouse_option
 
 if TYPE_CHECKING:
     from pipeline.store.checks import Check

@@ -4,76 +4,37 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Sequence
-from datetime import UTC, date, datetime
+from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
-from pipeline.errors import WarehouseError
 from pipeline.io.progress import number_of
 from pipeline.io.streams import say, write_lines
 from pipeline.layout import Layout
+from pipeline.options import (
+    FALLS_SHORT,
+    choose_machine,
+    cut_rows,
+    find_day,
+    format_option,
+    limit_option,
+    refuse_missing,
+    say_some,
+    spack_option,
+    stack_option,
+    today_option,
+    warehouse_option,
+)
 
 if TYPE_CHECKING:
     import duckdb
 
     from pipeline.ask.gaps import Gap
     from pipeline.ask.gates import Allowances
-    from pipeline.ask.machine import Machine
     from pipeline.ask.scope import Place
-
-FALLS_SHORT = 3
-T = TypeVar("T")
-Command = TypeVar("Command", bound=Callable[..., object])
-
-warehouse_option = click.option(
-    "--warehouse",
-    "warehouse",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("warehouse"),
-    show_default=True,
-    metavar="DIR",
-    help="Folder of the warehouse.",
-)
-
-
-def format_option(more: str = "", note: str = "") -> Callable[[Command], Command]:
-    """The option ``--format``: table, csv, json, and one ``more``, which a ``note`` may explain."""
-    return click.option(
-        "--format",
-        "format",
-        type=click.Choice([*filter(None, ("table", "csv", "json", more))]),
-        default="table",
-        show_default=True,
-        help=f"What to write to stdout{note}.",
-    )
-
-
-def today_option(what: str) -> Callable[[Command], Command]:
-    """The option ``--today``, of which ``what`` says what the day is for."""
-    return click.option(
-        "--today",
-        type=click.DateTime(["%Y-%m-%d"]),
-        metavar="DATE",
-        help=f"{what}, YYYY-MM-DD.  [default: this day, UTC]",
-    )
-
-
-def find_day(today: datetime | None) -> date:
-    """The day of the option ``--today``."""
-    return today.date() if today else datetime.now(UTC).date()
-
-
-stack_option = click.option(
-    "--stack", "stacks", multiple=True, metavar="S", help="Only this stack, or those of a glob; may be repeated."
-)
-limit_option = click.option(
-    "--limit", type=click.IntRange(0), metavar="N", help="Rows to print; 0: all.  [default: 20 in a table, else all]"
-)
-TABLE_ROWS = 20
-SHOWN_LINES = 10
 
 
 @click.command()
@@ -87,6 +48,7 @@ SHOWN_LINES = 10
 @click.option("--host", metavar="TARGET", help="Only what a machine of this microarchitecture can run, such as zen4.")
 @click.option("--host-os", metavar="OS", help="Only what is built for this system, or an older release of macOS.")
 @click.option("--host-libc", metavar="LIBC", help="Only what this C library will do for: 2.35, glibc@2.35, musl@1.2.4.")
+@spack_option
 @limit_option
 @format_option()
 def have(
@@ -98,6 +60,7 @@ def have(
     host: str | None,
     host_os: str | None,
     host_libc: str | None,
+    spack: str | None,
     limit: int | None,
     format: str,
 ) -> None:
@@ -115,10 +78,19 @@ def have(
     target=zen4 means built for zen4 itself. --host zen4 takes every target that a zen4 runs, of Linux
     (or macOS for Apple's) unless SPEC names a platform. --here takes this machine's target, platform,
     release of macOS and, on Linux, C library: by that Spack decides there, and not by the system's name.
-    A binary whose source does not say which libc it needs, as pages do not, is a match. What comes after
-    %gcc is asked of gcc, as in Spack 1.0: variants of the package come before it.
+    A binary whose source does not say which libc it needs, as pages do not, is a match. --spack 0.22 takes
+    what stands in a cache whose index that Spack reads, by its database and layout; it does not say what that
+    Spack makes of it. What comes after %gcc is asked of gcc, as in Spack 1.0: variants of the package come
+    before it.
     """
-    from pipeline.ask.have import describe_last_seen, describe_libcs, explain_none, find_specs, lay_out_hits
+    from pipeline.ask.have import (
+        describe_last_seen,
+        describe_libcs,
+        explain_none,
+        find_specs,
+        lay_out_hits,
+        load_reader,
+    )
     from pipeline.ask.output import print_rows
     from pipeline.ask.scope import choose_snapshots, choose_stacks
     from pipeline.spack.spec import parse_spec
@@ -132,17 +104,20 @@ def have(
         chosen = choose_snapshots(connection, snapshots, say)
         within = choose_stacks(connection, chosen, stacks)
         say_not_of_today(connection, chosen, within)
-        answer = find_specs(connection, query, chosen, within, machine)
+        reader = load_reader(connection, spack) if spack else None
+        answer = find_specs(connection, query, chosen, within, machine, reader)
         shown = cut_rows(answer.hits, limit, format)
         print_rows(*lay_out_hits(shown, format), format)
         if answer.hits:
-            unknown = describe_libcs(answer.hits, machine) if machine else None
-            if unknown:
-                say(unknown)
+            unknown = [
+                describe_libcs(answer.hits, machine) if machine else None,
+                reader.describe_unknown(answer.hits) if reader else None,
+            ]
+            say_some([line for line in unknown if line])
             return
         for line in explain_none(connection, query, answer, chosen, within):
             say(line)
-        last_seen = describe_last_seen(connection, query, chosen, within, machine)
+        last_seen = describe_last_seen(connection, query, chosen, within, machine, reader)
         if last_seen:
             say(last_seen)
     sys.exit(FALLS_SHORT)
@@ -463,63 +438,3 @@ def say_not_of_today(connection: duckdb.DuckDBPyConnection, snapshots: Sequence[
             if not stacks or one.stack is None or one.stack in stacks
         ]
     )
-
-
-def say_some(lines: list[str]) -> None:
-    """The first lines on stderr, and how many there are more."""
-    for line in lines[:SHOWN_LINES]:
-        say(line)
-    if len(lines) > SHOWN_LINES:
-        say(f"… and {len(lines) - SHOWN_LINES:,} more")
-
-
-def choose_machine(
-    platform: str | None, here: bool, host: str | None, host_os: str | None, host_libc: str | None
-) -> Machine | None:
-    """The machine that the options of ``have`` describe; None where they ask for none."""
-    from pipeline.ask.machine import Machine, detect_machine, guess_host
-    from pipeline.spack.systems import parse_libc
-
-    if not (here or host or host_os or host_libc):
-        return None
-    machine = detect_machine() if here else guess_host(check_host(host), platform) if host else Machine()
-    if here and host:
-        machine = machine._replace(target=check_host(host))
-    if host_os:
-        machine = machine._replace(os=host_os)
-    if host_libc:
-        try:
-            machine = machine._replace(libc=parse_libc(host_libc))
-        except ValueError as error:
-            raise click.BadParameter(str(error), param_hint="--host-libc") from None
-    return machine
-
-
-def check_host(target: str) -> str:
-    """``target``, which archspec must know: of no other can be said what it runs."""
-    from archspec.cpu import TARGETS
-
-    from pipeline.ask.scope import suggest_names
-
-    if target not in TARGETS:
-        near = ", ".join(suggest_names(target, TARGETS))
-        raise click.BadParameter(
-            f"{target!r} is no microarchitecture that archspec knows" + (f"; near: {near}" if near else ""),
-            param_hint="--host",
-        )
-    return target
-
-
-def cut_rows(rows: Sequence[T], limit: int | None, format: str) -> Sequence[T]:
-    """The rows to print; that there are more is said on stderr."""
-    most = limit if limit is not None else TABLE_ROWS if format == "table" else 0
-    if most and len(rows) > most:
-        say(f"the first {most:,} of {len(rows):,} rows; all: --limit 0")
-        return rows[:most]
-    return rows
-
-
-def refuse_missing(config: Path, example: str) -> None:
-    """Say of a file of the user's that is not there what it would be."""
-    if not config.exists():
-        raise WarehouseError(f"{config}: no such file; name one with --config: {example} is one to begin with")

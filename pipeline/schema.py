@@ -240,6 +240,19 @@ SOURCES = Relation(
         Column("records", "BIGINT", "records of its indexes, or specs of its pages; NULL for none", nullable=True),
         Column("specs", "BIGINT", "specs loaded from it; NULL for none", nullable=True),
         Column("reason", "VARCHAR", "why it is not loaded, or why it is kept; NULL where it is loaded", nullable=True),
+        Column(
+            "spack_oldest",
+            "VARCHAR",
+            "oldest series of Spack that reads all of its indexes, by their database and layout, e.g. 1.0; "
+            "NULL where that is not known, as of pages",
+            nullable=True,
+        ),
+        Column(
+            "spack_newest",
+            "VARCHAR",
+            "newest series that does, e.g. 0.23; NULL where every later one does, or it is not known",
+            nullable=True,
+        ),
     ),
 )
 

@@ -393,6 +393,7 @@ def test_a_warehouse_that_0_1_0_wrote_keeps_what_it_has(tmp_path):
         (None, "pages", "develop-2025-03-16", None, "loaded", None, None, 32),
         (None, "build cache", "v1.1.0", "e4s", "loaded", None, None, 14),
     ]
+    assert set(one.list("spack_oldest, spack_newest")) == {(None, None)}
     edges = ask(one.path, "select count(*), count(distinct hash) from dependencies where snapshot = 'v1.1.0'")
     assert edges[0][0] > 14
 

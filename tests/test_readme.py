@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.cli import cli
 from tests.commands import run
-from tests.makers import ask, make_index, make_record, make_spec, write_v2
+from tests.makers import ask, make_index, make_record, make_spec, write_v2, write_v3
 from tests.readme import ANSWER, PAGES, README, ROOT, STEPS, render_readme
 from tests.test_closure import edge
 
@@ -94,7 +94,7 @@ def test_what_stays_is_as_it_says(tmp_path):
 
 
 def write_mirrors(folder):
-    """The mirrors that the chapter "From indexes" asks of: two snapshots of two stacks of layout v2."""
+    """The mirrors of the chapter "From indexes": two snapshots of two stacks of layout v2, and a stack by Spack 1."""
     zlib = make_record(make_spec(1, versions=["2.2.3"]), "zlib-ng")
     mpich = make_record(make_spec(2, versions=["4.2.3"]), "mpich")
     hdf5 = make_record(make_spec(3), "hdf5", dependencies=[edge(1, "zlib-ng"), edge(2, "mpich")])
@@ -110,6 +110,8 @@ def write_mirrors(folder):
     }
     for stack, records in stacks.items():
         write_v2(folder / stack, make_index(records))
+    julia = make_record(make_spec(7, versions=["1.11.4"]), "julia")
+    write_v3(folder / "develop-2025-03-30/gpu", make_index([zlib, mpich, hdf5, blas, petsc, cmake, julia], version="8"))
 
 
 def write_lock(path):

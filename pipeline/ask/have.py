@@ -7,7 +7,7 @@ package and hash, and, where no package is named, by the values that each column
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import duckdb
@@ -18,6 +18,7 @@ from pipeline.ask.scope import list_before, suggest_names
 from pipeline.io.progress import number_of
 from pipeline.schema import ROOT
 from pipeline.spack.hosts import is_known, measure_ancestors, runs_on
+from pipeline.spack.readers import Readers
 from pipeline.spack.spec import Candidate, Miss, Query, find_misses
 from pipeline.spack.systems import Libc, match_libc, runs_os
 from pipeline.spack.versions import version_key
@@ -46,7 +47,8 @@ HIT_COLUMNS: Columns = (
 class Held:
     """A spec of a snapshot, and where it stands there; ``stacks`` are without root.
 
-    ``package_hash`` is that of its recipe, None where the source does not tell.
+    ``package_hash`` is that of its recipe, None where the source does not tell. ``unread`` is why the Spack that asks
+    reads none of the places that were asked for.
     """
 
     snapshot: str
@@ -54,6 +56,7 @@ class Held:
     stacks: tuple[str, ...]
     in_root: bool
     package_hash: str | None = None
+    unread: Miss | None = None
 
     def row(self) -> tuple[object, ...]:
         """The cells of :data:`HIT_COLUMNS`."""
@@ -64,6 +67,60 @@ class Held:
             *(spec.hash, spec.package, spec.version, spec.compiler),
             *(*place, list(spec.variants), libc, spec.namespace),
         )
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A version of Spack that is to read the caches, and who reads the indexes at each (snapshot, stack)."""
+
+    spack: str
+    places: Mapping[tuple[str, str], Readers]
+
+    def restrict(self, one: Held, stacks: Sequence[str]) -> Held:
+        """A spec where it can be read, or is not known not to be; with why where none of ``stacks`` (or root) can."""
+        readable = [stack for stack in one.stacks if self._reads(one.snapshot, stack) is not False]
+        in_root = one.in_root and self._reads(one.snapshot, ROOT) is not False
+        if any(stack in stacks for stack in readable) if stacks else (readable or in_root):
+            return replace(one, stacks=tuple(readable), in_root=in_root)
+        asked = [stack for stack in one.stacks if stack in stacks] if stacks else [*one.stacks, ROOT]
+        held = [self.places[one.snapshot, stack] for stack in asked if (one.snapshot, stack) in self.places]
+        return replace(one, unread=Miss("spack", self.spack, " or ".join(dict.fromkeys(map(str, held)))))
+
+    def knows(self, one: Held) -> bool:
+        """Whether it is known of a place of a spec that it can be read there."""
+        places = [*one.stacks, *([ROOT] if one.in_root else [])]
+        return any(self._reads(one.snapshot, stack) is not None for stack in places)
+
+    def describe_unknown(self, hits: Sequence[Held]) -> str | None:
+        """Of how many ``hits`` it is not known whether it reads them, in one line; None where it is of all."""
+        unknown = sum(not self.knows(hit) for hit in hits)
+        if not unknown:
+            return None
+        return (
+            f"whether Spack {self.spack} reads the cache is unknown for {unknown:,} of {len(hits):,} matches: "
+            "their sources do not say what wrote it"
+        )
+
+    def _reads(self, snapshot: str, stack: str) -> bool | None:
+        return self.places.get((snapshot, stack), Readers()).include(self.spack)
+
+
+def load_reader(connection: duckdb.DuckDBPyConnection, spack: str) -> Reader:
+    """What the table ``sources`` says of who reads what; of several sources of a place, any will do."""
+    rows = connection.execute(
+        """
+        select snapshot, stack, spack_oldest, spack_newest
+        from sources
+        where snapshot is not null and stack is not null and specs is not null
+        order by all
+        """
+    ).fetchall()
+    places: dict[tuple[str, str], Readers] = {}
+    for snapshot, stack, oldest, newest in rows:
+        readers = Readers(oldest, newest)
+        if places.setdefault((snapshot, stack), readers).include(spack) is False:
+            places[snapshot, stack] = readers
+    return Reader(spack, places)
 
 
 @dataclass(frozen=True)
@@ -98,14 +155,21 @@ def find_specs(
     snapshots: Sequence[str],
     stacks: Sequence[str] = (),
     host: Machine | None = None,
+    reader: Reader | None = None,
 ) -> Answer:
     """What ``snapshots``, the newest first, hold of a query, in any of ``stacks`` (or anywhere, root included).
 
-    Hits come by snapshot, then the nearest to the host, then the newest version.
+    Hits come by snapshot, then the nearest to the host, then the newest version. With a ``reader`` only what it can
+    read counts.
     """
-    held = load_specs(connection, snapshots, stacks, query, host, narrow=query.package is None)
+
+    def load(snapshots: Sequence[str], *narrowing: Any) -> list[Held]:
+        held = load_specs(connection, snapshots, stacks, *narrowing)
+        return held if reader is None else [reader.restrict(one, stacks) for one in held]
+
+    held = load(snapshots, query, host, query.package is None)
     rank = {snapshot: place for place, snapshot in enumerate(snapshots)}
-    hits = [one for one in held if not miss_host(query, one.spec, host)]
+    hits = [one for one in held if not list_misses(query, one, host)]
     if hits:
         distances = measure_ancestors(host.target) if host and host.target else {}
         # Sorted by what counts least first: a version's key is a text and has no negative.
@@ -115,8 +179,13 @@ def find_specs(
         return Answer(hits, len(held), [])
     if query.package is None:
         # Of all packages the newest snapshot's specs must do: the others hardly differ.
-        held = [] if query.hash else load_specs(connection, snapshots[:1], stacks, None, None)
+        held = [] if query.hash else load(snapshots[:1])
     return Answer([], len({one.spec.hash for one in held}), find_nearest(query, held, rank, host))
+
+
+def list_misses(query: Query, one: Held, host: Machine | None) -> list[Miss]:
+    """Where a spec falls short of ``query``, or of what ``host`` can run, or the Spack that asks can read."""
+    return [*miss_host(query, one.spec, host), *([one.unread] if one.unread else [])]
 
 
 def miss_host(query: Query, spec: Candidate, host: Machine | None) -> list[Miss]:
@@ -147,7 +216,7 @@ def find_nearest(
     """The nearest misses: the fewest things missed first, then of the newest snapshot, then the most specs."""
     groups: dict[tuple[Miss, ...], list[Held]] = {}
     for one in held:
-        groups.setdefault(tuple(miss_host(query, one.spec, host)), []).append(one)
+        groups.setdefault(tuple(list_misses(query, one, host)), []).append(one)
     nearest = []
     for misses, members in groups.items():
         members.sort(key=lambda one: (rank[one.snapshot], one.spec.hash))
@@ -290,10 +359,11 @@ def describe_last_seen(
     snapshots: Sequence[str],
     stacks: Sequence[str],
     host: Machine | None,
+    reader: Reader | None,
 ) -> str | None:
     """In one line the newest snapshot before ``snapshots`` that had a hit, and the first; None where none had."""
     before = list_before(connection, snapshots)
-    hits = find_specs(connection, query, before, stacks, host).hits if before else []
+    hits = find_specs(connection, query, before, stacks, host, reader).hits if before else []
     return f"last seen in {hits[0].snapshot}: {_name_example(hits[0])}" if hits else None
 
 

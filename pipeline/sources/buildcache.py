@@ -34,6 +34,7 @@ from pipeline.sources.files import Entry, IndexRole, Source, look, make_readable
 from pipeline.sources.kinds import explain_no_json, is_install_database
 from pipeline.sources.oci import LAYOUT, LAYOUT_INDEX, choose_image, choose_layer
 from pipeline.sources.views import choose_files, name_whole, read_view
+from pipeline.spack.readers import IMAGE, V2, V3, VIEW
 
 LISTING = "cache_spack_io_index.json"
 V2_INDEX = "build_cache/index.json"
@@ -263,18 +264,18 @@ class _Finder:
                 return Entry(
                     self.number, file, b"", IndexRole(snapshot, stack, fault="the path of its blob is no UTF-8")
                 )
-            return look(
-                self.number, posixpath.join(self.source.folder, path), file, IndexRole(snapshot, stack, blob, path)
-            )
+            layout = VIEW if read_view(self._locate(file)) else V3
+            role = IndexRole(snapshot, stack, blob, path, layout=layout)
+            return look(self.number, posixpath.join(self.source.folder, path), file, role)
         if os.path.isfile(self._locate(posixpath.join(posixpath.dirname(file), LAYOUT))):
             return self._make_image_index(file, snapshot, stack)
         if named := _BLOB.fullmatch(file):
-            role = IndexRole(snapshot, stack, named[1])
+            role = IndexRole(snapshot, stack, named[1], layout=V3)
         else:
             stated = b""
             with contextlib.suppress(OSError, ValueError):
                 stated = self._read(file + V2_CHECKSUM)
-            role = IndexRole(snapshot, stack, stated=read_checksum(stated))
+            role = IndexRole(snapshot, stack, stated=read_checksum(stated), layout=V2)
         return look(self.number, self._locate(file), file, role)
 
     def _make_image_index(self, file: str, snapshot: str, stack: str) -> Entry:
@@ -287,7 +288,7 @@ class _Finder:
             fault = f"is no OCI image layout of a build cache: {error}"
             return Entry(self.number, file, b"", IndexRole(snapshot, stack, fault=fault))
         path = f"{blobs}/{layer}"
-        return look(self.number, self._locate(path), file, IndexRole(snapshot, stack, layer, path))
+        return look(self.number, self._locate(path), file, IndexRole(snapshot, stack, layer, path, layout=IMAGE))
 
     def _locate(self, path: str) -> str:
         return f"{self.source.folder}/{path}"

@@ -43,7 +43,8 @@ class IndexRole(msgspec.Struct, frozen=True, gc=False, array_like=True):
 
     ``checksum`` is the SHA-256 that it is named by and must have, ``stated`` the one that a file beside it
     states, which may be out of step; ``file`` is where it is to be read if that is not its entry's path, below
-    the source or absolute; ``fault`` why it cannot be read; each is empty where there is none.
+    the source or absolute; ``fault`` why it cannot be read; each is empty where there is none. ``layout`` is one of
+    :mod:`pipeline.spack.readers`, empty where it is not known.
     """
 
     snapshot: str
@@ -52,6 +53,7 @@ class IndexRole(msgspec.Struct, frozen=True, gc=False, array_like=True):
     file: str = ""
     fault: str = ""
     stated: str = ""
+    layout: str = ""
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False, array_like=True):

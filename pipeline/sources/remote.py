@@ -51,6 +51,7 @@ from pipeline.sources.files import Entry, IndexRole, Source, look, read_small_by
 from pipeline.sources.kinds import HTML, INSTALL_DATABASE, is_html, is_install_database
 from pipeline.sources.oci import RegistryAuth, choose_layer, is_index_tag, locate_index
 from pipeline.sources.views import choose_files, name_whole, read_view
+from pipeline.spack.readers import IMAGE, V2, V3, VIEW
 
 _BLOB = re.compile(r"(.*)/blobs/sha256(?:/[0-9a-f]{2}/|:)([0-9a-f]{64})")
 
@@ -70,8 +71,10 @@ class Wanted:
     foreign: str = ""
     mirror: str = ""
 
-    def make_role(self, file: str = "", checksum: str = "", stated: str = "", fault: str = "") -> IndexRole:
-        return IndexRole(self.snapshot, self.stack, checksum, file, fault, stated)
+    def make_role(
+        self, file: str = "", checksum: str = "", stated: str = "", fault: str = "", layout: str = ""
+    ) -> IndexRole:
+        return IndexRole(self.snapshot, self.stack, checksum, file, fault, stated, layout)
 
 
 def fetch_indexes(
@@ -276,8 +279,17 @@ def _fetch(files: RemoteFiles, urls: Mapping[Wanted, str], progress: Progress) -
             continue
         blob_named = _BLOB.fullmatch(urlsplit(url).path)
         beside = _read_stated(files_got[stated[one]]) if one in stated else ""
-        got[one] = one.make_role(str(found.path), blob_named[2] if blob_named else "", beside)
+        layout = _find_layout(urls[one])
+        got[one] = one.make_role(str(found.path), blob_named[2] if blob_named else "", beside, layout=layout)
     return got
+
+
+def _find_layout(url: str) -> str:
+    """The layout that an index has of which this is the URL, or that of its manifest or its blob."""
+    if is_index_tag(url):
+        return IMAGE
+    path = urlsplit(url).path
+    return VIEW if read_view(path) else V3 if path.endswith(MANIFEST) or _BLOB.fullmatch(path) else V2
 
 
 def _read_stated(found: Fetched | RemoteError) -> str:

@@ -75,7 +75,17 @@ def _extract(source: Source, entry: Entry, scratch: Path, batch: int) -> Seen:
         num_specs += len(specs)
         num_rejects += len(rejects)
     spill(scratch, batch, "pages", make_page(entry, index, size, sha256, num_specs, num_rejects))
-    return Seen(entry, sha256, role.snapshot, None, num_specs, num_rejects, records=len(index), warning=warning)
+    return Seen(
+        entry,
+        sha256,
+        role.snapshot,
+        None,
+        num_specs,
+        num_rejects,
+        records=len(index),
+        warning=warning,
+        database=index.version,
+    )
 
 
 def _chunks(index: Index) -> Iterator[list[Record | Reject]]:

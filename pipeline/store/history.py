@@ -22,6 +22,7 @@ from pipeline.io.progress import name_some, number_of
 from pipeline.layout import BuildPaths
 from pipeline.sources.buildcache import LISTING, Choice
 from pipeline.sources.files import Source
+from pipeline.spack.readers import Readers, join_readers
 from pipeline.store.published import Held, rename_sources
 from pipeline.store.state import EMPTY, FAILED, LOADED, SHRUNK, STALE, Part, Place, Seen, SourceRow
 
@@ -346,6 +347,10 @@ class _Settling:
             kind, reasons = "warehouse", [last.reason] if last and last.reason else reasons
         else:
             kind = _name_kind(source, place[1])
+        readers = [one.readers for one in files]
+        if stays:
+            readers.append(Readers() if last is None else last.readers)
+        spack_oldest, spack_newest = join_readers(readers)
         return SourceRow(
             source,
             kind,
@@ -357,6 +362,8 @@ class _Settling:
             specs=sum(one.num_specs for one in files) + sum(stay.part.specs for stay in stays),
             reason=_describe(reasons, files, stays) or next(iter(warnings), None),
             amiss=any(stay.amiss for stay in stays),
+            spack_oldest=spack_oldest,
+            spack_newest=spack_newest,
         )
 
     def _list_useless(self, rows: set[tuple[str | None, tuple[str | None, str | None]]]) -> Iterator[SourceRow]:

@@ -25,6 +25,7 @@ from pipeline.io.disk import renew_file
 from pipeline.layout import BuildPaths, Layout
 from pipeline.sources.buildcache import ALL, Choice
 from pipeline.sources.files import Entry, Source, read_index_bytes, read_page_bytes
+from pipeline.spack.readers import Readers, find_readers
 from pipeline.specs.check import Reject
 from pipeline.store import sqlfiles
 
@@ -48,7 +49,8 @@ class Seen(msgspec.Struct, frozen=True, gc=False, array_like=True):
 
     A page has a snapshot and a package, an index a snapshot and a stack; a file that cannot be loaded
     has a ``reject``; a file that is neither page nor index has none of them. ``warning`` is a line on what was
-    loaded and may be wrong; it is empty where there is nothing to say.
+    loaded and may be wrong; it is empty where there is nothing to say. ``database`` is an index's version of Spack's
+    database.
     """
 
     entry: Entry
@@ -60,6 +62,7 @@ class Seen(msgspec.Struct, frozen=True, gc=False, array_like=True):
     reject: Reject | None = None
     records: int = 0
     warning: str = ""
+    database: str = ""
 
     @property
     def is_index(self) -> bool:
@@ -80,6 +83,11 @@ class Seen(msgspec.Struct, frozen=True, gc=False, array_like=True):
         """What there may be only one of: the page of a package in a snapshot; any number of indexes."""
         assert self.snapshot is not None
         return self.snapshot, self.package if self.package is not None else f"\0{self.entry.source}\0{self.entry.path}"
+
+    @property
+    def readers(self) -> Readers:
+        """Which Spack reads it; no page is read by any."""
+        return Readers() if self.entry.index is None else find_readers(self.database, self.entry.index.layout)
 
     @property
     def names(self) -> dict[str, str | None]:
@@ -133,10 +141,16 @@ class SourceRow(msgspec.Struct, frozen=True, array_like=True):
     specs: int | None = None
     reason: str | None = None
     amiss: bool = False
+    spack_oldest: str | None = None
+    spack_newest: str | None = None
 
     @property
     def place(self) -> tuple[str | None, str | None]:
         return self.snapshot, self.stack
+
+    @property
+    def readers(self) -> Readers:
+        return Readers(self.spack_oldest, self.spack_newest)
 
 
 class SnapshotRows(msgspec.Struct, frozen=True, gc=False, array_like=True):

@@ -1,0 +1,143 @@
+"""Options that several commands have, and what they have in common when they answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from pipeline.errors import WarehouseError
+from pipeline.io.streams import say
+
+if TYPE_CHECKING:
+    from pipeline.ask.machine import Machine
+
+FALLS_SHORT = 3
+T = TypeVar("T")
+Command = TypeVar("Command", bound=Callable[..., object])
+
+warehouse_option = click.option(
+    "--warehouse",
+    "warehouse",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("warehouse"),
+    show_default=True,
+    metavar="DIR",
+    help="Folder of the warehouse.",
+)
+
+
+def format_option(more: str = "", note: str = "") -> Callable[[Command], Command]:
+    """The option ``--format``: table, csv, json, and one ``more``, which a ``note`` may explain."""
+    return click.option(
+        "--format",
+        "format",
+        type=click.Choice([*filter(None, ("table", "csv", "json", more))]),
+        default="table",
+        show_default=True,
+        help=f"What to write to stdout{note}.",
+    )
+
+
+def today_option(what: str) -> Callable[[Command], Command]:
+    """The option ``--today``, of which ``what`` says what the day is for."""
+    return click.option(
+        "--today",
+        type=click.DateTime(["%Y-%m-%d"]),
+        metavar="DATE",
+        help=f"{what}, YYYY-MM-DD.  [default: this day, UTC]",
+    )
+
+
+def find_day(today: datetime | None) -> date:
+    """The day of the option ``--today``."""
+    return today.date() if today else datetime.now(UTC).date()
+
+
+stack_option = click.option(
+    "--stack", "stacks", multiple=True, metavar="S", help="Only this stack, or those of a glob; may be repeated."
+)
+limit_option = click.option(
+    "--limit", type=click.IntRange(0), metavar="N", help="Rows to print; 0: all.  [default: 20 in a table, else all]"
+)
+
+
+def check_spack(ctx: click.Context, option: click.Parameter, spack: str | None) -> str | None:
+    from pipeline.spack.readers import parse_series
+
+    try:
+        if spack is not None:
+            parse_series(spack)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+    return spack
+
+
+spack_option = click.option(
+    "--spack", metavar="VERSION", callback=check_spack, help="Only what this Spack can read, such as 0.22."
+)
+TABLE_ROWS = 20
+SHOWN_LINES = 10
+
+
+def say_some(lines: list[str]) -> None:
+    """The first lines on stderr, and how many there are more."""
+    for line in lines[:SHOWN_LINES]:
+        say(line)
+    if len(lines) > SHOWN_LINES:
+        say(f"… and {len(lines) - SHOWN_LINES:,} more")
+
+
+def choose_machine(
+    platform: str | None, here: bool, host: str | None, host_os: str | None, host_libc: str | None
+) -> Machine | None:
+    """The machine that the options of ``have`` describe; None where they ask for none."""
+    from pipeline.ask.machine import Machine, detect_machine, guess_host
+    from pipeline.spack.systems import parse_libc
+
+    if not (here or host or host_os or host_libc):
+        return None
+    machine = detect_machine() if here else guess_host(check_host(host), platform) if host else Machine()
+    if here and host:
+        machine = machine._replace(target=check_host(host))
+    if host_os:
+        machine = machine._replace(os=host_os)
+    if host_libc:
+        try:
+            machine = machine._replace(libc=parse_libc(host_libc))
+        except ValueError as error:
+            raise click.BadParameter(str(error), param_hint="--host-libc") from None
+    return machine
+
+
+def check_host(target: str) -> str:
+    """``target``, which archspec must know: of no other can be said what it runs."""
+    from archspec.cpu import TARGETS
+
+    from pipeline.ask.scope import suggest_names
+
+    if target not in TARGETS:
+        near = ", ".join(suggest_names(target, TARGETS))
+        raise click.BadParameter(
+            f"{target!r} is no microarchitecture that archspec knows" + (f"; near: {near}" if near else ""),
+            param_hint="--host",
+        )
+    return target
+
+
+def cut_rows(rows: Sequence[T], limit: int | None, format: str) -> Sequence[T]:
+    """The rows to print; that there are more is said on stderr."""
+    most = limit if limit is not None else TABLE_ROWS if format == "table" else 0
+    if most and len(rows) > most:
+        say(f"the first {most:,} of {len(rows):,} rows; all: --limit 0")
+        return rows[:most]
+    return rows
+
+
+def refuse_missing(config: Path, example: str) -> None:
+    """Say of a file of the user's that is not there what it would be."""
+    if not config.exists():
+        raise WarehouseError(f"{config}: no such file; name one with --config: {example} is one to begin with")
