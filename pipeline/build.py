@@ -24,6 +24,7 @@ from pipeline.io.temporary import database_path
 from pipeline.layout import BuildPaths, Layout, find_cache
 from pipeline.sources.buildcache import ALL, Choice, find_indexes
 from pipeline.sources.files import Entry, Source, find_sources, in_order, scan
+from pipeline.sources.firstpages import join_spec_files
 from pipeline.sources.kinds import explain_empty
 from pipeline.store.batches import Reader, write_snapshots, write_unparted
 from pipeline.store.history import NO_WISHES, Found, Settled, Wishes, settle
@@ -258,7 +259,8 @@ def look(layout: Layout, given: Input, last: Sequence[Seen], workers: Workers) -
         entries.append(entry)
         if not last and len(entries) == MANY_FILES:
             workers.start()
-    return make_plan(given.sources, in_order(find_indexes(given.sources, entries, given.choice)), last)
+    joined = join_spec_files(given.sources, entries, given.choice)
+    return make_plan(given.sources, in_order(find_indexes(given.sources, joined, given.choice)), last)
 
 
 def assemble(

@@ -180,8 +180,10 @@ PAGES_TABLE = Relation(
         replace(PACKAGE, description="package of the page; NULL for an index", nullable=True),
         Column("stack", "VARCHAR", "stack of the index, root for the union mirror's; NULL for a page", nullable=True),
         Column("path", "VARCHAR", "path or URL of the file, relative to its source"),
-        Column("bytes", "BIGINT", "size of the file in bytes"),
-        Column("sha256", "VARCHAR", "SHA-256 of the file's bytes, in hexadecimal"),
+        Column("bytes", "BIGINT", "size of the file in bytes; a page of 2021 with its spec files"),
+        Column(
+            "sha256", "VARCHAR", "SHA-256 of the file's bytes, in hexadecimal; of a page of 2021 with its spec files"
+        ),
         Column("specs", "BIGINT", "specs loaded from it"),
         Column("rejects", "BIGINT", "rows of rejects from it"),
         Column("records", "BIGINT", "records in an index; NULL for a page", nullable=True),

@@ -173,6 +173,22 @@ def look(source: int, full: str, path: str, index: IndexRole | None = None) -> E
     return Entry(source, path, signature, index)
 
 
+def cover(entry: Entry, parts: Iterable[Entry], context: str = "") -> Entry:
+    """``entry`` as one with its ``parts``: its size is that of all, and its signature changes with each of them.
+
+    It also changes with ``context``. Where one of them cannot be looked at, it is empty.
+    """
+    held = [entry, *sorted(parts, key=lambda part: part.path)]
+    if not all(one.signature for one in held):
+        return msgspec.structs.replace(entry, signature=b"")
+    digest = hashlib.blake2b(context.encode("utf-8", "surrogateescape"), digest_size=8)
+    for one in held:
+        digest.update(one.path.encode("utf-8", "surrogateescape") + b"\0" + one.signature)
+    sizes, modified, changed, _ = zip(*(_SIGNATURE.unpack(one.signature) for one in held), strict=True)
+    number = int.from_bytes(digest.digest(), "little")
+    return msgspec.structs.replace(entry, signature=_SIGNATURE.pack(sum(sizes), max(modified), max(changed), number))
+
+
 def make_readable(name: str) -> str:
     """A name from the file system as text: bytes that are no UTF-8 are spelt as ``\\xff``."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
