@@ -135,6 +135,7 @@ def build(
     allow_hosts: Sequence[str] = (),
     wishes: Wishes = NO_WISHES,
     today: dt.date | None = None,
+    sizes: bool = False,
 ) -> BuildSummary:
     """Make ``warehouse`` the warehouse of ``sources``, at once or not at all.
 
@@ -142,7 +143,7 @@ def build(
     snapshots and stacks of build caches count, ``wishes`` what stays of the last warehouse. What is fetched from
     URLs is kept in the folder ``cache``, by default the user's own; with ``offline`` nothing is fetched and what is
     there counts. ``allow_hosts`` are hosts and buckets that listings may lead to besides their own. ``today`` is the
-    day of the build, by default this one (UTC).
+    day of the build, by default this one (UTC). With ``sizes`` the sizes of the binaries behind URLs are fetched.
 
     Raises:
         SourceError: no source can be read, none holds a page or an index, two files that differ are the page of one
@@ -154,7 +155,7 @@ def build(
     layout = Layout(warehouse)
     try:
         sources = find_sources(sources, allow_hosts)
-        fetched, faults = fetch(sources, choice, cache, offline, progress)
+        fetched, faults = fetch(sources, choice, cache, offline, progress, sizes)
         given = Input(sources, fetched, faults, choice, wishes, today or dt.datetime.now(dt.UTC).date())
         warehouse.mkdir(parents=True, exist_ok=True)
         layout.refuse_foreign()
@@ -204,7 +205,7 @@ class Input:
 
 
 def fetch(
-    sources: Sequence[Source], choice: Choice, cache: Path | None, offline: bool, progress: Progress
+    sources: Sequence[Source], choice: Choice, cache: Path | None, offline: bool, progress: Progress, sizes: bool
 ) -> tuple[list[Entry], dict[int, str]]:
     """The indexes of the remote sources among ``sources``, and why a source cannot be read, by its number.
 
@@ -217,7 +218,7 @@ def fetch(
     from pipeline.sources.remote import fetch_indexes
 
     with RemoteFiles(cache or find_cache(), offline, note=progress.note) as files:
-        entries, failed = fetch_indexes(sources, choice, files, progress)
+        entries, failed = fetch_indexes(sources, choice, files, progress, sizes)
     return entries, faults | failed
 
 

@@ -77,7 +77,9 @@ SPEC = (
     Column("platform", "VARCHAR", "linux, darwin or windows"),
     TARGET,
     Column("variants", "VARCHAR[]", "variants in source order, as spelt, e.g. +mpi, build_type=Release"),
-    Column("size_bytes", "BIGINT", "size of the binary in bytes; NULL where the source says -", nullable=True),
+    Column(
+        "size_bytes", "BIGINT", "size of the binary's tarball in bytes; NULL where no source says it", nullable=True
+    ),
     Column("tarball_url", "VARCHAR", "URL of the binary; NULL where the source gives none", nullable=True),
     Column("patches", "VARCHAR[]", "full SHA-256 of each patch; NULL where the source is a page", nullable=True),
     Column(

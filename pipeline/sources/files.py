@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import operator
 import os
 import stat
 import struct
@@ -42,7 +43,8 @@ class IndexRole(msgspec.Struct, frozen=True, gc=False, array_like=True):
 
     ``checksum`` is the SHA-256 that it is named by and must have, ``stated`` the one that a file beside it
     states, which may be out of step; ``file`` is where it is to be read if that is not its entry's path, below
-    the source or absolute; ``fault`` why it cannot be read; each is empty where there is none.
+    the source or absolute; ``fault`` why it cannot be read; ``sizes`` where the sizes of its specs are found, as
+    ``file`` is; each is empty where there is none.
     """
 
     snapshot: str
@@ -51,6 +53,7 @@ class IndexRole(msgspec.Struct, frozen=True, gc=False, array_like=True):
     file: str = ""
     fault: str = ""
     stated: str = ""
+    sizes: str = ""
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False, array_like=True):
@@ -178,7 +181,9 @@ def cover(entry: Entry, parts: Iterable[Entry], context: str = "") -> Entry:
 
     It also changes with ``context``. Where one of them cannot be looked at, it is empty.
     """
-    held = [entry, *sorted(parts, key=lambda part: part.path)]
+    if not (parts := list(parts)) and not context:
+        return entry
+    held = [entry, *sorted(parts, key=operator.attrgetter("path"))]
     if not all(one.signature for one in held):
         return msgspec.structs.replace(entry, signature=b"")
     digest = hashlib.blake2b(context.encode("utf-8", "surrogateescape"), digest_size=8)

@@ -48,7 +48,8 @@ class Seen(msgspec.Struct, frozen=True, gc=False, array_like=True):
 
     A page has a snapshot and a package, an index a snapshot and a stack; a file that cannot be loaded
     has a ``reject``; a file that is neither page nor index has none of them. ``warning`` is a line on what was
-    loaded and may be wrong; it is empty where there is nothing to say.
+    loaded and may be wrong; it is empty where there is nothing to say. ``sizes`` is a digest of the sizes that lie
+    beside an index.
     """
 
     entry: Entry
@@ -60,6 +61,7 @@ class Seen(msgspec.Struct, frozen=True, gc=False, array_like=True):
     reject: Reject | None = None
     records: int = 0
     warning: str = ""
+    sizes: str = ""
 
     @property
     def is_index(self) -> bool:
