@@ -321,8 +321,14 @@ VARIANT_SETS = Relation(
     ),
 )
 
-DERIVED_TABLES = (TARGETS_TABLE, HOSTS_TABLE, RELEASES_TABLE, LINEAGE_TABLE, VARIANT_SETS)
-"""What every build makes anew in the DuckDB file: rules of Spack as data, so that SQL alone can follow them."""
+TAGS_TABLE = Relation(
+    "tags",
+    "Stacks that snapshots should have, as a site's _data/tags.yaml lists them: a row per snapshot and stack.",
+    (SNAPSHOT, replace(STACK, description="stack that is listed; root too, where it is")),
+)
+
+DERIVED_TABLES = (TARGETS_TABLE, HOSTS_TABLE, RELEASES_TABLE, LINEAGE_TABLE, VARIANT_SETS, TAGS_TABLE)
+"""What every build makes anew in the DuckDB file: rules of Spack as data, for SQL alone to follow them, and tags."""
 
 GLOSSARY: Mapping[str, str] = {
     **{column.name: column.description for column in SPEC_STACKS.columns},

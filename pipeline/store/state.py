@@ -25,6 +25,7 @@ from pipeline.io.disk import renew_file
 from pipeline.layout import BuildPaths, Layout
 from pipeline.sources.buildcache import ALL, Choice
 from pipeline.sources.files import Entry, Source, read_index_bytes, read_page_bytes
+from pipeline.sources.tags import NO_TAGS, Tags
 from pipeline.specs.check import Reject
 from pipeline.store import sqlfiles
 
@@ -167,7 +168,7 @@ class State(msgspec.Struct):
     each, ``files`` gives the SHA-256 of each file by its path, ``failed`` names the checks that failed. ``names`` are
     the sources', ``rows`` those of the table ``sources``; ``parts`` were taken from published builds, and so many
     files ``ignored`` for them. ``keep`` says whether snapshots stay that the sources no longer hold, ``looked_on``
-    on which day the sources were looked at last.
+    on which day the sources were looked at last. ``tags`` are those of the sources' sites.
     """
 
     fingerprint: str
@@ -182,6 +183,7 @@ class State(msgspec.Struct):
     ignored: int
     keep: bool
     looked_on: dt.date
+    tags: Tags = NO_TAGS
 
 
 _ENCODER = msgspec.msgpack.Encoder()

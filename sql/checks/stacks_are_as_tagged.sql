@@ -1,0 +1,22 @@
+-- stacks_are_as_tagged: each snapshot has the stacks that the site's _data/tags.yaml lists for it. (warning of all snapshots)
+-- A snapshot that it does not list, and one that the warehouse does not hold, are not compared.
+with held as (
+    select distinct snapshot, stack,
+    from spec_stacks
+    where stack <> 'root' and snapshot in (select tags.snapshot from tags)
+),
+
+tagged as (
+    select snapshot, stack,
+    from tags
+    where stack <> 'root' and snapshot in (select pages.snapshot from pages)
+)
+
+select
+    coalesce(held.snapshot, tagged.snapshot) as snapshot,
+    coalesce(held.stack, tagged.stack) as stack,
+    case when tagged.stack is null then 'not tagged' else 'tagged, and no spec of it is here' end as found,
+from held
+full outer join tagged on held.snapshot = tagged.snapshot and held.stack = tagged.stack
+where held.stack is null or tagged.stack is null
+order by 1, 2;
