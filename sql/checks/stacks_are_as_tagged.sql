@@ -1,15 +1,17 @@
 -- stacks_are_as_tagged: each snapshot has the stacks that the site's _data/tags.yaml lists for it. (warning of all snapshots)
 -- A snapshot that it does not list, and one that the warehouse does not hold, are not compared.
 with held as (
-    select distinct snapshot, stack,
+    select distinct spec_stacks.snapshot, spec_stacks.stack,
     from spec_stacks
-    where stack <> 'root' and snapshot in (select tags.snapshot from tags)
+    semi join tags on spec_stacks.snapshot = tags.snapshot
+    where spec_stacks.stack <> 'root'
 ),
 
 tagged as (
-    select snapshot, stack,
+    select tags.snapshot, tags.stack,
     from tags
-    where stack <> 'root' and snapshot in (select pages.snapshot from pages)
+    semi join pages on tags.snapshot = pages.snapshot
+    where tags.stack <> 'root'
 )
 
 select
