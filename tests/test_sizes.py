@@ -147,6 +147,7 @@ def test_a_page_beside_an_index_adds_the_size_that_it_alone_knows(tmp_path):
         (make_manifest(2**63), "Expected `int` <= "),
         (make_manifest("5"), "Expected `int`, got `str`"),
         ("[" * 5000, "is no manifest of a spec"),
+        (" " * (2**20 + 1), "is larger than 1 MiB"),
     ],
 )
 def test_a_damaged_manifest_is_a_warning_and_its_size_not_known(tmp_path, manifest, reason):
@@ -162,6 +163,13 @@ def test_a_damaged_manifest_is_a_warning_and_its_size_not_known(tmp_path, manife
     assert f"{make_hash(2)}.spec.manifest.json" in line
     assert reason in line
     assert run("build", tmp_path / "develop/..", "--warehouse", tmp_path / "w").stderr.splitlines() == [line]
+
+
+def test_a_manifest_longer_than_one_read_is_read(tmp_path):
+    mirror = write_mirror(tmp_path / "develop/e4s", {1: 1})
+    write_manifest(mirror, 1, make_manifest(123, *(make_stored(SPEC, number) for number in range(1000))))
+    build([tmp_path / "develop/.."], tmp_path / "w", jobs=1)
+    assert read_sizes(tmp_path / "w") == sizes_of({1: 123})
 
 
 def test_a_signed_manifest_is_read(tmp_path):

@@ -23,6 +23,8 @@ from pipeline.sources.oci import LAYOUT_INDEX, list_images
 
 SPEC_MANIFESTS = "v3/manifests/spec"
 SPEC_MANIFEST = ".spec.manifest.json"
+FIRST_READ, LARGEST_MANIFEST = 2**14, 2**20
+"""Bytes; manifests of specs have about 700, or 2,000 where they are signed."""
 _TARBALL = re.compile(r"application/vnd\.spack\.install\.v\d+\.tar(\+\w+)?")
 _SIGNED, _SIGNATURE = b"-----BEGIN PGP SIGNED MESSAGE-----", b"-----BEGIN PGP SIGNATURE-----"
 
@@ -136,7 +138,7 @@ class Sizes:
         if path is None:
             return self._known.get(hash)
         try:
-            return self._read(read_small_bytes(path))
+            return self._read(_read_manifest(path))
         except (OSError, ValueError) as error:
             self._note(path, error)
             return None
@@ -153,6 +155,27 @@ class Sizes:
         if self._faults == 1:
             return f"1 size cannot be read and is not known: {self._first}"
         return f"{self._faults:,} sizes cannot be read and are not known, the first: {self._first}"
+
+
+def _read_manifest(path: str) -> bytes:
+    """The bytes of a manifest, of which there may be a hundred thousand: few calls, and little memory for each.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is larger than a manifest may be.
+    """
+    # O_NONBLOCK: opening a pipe must not wait for a writer.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        data = part = os.read(descriptor, FIRST_READ)
+        while len(part) == FIRST_READ and len(data) <= LARGEST_MANIFEST:
+            part = os.read(descriptor, FIRST_READ)
+            data += part
+    finally:
+        os.close(descriptor)
+    if len(data) > LARGEST_MANIFEST:
+        raise ValueError(f"is larger than {LARGEST_MANIFEST // 2**20} MiB")
+    return data
 
 
 def _list_manifests(folder: str) -> list[tuple[str, str]]:
