@@ -24,7 +24,9 @@ from pipeline.io.temporary import database_path
 from pipeline.layout import BuildPaths, Layout, find_cache
 from pipeline.sources.buildcache import ALL, Choice, find_indexes
 from pipeline.sources.files import Entry, Source, find_sources, in_order, scan
+from pipeline.sources.firstpages import join_spec_files
 from pipeline.sources.kinds import explain_empty
+from pipeline.sources.tags import NO_TAGS, Tags, read_tags
 from pipeline.store.batches import Reader, write_snapshots, write_unparted
 from pipeline.store.history import NO_WISHES, Found, Settled, Wishes, settle
 from pipeline.store.published import NOTHING_HELD, open_archive, read_held
@@ -134,6 +136,7 @@ def build(
     allow_hosts: Sequence[str] = (),
     wishes: Wishes = NO_WISHES,
     today: dt.date | None = None,
+    sizes: bool = False,
 ) -> BuildSummary:
     """Make ``warehouse`` the warehouse of ``sources``, at once or not at all.
 
@@ -141,7 +144,7 @@ def build(
     snapshots and stacks of build caches count, ``wishes`` what stays of the last warehouse. What is fetched from
     URLs is kept in the folder ``cache``, by default the user's own; with ``offline`` nothing is fetched and what is
     there counts. ``allow_hosts`` are hosts and buckets that listings may lead to besides their own. ``today`` is the
-    day of the build, by default this one (UTC).
+    day of the build, by default this one (UTC). With ``sizes`` the sizes of the binaries behind URLs are fetched.
 
     Raises:
         SourceError: no source can be read, none holds a page or an index, two files that differ are the page of one
@@ -153,7 +156,7 @@ def build(
     layout = Layout(warehouse)
     try:
         sources = find_sources(sources, allow_hosts)
-        fetched, faults = fetch(sources, choice, cache, offline, progress)
+        fetched, faults = fetch(sources, choice, cache, offline, progress, sizes)
         given = Input(sources, fetched, faults, choice, wishes, today or dt.datetime.now(dt.UTC).date())
         warehouse.mkdir(parents=True, exist_ok=True)
         layout.refuse_foreign()
@@ -188,7 +191,10 @@ def roll_back(warehouse: Path, progress: Progress) -> str:
 
 @dataclass(frozen=True)
 class Input:
-    """What a build has to go by: its sources, the indexes ``fetched`` of the remote ones, why others cannot be read."""
+    """What a build has to go by: its sources, the indexes ``fetched`` of the remote ones, why others cannot be read.
+
+    ``tags`` are those beside the pages.
+    """
 
     sources: Sequence[Source]
     fetched: Sequence[Entry]
@@ -196,6 +202,7 @@ class Input:
     choice: Choice
     wishes: Wishes
     day: dt.date
+    tags: Tags = NO_TAGS
 
     @property
     def names(self) -> list[str]:
@@ -203,7 +210,7 @@ class Input:
 
 
 def fetch(
-    sources: Sequence[Source], choice: Choice, cache: Path | None, offline: bool, progress: Progress
+    sources: Sequence[Source], choice: Choice, cache: Path | None, offline: bool, progress: Progress, sizes: bool
 ) -> tuple[list[Entry], dict[int, str]]:
     """The indexes of the remote sources among ``sources``, and why a source cannot be read, by its number.
 
@@ -216,7 +223,7 @@ def fetch(
     from pipeline.sources.remote import fetch_indexes
 
     with RemoteFiles(cache or find_cache(), offline, note=progress.note) as files:
-        entries, failed = fetch_indexes(sources, choice, files, progress)
+        entries, failed = fetch_indexes(sources, choice, files, progress, sizes)
     return entries, faults | failed
 
 
@@ -228,6 +235,9 @@ def update(layout: Layout, given: Input, jobs: int, progress: Progress) -> Build
     with open_workers(jobs) as workers, database_path(layout.builds) as builds:
         plan = look(layout, given, seen, workers)
         del seen
+        given = replace(given, tags=read_tags(given.sources, NO_TAGS if last is None else last.tags))
+        for warning in given.tags.warnings:
+            progress.note(f"warning: {warning}")
         if last is not None and is_as_before(last, given, plan):
             note_warnings(given.sources, plan.kept, progress)
             refresh_state(layout, last, plan.kept, began_ns, given.day)
@@ -247,6 +257,7 @@ def update(layout: Layout, given: Input, jobs: int, progress: Progress) -> Build
 def is_as_before(last: State, given: Input, plan: Plan) -> bool:
     """Whether nothing is new, and nothing went wrong then or now that would have to be looked at again."""
     new = plan.fresh or plan.gone or given.names != last.names or given.wishes.change(last.keep)
+    new = new or given.tags != last.tags
     amiss = given.faults or any(row.amiss for row in last.rows) or any(source.is_archive for source in given.sources)
     return not new and not amiss
 
@@ -258,7 +269,8 @@ def look(layout: Layout, given: Input, last: Sequence[Seen], workers: Workers) -
         entries.append(entry)
         if not last and len(entries) == MANY_FILES:
             workers.start()
-    return make_plan(given.sources, in_order(find_indexes(given.sources, entries, given.choice)), last)
+    joined = join_spec_files(given.sources, entries, given.choice)
+    return make_plan(given.sources, in_order(find_indexes(given.sources, joined, given.choice)), last)
 
 
 def assemble(
@@ -268,12 +280,13 @@ def assemble(
     import duckdb
 
     from pipeline.store.checks import check_beside
-    from pipeline.store.database import create_views, cut_parts, load_snapshots, load_unparted, open_tables
+    from pipeline.store.database import create_views, cut_parts, load_snapshots, load_tags, load_unparted, open_tables
 
     try:
         kept, affected, settled = read_changes(layout, given, reader, plan, last)
         note_warnings(reader.sources, [*kept, *reader.seen], reader.progress)
-        if last is not None and not affected and not is_other(settled, last) and not is_changed(reader, plan):
+        same = last is not None and given.tags == last.tags and not is_other(settled, last)
+        if last is not None and same and not affected and not is_changed(reader, plan):
             refresh_state(layout, last, [*kept, *reader.seen], began_ns, given.day)
             return replace(summarise(last), void=settled.void)
         restored = reader.restore({name: stays for name, stays in settled.stays.items() if name in affected})
@@ -296,6 +309,7 @@ def assemble(
             for part in cut_parts(written):
                 load_snapshots(connection, build, part)
             load_unparted(connection, build)
+            load_tags(connection, given.tags)
             shutil.rmtree(build.scratch)
             snapshots = dict(sorted((reused | written).items()))
             # What was taken over was checked when it was written; if something failed, all is again.
@@ -316,6 +330,7 @@ def assemble(
             ignored=len(settled.ignored),
             keep=settled.keep,
             looked_on=given.day,
+            tags=given.tags,
         )
         save_state(build, state)
         layout.publish(build)

@@ -156,6 +156,7 @@ def check_hosts(ctx: click.Context, option: click.Parameter, hosts: tuple[str, .
     help="A listing may lead to this host, HOST[:PORT] or s3://BUCKET, besides its own; may be repeated.",
 )
 @click.option("--offline", is_flag=True, help="Fetch nothing: of URLs, what was fetched before counts.")
+@click.option("--sizes", is_flag=True, help="Fetch the sizes of binaries behind URLs too: one request for each, once.")
 @click.option(
     "--cache",
     type=click.Path(path_type=Path, file_okay=False),
@@ -184,6 +185,7 @@ def build(
     stacks: tuple[str, ...],
     allow_hosts: tuple[str, ...],
     offline: bool,
+    sizes: bool,
     cache: Path | None,
     keep: bool | None,
     drop: tuple[str, ...],
@@ -222,7 +224,9 @@ def build(
     with showing_progress() as progress:
         choice = Choice(tuple(map(make_readable, snapshots)), tuple(map(make_readable, stacks)))
         wishes = Wishes(keep, frozenset(accept), frozenset(drop))
-        summary = run_build(sources, warehouse, jobs, progress, choice, cache, offline, allow_hosts, wishes)
+        summary = run_build(
+            sources, warehouse, jobs, progress, choice, cache, offline, allow_hosts, wishes, sizes=sizes
+        )
     write_line(describe_summary(summary))
     say_some(summary.list_troubles())
     if summary.rejects:

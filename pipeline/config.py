@@ -35,6 +35,7 @@ class Config:
     reports: Reports
     cache: Path | None = None
     offline: bool = False
+    sizes: bool = False
     jobs: int | None = None
     choice: Choice = ALL
     keep: bool | None = None
@@ -92,6 +93,7 @@ def parse_config(text: str, name: str, folder: Path = Path()) -> Config:
         reports=given.reports,
         cache=given.cache,
         offline=given.offline,
+        sizes=given.sizes,
         jobs=given.jobs,
         choice=Choice(given.snapshots, given.stacks),
         keep=given.keep_snapshots,

@@ -116,6 +116,7 @@ def list_steps(config: Config, environment: Mapping[str, str]) -> list[tuple[str
     options = [
         config.choice.describe(),
         "offline" if config.offline else "",
+        "with sizes" if config.sizes else "",
         "rejects fall short" if config.strict else "",
     ]
     steps = [("sources", _show_source(source)) for source in config.sources]
@@ -272,6 +273,7 @@ def build_warehouse(config: Config, outcome: Outcome, log: StepLog, day: dt.date
             config.offline,
             wishes=Wishes(config.keep),
             today=day,
+            sizes=config.sizes,
         )
     except WarehouseError as error:
         raise WarehouseError(config.show_paths(str(error))) from error

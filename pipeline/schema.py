@@ -77,7 +77,9 @@ SPEC = (
     Column("platform", "VARCHAR", "linux, darwin or windows"),
     TARGET,
     Column("variants", "VARCHAR[]", "variants in source order, as spelt, e.g. +mpi, build_type=Release"),
-    Column("size_bytes", "BIGINT", "size of the binary in bytes; NULL where the source says -", nullable=True),
+    Column(
+        "size_bytes", "BIGINT", "size of the binary's tarball in bytes; NULL where no source says it", nullable=True
+    ),
     Column("tarball_url", "VARCHAR", "URL of the binary; NULL where the source gives none", nullable=True),
     Column("patches", "VARCHAR[]", "full SHA-256 of each patch; NULL where the source is a page", nullable=True),
     Column(
@@ -180,8 +182,10 @@ PAGES_TABLE = Relation(
         replace(PACKAGE, description="package of the page; NULL for an index", nullable=True),
         Column("stack", "VARCHAR", "stack of the index, root for the union mirror's; NULL for a page", nullable=True),
         Column("path", "VARCHAR", "path or URL of the file, relative to its source"),
-        Column("bytes", "BIGINT", "size of the file in bytes"),
-        Column("sha256", "VARCHAR", "SHA-256 of the file's bytes, in hexadecimal"),
+        Column("bytes", "BIGINT", "size of the file in bytes; a page of 2021 with its spec files"),
+        Column(
+            "sha256", "VARCHAR", "SHA-256 of the file's bytes, in hexadecimal; of a page of 2021 with its spec files"
+        ),
         Column("specs", "BIGINT", "specs loaded from it"),
         Column("rejects", "BIGINT", "rows of rejects from it"),
         Column("records", "BIGINT", "records in an index; NULL for a page", nullable=True),
@@ -330,8 +334,14 @@ VARIANT_SETS = Relation(
     ),
 )
 
-DERIVED_TABLES = (TARGETS_TABLE, HOSTS_TABLE, RELEASES_TABLE, LINEAGE_TABLE, VARIANT_SETS)
-"""What every build makes anew in the DuckDB file: rules of Spack as data, so that SQL alone can follow them."""
+TAGS_TABLE = Relation(
+    "tags",
+    "Stacks that snapshots should have, as a site's _data/tags.yaml lists them: a row per snapshot and stack.",
+    (SNAPSHOT, replace(STACK, description="stack that is listed; root too, where it is")),
+)
+
+DERIVED_TABLES = (TARGETS_TABLE, HOSTS_TABLE, RELEASES_TABLE, LINEAGE_TABLE, VARIANT_SETS, TAGS_TABLE)
+"""What every build makes anew in the DuckDB file: rules of Spack as data, for SQL alone to follow them, and tags."""
 
 GLOSSARY: Mapping[str, str] = {
     **{column.name: column.description for column in SPEC_STACKS.columns},

@@ -250,6 +250,7 @@ class RunSettings(Section):
     warehouse: PathBeside | None = None
     cache: PathBeside | None = None
     offline: Flag = False
+    sizes: Flag = False
     jobs: Positive | None = None
     snapshots: WrittenList = ()
     stacks: WrittenList = ()

@@ -79,7 +79,7 @@ def render_dictionary(connection: duckdb.DuckDBPyConnection) -> str:
         "### Tables": (*TABLES, STORED_SPECS),
         "### Views": describe_views(),
         "### Table macros: views with parameters": describe_macros(),
-        "### Tables of Spack's rules": DERIVED_TABLES,
+        "### Tables of Spack's rules, and of a site's": DERIVED_TABLES,
     }
     parts = []
     for title, relations in sections.items():

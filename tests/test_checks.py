@@ -118,6 +118,13 @@ OFFENCES = {
     "meta_mismatches": [
         ([{"pages": [{**PAGE, "specs": 0, "meta_num_specs": 7}]}], {"field": "num_specs", "said": "7", "found": "0"})
     ],
+    "stacks_are_as_tagged": [
+        (
+            [{"tags": [{"snapshot": "develop", "stack": "gone"}]}],
+            {"stack": "gone", "found": "tagged, and no spec of it is here"},
+        ),
+        ([{"tags": [{"snapshot": "develop", "stack": "root"}]}], {"stack": "e4s", "found": "not tagged"}),
+    ],
     "unknown_keys": [([{"pages": [{**PAGE, "unknown_keys": ["new=2"]}]}], {"path": "p", "unknown_keys": ["new=2"]})],
     **{f"matrix_by_{axis}_columns": [([MANY], {axis: f"{axis[0]}499", "specs": 1})] for axis in AXES},
     **{
@@ -144,7 +151,7 @@ OFFENCES = {
     },
 }
 MATRICES = tuple(f"matrix_by_{axis}_columns" for axis in AXES)
-WARNINGS = ("rejects", "meta_mismatches", "sources_are_loaded", "unknown_keys", *MATRICES)
+WARNINGS = ("rejects", "meta_mismatches", "sources_are_loaded", "stacks_are_as_tagged", "unknown_keys", *MATRICES)
 CASES = [
     pytest.param(name, steps, shown, id=f"{name}-{number}")
     for name, offences in OFFENCES.items()

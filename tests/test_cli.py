@@ -223,7 +223,7 @@ def test_report_says_what_it_wrote(warehouse, tmp_path):
         "report", "--warehouse", warehouse, "--out", tmp_path / "out", "--snapshot", "develop", "--format", "csv"
     )
 
-    assert (done.returncode, done.stdout) == (0, f"16 files of 1 snapshot in {tmp_path / 'out'}\n")
+    assert (done.returncode, done.stdout) == (0, f"17 files of 1 snapshot in {tmp_path / 'out'}\n")
 
 
 def test_report_refuses_an_unknown_snapshot(warehouse):

@@ -161,7 +161,7 @@ def test_a_browser_shows_it_without_a_word_and_axe_finds_nothing(browser, site, 
     page.goto(site.as_uri())
     page.locator("summary").first.click()
 
-    assert page.locator("summary").first.inner_text().startswith("16 tables of develop, each as csv, parquet, json; ")
+    assert page.locator("summary").first.inner_text().startswith("17 tables of develop, each as csv, parquet, json; ")
     # Every file of a snapshot is in sight without scrolling aside, on a narrow screen too.
     links = page.get_by_role("link").locator("visible=true").all()
     assert {"report.html", "summary.md", "xlsx", "csv", "parquet", "json"} <= {link.inner_text() for link in links}

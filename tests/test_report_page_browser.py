@@ -19,7 +19,18 @@ from pipeline.layout import Layout
 from pipeline.report.export import FILES, export_reports
 from pipeline.report.page import read_asset
 from pipeline.spack.versions import parse_versions, version_key
-from tests.makers import ask, build_pages, make_page, make_spec, thorough, write_page
+from tests.makers import (
+    ask,
+    build_pages,
+    make_hash,
+    make_index,
+    make_page,
+    make_record,
+    make_spec,
+    thorough,
+    write_page,
+    write_v2,
+)
 from tests.test_versions import COMMIT, versions
 
 PAGE = FILES["html"][1]
@@ -460,6 +471,76 @@ def test_a_host_can_use_what_the_warehouse_says(open_page, warehouse, values, ar
     assert {row["package"] for row in visit.rows()} == {
         package for (package,) in ask(warehouse, f"select distinct package from specs where snapshot = '{SNAPSHOT}'")
     } - {row[0] for row in expected}
+
+
+LIBCS = {"glibc": ("2.31", "2.35", "2.39", "2.9", "2.35.1", "2.35-odd"), "musl": ("1.2.4",)}
+
+
+@pytest.fixture(scope="module")
+def with_libcs(tmp_path_factory):
+    """Specs that need each of several libcs, some that need none, and pages, which do not say."""
+    folder = tmp_path_factory.mktemp("libcs")
+    records = []
+    for at, (name, version) in enumerate((name, one) for name, many in LIBCS.items() for one in many):
+        libc = spec(900 + at, versions=[version], compiler="none")
+        external = {"path": "/usr", "module": None, "extra_attributes": {}}
+        records.append(make_record(libc, name, in_buildcache=False, external=external))
+        edge = {"name": name, "hash": libc["hash"], "parameters": {"deptypes": ["link"], "virtuals": ["libc"]}}
+        records += [
+            make_record(spec(20 * at + number), f"p{(at + number) % 5}", dependencies=[edge])
+            for number in range(at + 1)
+        ]
+    records += [make_record(spec(800 + number, compiler="none"), f"p{number}") for number in range(3)]
+    write_v2(folder / "source" / SNAPSHOT / "e4s", make_index(records))
+    write_page(folder / "source", make_page([spec(700), spec(701)], "p1", SNAPSHOT))
+    build([folder / "source"], folder / "warehouse", jobs=1)
+    export_reports(Layout(folder / "warehouse"), formats=["html"])
+    return folder / "warehouse"
+
+
+@pytest.mark.parametrize(
+    "libc", ["", "2.35", "glibc@2.35", "glibc@=2.35", "musl@1.2.4", "musl@1.2", "2.35.0", "2.10", "2", "2.35-odd", "x"]
+)
+def test_a_libc_is_judged_as_the_warehouse_does(open_page, with_libcs, libc):
+    visit = open_page("#host?host=zen4", folder=with_libcs)
+    visit.fill("C library", libc)
+    given = f", host_libc := '{libc}'" if libc else ""
+    answers = ask(
+        with_libcs,
+        f"select package, libc, count(*) from usable_on('zen4'{given}) where snapshot = '{SNAPSHOT}' group by all",
+    )
+    order = ["ok", "none needed", "unknown", "too old", "other libc"]
+    expected = {}
+    for package, answer, count in sorted(answers, key=lambda row: order.index(row[1])):
+        expected.setdefault(package, []).append(f"{answer} {count}")
+    usable = {package for package, answer, _ in answers if answer in order[:3]}
+
+    rows = visit.rows()
+    assert {row["package"]: row["libcs"] for row in rows} == {package: expected[package] for package in usable}
+    fitting = sum(count for _, answer, count in answers if answer in order[:3])
+    assert sum(row["specs"] for row in rows) == fitting
+    note = visit.page.locator("section:not([hidden]) .quiet").first.inner_text()
+    for answer in order:
+        count = sum(count for _, one, count in answers if one == answer)
+        assert (f"{answer} {count}" in note) == bool(count)
+    visit.fill("Show", "missing")
+    missing = {row["package"]: row["libcs"] for row in visit.rows()}
+    assert missing == {package: one for package, one in expected.items() if package not in usable}
+
+
+@pytest.mark.parametrize("libc", ["musl@", "@2.35", "glibc@2@35"])
+def test_what_is_no_libc_fits_nothing(open_page, with_libcs, libc):
+    visit = open_page(f"#host?host=zen4&libc={libc}", folder=with_libcs)
+    assert visit.rows() == []
+    assert "Not understood, so nothing fits: C library" in visit.page.locator("body").inner_text()
+
+
+def test_a_spec_says_its_libc(open_page, with_libcs):
+    needing, none = (make_hash(number) for number in (0, 800))
+    for hash, words in ((needing, "glibc@2.31"), (none, "needs none"), (make_hash(700), "not known")):
+        visit = open_page(f"#find?spec={hash}", folder=with_libcs)
+        facts = visit.page.locator("section:not([hidden]) dl").inner_text().splitlines()
+        assert facts[facts.index("C library") + 1] == words
 
 
 def test_gaps_are_those_of_the_view_the_widest_held_first(open_page, warehouse):

@@ -65,6 +65,7 @@ DEFAULTS = {
         "external_modules": [],
         "source": "i",
     },
+    "tags": {"snapshot": "develop"},
     "rejects": {"path": "page", "place": "file", "reason": "because"},
     "sources": {"source": "site", "kind": "pages", "snapshot": "develop", "state": "loaded"},
 }

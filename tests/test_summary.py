@@ -170,3 +170,22 @@ def test_a_summary_of_the_worst_texts_is_far_below_githubs_limit(tmp_path):
     assert len(text.encode()) < GITHUB_TAKES // 2
     assert max(len(table) for table in tables(text)) == SHOWN_LOST + 1
     assert f"The first {SHOWN_LOST} of 120 packages." in text
+
+
+def test_libcs_are_counted_where_a_source_says_them(tmp_path):
+    glibc = make_spec(9, compiler="none", versions=["2.35"])
+    external = {"path": "/usr", "module": None, "extra_attributes": {}}
+    edge = {"name": "glibc", "hash": glibc["hash"], "parameters": {"deptypes": ["link"], "virtuals": ["libc"]}}
+    records = [
+        make_record(glibc, "glibc", in_buildcache=False, external=external),
+        *(make_record(make_spec(number), "hdf5", dependencies=[edge]) for number in range(2)),
+        make_record(make_spec(5, compiler="none"), "py-x"),
+    ]
+    write_v2(tmp_path / "source" / NEW / "e4s", make_index(records))
+    build([tmp_path / "source"], tmp_path / "warehouse", jobs=1)
+    text = summary(tmp_path / "warehouse")
+    assert [["libc", "packages", "specs"], ["glibc@2.35", "1", "2"], ["none needed", "1", "1"]] in tables(text)
+
+
+def test_libcs_that_no_source_says_are_left_out(warehouse):
+    assert "C library" not in summary(warehouse)

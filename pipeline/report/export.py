@@ -32,6 +32,7 @@ REPORTS = {
     **{f"coverage_by_{axis}": ("snapshot", "package", axis) for axis in AXES},
     **{f"matrix_by_{axis}": ("snapshot", "package") for axis in AXES},
     **{f"summary_by_{axis}": ("snapshot", axis) for axis in AXES},
+    "summary_by_libc": ("snapshot", "libc"),
     "coverage_by_host": ("snapshot", "package", "host_target"),
     "gaps": ("snapshot", "stack", "held_by", "package"),
     "version_lag": ("snapshot", "package", "stack"),

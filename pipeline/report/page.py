@@ -343,8 +343,10 @@ def read_table(connection: duckdb.DuckDBPyConnection, query: str, parameters: Se
 
 def read_specs(connection: duckdb.DuckDBPyConnection, snapshot: str) -> Encoded:
     """The snapshot's specs, the newest version of each package first; versions in Spack's order."""
-    names = "package version compiler compiler_family os platform target variants stacks in_root size_bytes hash"
-    columns = names.split()
+    columns = [
+        *("package", "version", "compiler", "compiler_family", "os", "platform", "target", "variants", "stacks"),
+        *("in_root", "size_bytes", "hash", "libc", "libc_known"),
+    ]
     rows = connection.execute(
         f"select {', '.join(columns)}, version_key from specs where snapshot = $1 "
         "order by package, version_key desc, version, compiler, platform, target, os, hash",

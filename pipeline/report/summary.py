@@ -54,6 +54,7 @@ def write_summary(connection: duckdb.DuckDBPyConnection, snapshot: str) -> str:
     lines = [f"# Coverage of {escape(snapshot)}", "", *_tell_head(connection, this, before)]
     lines += _list_not_of_today(connection, snapshot)
     lines += [line for note in skipped for line in (f"{escape(note)}.", "")]
+    lines += _list_libcs(connection, snapshot)
     if before is None:
         lines += ["No earlier snapshot of its series is in the warehouse to compare it with.", ""]
     else:
@@ -144,6 +145,17 @@ def _list_not_of_today(connection: duckdb.DuckDBPyConnection, snapshot: str) -> 
         return []
     table = make_table(("state", "last seen", "stack", "source", "reason"), rows[:SHOWN_CHANGES])
     return ["Not of today:", "", *table, "", *_tell_more(len(rows), SHOWN_CHANGES, "sources")]
+
+
+def _list_libcs(connection: duckdb.DuckDBPyConnection, snapshot: str) -> list[str]:
+    """Which C libraries the specs need of their host; nothing where no source says."""
+    rows = connection.execute(
+        "select libc, packages, specs from summary_by_libc where snapshot = ? order by specs desc, libc", [snapshot]
+    ).fetchall()
+    if all(libc == "unknown" for libc, *_ in rows):
+        return []
+    table = make_table(("libc", "packages", "specs"), rows[:SHOWN_CHANGES])
+    return ["## C library that specs need", "", *table, "", *_tell_more(len(rows), SHOWN_CHANGES, "answers")]
 
 
 def _tell_change(by: int) -> str:

@@ -30,9 +30,10 @@ import msgspec
 
 from pipeline.errors import SourceError
 from pipeline.schema import ROOT
-from pipeline.sources.files import Entry, IndexRole, Source, look, make_readable, read_small_bytes
+from pipeline.sources.files import Entry, IndexRole, Source, cover, look, make_readable, read_small_bytes, scan
 from pipeline.sources.kinds import explain_no_json, is_install_database
 from pipeline.sources.oci import LAYOUT, LAYOUT_INDEX, choose_image, choose_layer
+from pipeline.sources.sizes import SPEC_MANIFEST, SPEC_MANIFESTS
 from pipeline.sources.views import choose_files, name_whole, read_view
 from pipeline.spack.readers import IMAGE, V2, V3, VIEW
 
@@ -169,6 +170,7 @@ class _Finder:
             if entry.path.endswith((V2_INDEX, V2_INDEX + V2_CHECKSUM, MANIFEST, LISTING, LAYOUT))
             or _BLOB.fullmatch(entry.path)
         }
+        self._manifests: dict[str, list[Entry]] | None = None
 
     def find(self, choice: Choice) -> list[Entry]:
         if self.source.only is not None:
@@ -265,8 +267,10 @@ class _Finder:
                     self.number, file, b"", IndexRole(snapshot, stack, fault="the path of its blob is no UTF-8")
                 )
             layout = VIEW if read_view(self._locate(file)) else V3
-            role = IndexRole(snapshot, stack, blob, path, layout=layout)
-            return look(self.number, posixpath.join(self.source.folder, path), file, role)
+            manifests = self._list_spec_manifests(mirror)
+            sizes = posixpath.join(mirror, SPEC_MANIFESTS) if manifests else ""
+            role = IndexRole(snapshot, stack, blob, path, layout=layout, sizes=sizes)
+            return cover(look(self.number, posixpath.join(self.source.folder, path), file, role), manifests)
         if os.path.isfile(self._locate(posixpath.join(posixpath.dirname(file), LAYOUT))):
             return self._make_image_index(file, snapshot, stack)
         if named := _BLOB.fullmatch(file):
@@ -288,7 +292,21 @@ class _Finder:
             fault = f"is no OCI image layout of a build cache: {error}"
             return Entry(self.number, file, b"", IndexRole(snapshot, stack, fault=fault))
         path = f"{blobs}/{layer}"
-        return look(self.number, self._locate(path), file, IndexRole(snapshot, stack, layer, path, layout=IMAGE))
+        role = IndexRole(snapshot, stack, layer, path, layout=IMAGE, sizes=file)
+        entry = look(self.number, self._locate(path), file, role)
+        return cover(entry, [look(self.number, self._locate(file), file)])
+
+    def _list_spec_manifests(self, mirror: str) -> list[Entry]:
+        """The spec manifests of a mirror, which say the sizes of its specs."""
+        if self.source.only is not None:
+            folder = posixpath.join(self.source.folder, mirror, SPEC_MANIFESTS)
+            return [*scan([Source(folder)])] if os.path.isdir(folder) else []
+        if self._manifests is None:
+            self._manifests = defaultdict(list)
+            for entry in self.entries:
+                if entry.path.endswith(SPEC_MANIFEST) and f"/{SPEC_MANIFESTS}/" in f"/{entry.path}":
+                    self._manifests[f"/{entry.path}".partition(f"/{SPEC_MANIFESTS}/")[0][1:]].append(entry)
+        return self._manifests.get(mirror, [])
 
     def _locate(self, path: str) -> str:
         return f"{self.source.folder}/{path}"

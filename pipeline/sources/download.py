@@ -39,7 +39,7 @@ import msgspec
 import tenacity
 
 from pipeline.errors import MissingFileError, NoFileError, RemoteError
-from pipeline.io.disk import ABANDONED, refuse_planted, renew_file, replacing, sweep_staged
+from pipeline.io.disk import ABANDONED, refuse_planted, remove, renew_file, replacing, sweep_staged
 from pipeline.io.urls import hide_secrets, is_url, show_url
 
 if TYPE_CHECKING:
@@ -119,8 +119,8 @@ class RemoteFiles:
         verify: ssl.SSLContext | bool = True,
         note: Callable[[str], None] = lambda line: None,
     ) -> None:
-        self._cache = cache
-        self._offline = offline
+        self.cache = cache
+        self.offline = offline
         self._limits = limits or Limits()
         self._note = note
         self._auths: dict[str, httpx.Auth] = {}
@@ -174,16 +174,16 @@ class RemoteFiles:
         """
         if not is_url(url):
             raise RemoteError(f"{show_url(url)}: is no URL that can be fetched")
-        folder = self._cache / hashlib.sha256(url.encode()).hexdigest()
+        folder = self.cache / hashlib.sha256(url.encode()).hexdigest()
         cached = _load(folder)
-        if cached is not None and (self._offline or (sha256 and cached.sha256 == sha256)):
+        if cached is not None and (self.offline or (sha256 and cached.sha256 == sha256)):
             if sha256 and cached.sha256 != sha256:
                 raise RemoteError(
                     f"{show_url(url)}: the cache holds another one than is wanted; build without --offline"
                 )
             return _as_fetched(folder, cached, was_cached=True)
-        if self._offline:
-            raise NoFileError(f"{show_url(url)}: is not in the cache {self._cache}; build once without --offline")
+        if self.offline:
+            raise NoFileError(f"{show_url(url)}: is not in the cache {self.cache}; build once without --offline")
         deadline = time.monotonic() + self._limits.total
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(_TransientError),
@@ -200,6 +200,10 @@ class RemoteFiles:
         except _TransientError as error:
             raise RemoteError(f"{show_url(url)}: {error.reason}, {self._limits.attempts} times") from None
         return _as_fetched(folder, entry, was_cached=False)
+
+    def forget(self, url: str) -> None:
+        """Let go of what the cache holds of a URL."""
+        remove(self.cache / hashlib.sha256(url.encode()).hexdigest())
 
     def _wait(self, state: tenacity.RetryCallState) -> float:
         backoff = tenacity.wait_random_exponential(multiplier=self._limits.pause, max=30)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import operator
 import os
 import stat
 import struct
@@ -43,8 +44,9 @@ class IndexRole(msgspec.Struct, frozen=True, gc=False, array_like=True):
 
     ``checksum`` is the SHA-256 that it is named by and must have, ``stated`` the one that a file beside it
     states, which may be out of step; ``file`` is where it is to be read if that is not its entry's path, below
-    the source or absolute; ``fault`` why it cannot be read; each is empty where there is none. ``layout`` is one of
-    :mod:`pipeline.spack.readers`, empty where it is not known.
+    the source or absolute; ``fault`` why it cannot be read; ``sizes`` where the sizes of its specs are found, as
+    ``file`` is; each is empty where there is none. ``layout`` is one of :mod:`pipeline.spack.readers`, empty where it
+    is not known.
     """
 
     snapshot: str
@@ -54,6 +56,7 @@ class IndexRole(msgspec.Struct, frozen=True, gc=False, array_like=True):
     fault: str = ""
     stated: str = ""
     layout: str = ""
+    sizes: str = ""
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False, array_like=True):
@@ -174,6 +177,24 @@ def look(source: int, full: str, path: str, index: IndexRole | None = None) -> E
     # Times may lie before 1970, and an inode may fill 64 bits.
     signature = _SIGNATURE.pack(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
     return Entry(source, path, signature, index)
+
+
+def cover(entry: Entry, parts: Iterable[Entry], context: str = "") -> Entry:
+    """``entry`` as one with its ``parts``: its size is that of all, and its signature changes with each of them.
+
+    It also changes with ``context``. Where one of them cannot be looked at, it is empty.
+    """
+    if not (parts := list(parts)) and not context:
+        return entry
+    held = [entry, *sorted(parts, key=operator.attrgetter("path"))]
+    if not all(one.signature for one in held):
+        return msgspec.structs.replace(entry, signature=b"")
+    digest = hashlib.blake2b(context.encode("utf-8", "surrogateescape"), digest_size=8)
+    for one in held:
+        digest.update(one.path.encode("utf-8", "surrogateescape") + b"\0" + one.signature)
+    sizes, modified, changed, _ = zip(*(_SIGNATURE.unpack(one.signature) for one in held), strict=True)
+    number = int.from_bytes(digest.digest(), "little")
+    return msgspec.structs.replace(entry, signature=_SIGNATURE.pack(sum(sizes), max(modified), max(changed), number))
 
 
 def make_readable(name: str) -> str:

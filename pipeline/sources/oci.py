@@ -14,7 +14,7 @@ import os
 import re
 import urllib.request
 from base64 import b64encode
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 
 import httpx
 import msgspec
@@ -23,6 +23,9 @@ from pipeline.errors import SourceError
 from pipeline.io.urls import show_url
 
 INDEX_TAG = "index.spack"
+SPEC_TAG = ".spack"
+LONGEST_TAG = 128
+"""Characters; of a longer tag the middle is left out."""
 LAYOUT = "oci-layout"
 LAYOUT_INDEX = "index.json"
 USER, PASSWORD = "OCI_USERNAME", "OCI_PASSWORD"
@@ -37,6 +40,11 @@ _REF_NAME = "org.opencontainers.image.ref.name"
 class _Described(msgspec.Struct):
     digest: str
     annotations: dict[str, str] | None = None
+
+    @property
+    def tag(self) -> str:
+        """What an image layout tags it by; empty where it has no tag."""
+        return (self.annotations or {}).get(_REF_NAME, "").rpartition(":")[2]
 
 
 class _Image(msgspec.Struct):
@@ -91,14 +99,34 @@ def choose_image(layout: bytes) -> str:
     Raises:
         ValueError: it is no such file, or tags none.
     """
-    try:
-        manifests = msgspec.json.decode(layout, type=_Layout).manifests
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(str(error)) from None
-    for one in manifests:
-        if (one.annotations or {}).get(_REF_NAME, "").rpartition(":")[2] == INDEX_TAG:
+    for one in _read_layout(layout):
+        if one.tag == INDEX_TAG:
             return _read_digest(one)
     raise ValueError(f"no image is tagged {INDEX_TAG}; whoever keeps it runs spack buildcache update-index")
+
+
+def list_images(layout: bytes) -> Iterator[tuple[str, str]]:
+    """The hash of each spec that has an image in an image layout, and the SHA-256 of the image's manifest.
+
+    Raises:
+        ValueError: it is no ``index.json`` of an image layout.
+    """
+    for one in _read_layout(layout):
+        if one.tag.endswith(SPEC_TAG) and one.tag != INDEX_TAG:
+            yield one.tag.removesuffix(SPEC_TAG).rpartition("-")[2], _read_digest(one)
+
+
+def name_image(package: str, version: str, hash: str) -> str:
+    """The tag of a spec's image, as Spack makes one of it (``_oci_default_tag`` in ``binary_distribution.py``)."""
+    tag = re.sub(r"[^\w.-]", "_", f"{package}-{version}-{hash}{SPEC_TAG}", flags=re.ASCII)
+    return tag if len(tag) <= LONGEST_TAG else tag[: LONGEST_TAG // 2] + tag[-LONGEST_TAG // 2 :]
+
+
+def _read_layout(layout: bytes) -> list[_Described]:
+    try:
+        return msgspec.json.decode(layout, type=_Layout).manifests
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(str(error)) from None
 
 
 def _read_digest(described: _Described) -> str:

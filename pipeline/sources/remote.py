@@ -47,9 +47,10 @@ from pipeline.sources.buildcache import (
     read_listing,
 )
 from pipeline.sources.download import Fetched, RemoteFiles
-from pipeline.sources.files import Entry, IndexRole, Source, look, read_small_bytes
+from pipeline.sources.files import Entry, IndexRole, Source, cover, look, read_small_bytes
 from pipeline.sources.kinds import HTML, INSTALL_DATABASE, is_html, is_install_database
 from pipeline.sources.oci import RegistryAuth, choose_layer, is_index_tag, locate_index
+from pipeline.sources.remotesizes import fetch_sizes
 from pipeline.sources.views import choose_files, name_whole, read_view
 from pipeline.spack.readers import IMAGE, V2, V3, VIEW
 
@@ -78,9 +79,11 @@ class Wanted:
 
 
 def fetch_indexes(
-    sources: Sequence[Source], choice: Choice, files: RemoteFiles, progress: Progress
+    sources: Sequence[Source], choice: Choice, files: RemoteFiles, progress: Progress, sizes: bool = False
 ) -> tuple[list[Entry], dict[int, str]]:
     """An entry for each index of the remote sources among ``sources``, its file in the local cache.
+
+    With ``sizes`` the sizes of the binaries are fetched too, as far as they are not there.
 
     An index that is gone, cannot be fetched, or is not as its checksum says becomes an entry that cannot be read,
     and so a reject. Beside them, by the number of a source: why it could not be read at all, as where it is a
@@ -94,7 +97,7 @@ def fetch_indexes(
                 wanted += _list_wanted(number, source, choice, files)
             except (RemoteError, SourceError) as error:
                 failed[number] = _reason(error)
-    fetched = list(_fetch_wanted(wanted, files, progress)) if wanted else []
+    fetched = list(_fetch_wanted(wanted, files, progress, sizes)) if wanted else []
     return list(_name_wholes(wanted, fetched, choice)), failed
 
 
@@ -115,7 +118,7 @@ def _name_wholes(wanted: Sequence[Wanted], entries: Sequence[Entry], choice: Cho
                 yield named
 
 
-def _fetch_wanted(wanted: Sequence[Wanted], files: RemoteFiles, progress: Progress) -> Iterator[Entry]:
+def _fetch_wanted(wanted: Sequence[Wanted], files: RemoteFiles, progress: Progress, sizes: bool) -> Iterator[Entry]:
     """An entry for each of ``wanted``."""
     progress.stage("fetching", 0, "B")
     urls = {one: one.urls[0] for one in wanted}
@@ -129,7 +132,12 @@ def _fetch_wanted(wanted: Sequence[Wanted], files: RemoteFiles, progress: Progre
         found = got[one]
         if isinstance(found, RemoteError):
             found = one.make_role(fault=_explain(found, one))
+        elif sizes:
+            place = fetch_sizes(urls[one], found.checksum, found.file, files, progress)
+            found = msgspec.structs.replace(found, sizes=place)
         entry = look(one.number, found.file, show_url(urls[one]), found)
+        if found.sizes:
+            entry = cover(entry, [look(one.number, found.sizes, found.sizes)])
         if (entry.source, entry.path) in paths:
             # One index may be named for several stacks: what it gives goes by its path.
             entry = msgspec.structs.replace(entry, path=f"{entry.path}#{one.snapshot}/{one.stack}")

@@ -20,6 +20,7 @@ import yaml
 
 from pipeline.errors import Fault
 from pipeline.sources.files import BOM
+from pipeline.sources.firstpages import FIRST_PAGES
 
 LARGEST_YAML = 4 * 2**20
 """Bytes of front matter that PyYAML may read: it takes 0.2 s and 100 MB for each MiB."""
@@ -33,6 +34,8 @@ LONGEST_RAW = 4096
 _OPENING = re.compile(rb"---[ \t]*(?:\r?\n|\Z)")
 _CLOSING = (b"---", b"...")
 _LIFTED = (b"meta: ", b"spec_details: ")
+_SPEC_FILES = b"spec_files:"
+_ITEM = b"- "
 _MARK = b"lifted"
 _RAW = msgspec.json.Decoder(msgspec.Raw)
 _GENERATED = re.compile(
@@ -47,18 +50,21 @@ class Page:
 
     ``meta`` and ``spec_details`` are JSON text (``bytes``) where the page has them so, and what
     PyYAML made of them where it does not. ``meta`` is None where the page has none.
+
+    A page of 2021 has ``spec_files``, the names of files beside it, and no ``spec_details``, which are None.
     """
 
     package: str
     snapshot: str
     meta: bytes | object
     spec_details: bytes | object
+    spec_files: list[str] | None = None
 
 
-def parse_page(data: bytes) -> Page | None:
-    """The page in ``data``, or None where it is no page.
+def parse_page(data: bytes, first_pages: str = FIRST_PAGES) -> Page | None:
+    """The page in ``data``, or None where it is no page; ``first_pages`` is the snapshot of those that name none.
 
-    A page opens with ``---`` and its front matter has a key ``spec_details``.
+    A page opens with ``---`` and its front matter has a key ``spec_details``, or ``spec_files``.
 
     Raises:
         Fault: it is a page (or an empty file, which a page may have been) and cannot be read.
@@ -73,12 +79,13 @@ def parse_page(data: bytes) -> Page | None:
         return None
     # In lines once, since all that follows goes by lines; the first is the opening "---".
     front = split_front_matter(data, start)[1:]
-    if not any(b"spec_details" in line for line in front):
+    is_first = any(line.startswith(_SPEC_FILES) for line in front)
+    if not is_first and not any(b"spec_details" in line for line in front):
         return None
     try:
         for number, line in enumerate(front):
             check_text(line, number + 2)
-        return read_front_matter(front)
+        return (read_first_page(front, first_pages) if is_first else None) or read_front_matter(front)
     except Fault as fault:
         if fault.raw is None:
             fault.raw = b"\n".join(front)[: LONGEST_RAW * 4].decode("utf-8", "replace")[:LONGEST_RAW]
@@ -163,6 +170,25 @@ def read_front_matter(front: Sequence[bytes]) -> Page | None:
     return _make_page(keys) if "spec_details" in keys else None
 
 
+def read_first_page(front: Sequence[bytes], snapshot: str) -> Page | None:
+    """The page of 2021, of ``snapshot``, of a front matter; None where it has ``spec_details`` too, which count.
+
+    The items of ``spec_files`` stand on a line each, ``- "SPEC TEXT": NAME``. Their texts are longer than YAML lets a
+    key be on one line (1,024 characters), and of all that they say the spec file says more: only the name is taken.
+    """
+    start = next(number for number, line in enumerate(front) if line.startswith(_SPEC_FILES))
+    end = start + 1
+    while end < len(front) and front[end].lstrip(b" ").startswith(_ITEM):
+        end += 1
+    keys = load_yaml(b"\n".join([*front[: start + 1], *front[end:]]).decode())
+    if "spec_details" in keys:
+        return None
+    if keys.get("spec_files") or (keys["spec_files"] is None and end == start + 1):
+        raise Fault("spec_files", "is no list of spec files, each on a line of its own")
+    items = [line.decode().rpartition(": ")[2].strip(" \t\r'\"") for line in front[start + 1 : end]]
+    return _make_page(keys, snapshot, items)
+
+
 def is_json(text: bytes) -> bool:
     """Whether ``text`` is JSON, without making objects of it."""
     try:
@@ -179,12 +205,15 @@ def is_plain_text(word: str) -> bool:
     return word[0].isalnum() and bool(tag == "tag:yaml.org,2002:str")
 
 
-def _make_page(keys: Mapping[str, Any]) -> Page:
+def _make_page(keys: Mapping[str, Any], snapshot: str | None = None, spec_files: list[str] | None = None) -> Page:
+    """The page of a front matter; ``snapshot`` is that of a page that names none."""
+    named = _find_snapshot(keys.get("categories"))
     page = Page(
         package=keys.get("title"),  # type: ignore[arg-type]
-        snapshot=_find_snapshot(keys.get("categories")),  # type: ignore[arg-type]
+        snapshot=snapshot if named is None else named,  # type: ignore[arg-type]
         meta=keys.get("meta"),
-        spec_details=keys["spec_details"],
+        spec_details=keys.get("spec_details"),
+        spec_files=spec_files,
     )
     for place, name in (("title", page.package), ("categories[1]", page.snapshot)):
         reason = None

@@ -69,6 +69,7 @@ class Reader:
             self._batches,
             [self.scratch] * constant,
             range(self._first, self._sent),
+            [self.choice] * constant,
         )
 
     def collect(self) -> list[Seen]:
@@ -126,7 +127,9 @@ class Reader:
             path.unlink()
 
 
-def read_batch(sources: Sequence[Source], entries: Sequence[Entry], scratch: Path, batch: int) -> list[Seen]:
+def read_batch(
+    sources: Sequence[Source], entries: Sequence[Entry], scratch: Path, batch: int, choice: Choice
+) -> list[Seen]:
     """What the entries are; what reads them is loaded where this is called."""
     if entries[0].index is not None:
         from pipeline.store.extract_index import extract_index
@@ -134,7 +137,7 @@ def read_batch(sources: Sequence[Source], entries: Sequence[Entry], scratch: Pat
         return [extract_index(sources[entry.source], entry, scratch, batch) for entry in entries]
     from pipeline.store.extract import extract_batch
 
-    return extract_batch(sources, entries, scratch, batch)
+    return extract_batch(sources, entries, scratch, batch, choice)
 
 
 def restore_parts(build: BuildPaths, scratch: Path, snapshot: str, parts: Sequence[Part], batch: int) -> None:

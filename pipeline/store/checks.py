@@ -11,7 +11,16 @@ import duckdb
 
 from pipeline.io.progress import run_handlers, watch
 from pipeline.layout import STATE, BuildPaths, Layout
-from pipeline.schema import DEPENDENCIES, PAGES_TABLE, RECORDS, REJECTS, SNAPSHOT_TABLES, SOURCES, STORED_SPECS
+from pipeline.schema import (
+    DEPENDENCIES,
+    PAGES_TABLE,
+    RECORDS,
+    REJECTS,
+    SNAPSHOT_TABLES,
+    SOURCES,
+    STORED_SPECS,
+    TAGS_TABLE,
+)
 from pipeline.store.database import cut_parts, define_view, quote_text, render
 from pipeline.store.sqlfiles import SqlQuery, find_views, list_checks, list_stored
 from pipeline.store.state import SnapshotRows, digest_files, read_state
@@ -82,13 +91,13 @@ def choose_rows(connection: duckdb.DuckDBPyConnection, snapshots: Iterable[str] 
     first eight bytes of a text, and the names of snapshots begin alike. The rows of one load stand together.
     """
     if snapshots is None:
-        for table in (*SNAPSHOT_TABLES, REJECTS, SOURCES):
+        for table in (*SNAPSHOT_TABLES, REJECTS, SOURCES, TAGS_TABLE):
             connection.execute(f"create view {table.name} as from warehouse.{table.name}")
         return
     chosen = ", ".join(map(quote_text, snapshots)) or "null"
     # Rejects without a snapshot are of files that could not be read: of every build.
     where = f"where snapshot in ({chosen}) or snapshot is null"
-    for table in (PAGES_TABLE, REJECTS, SOURCES):
+    for table in (PAGES_TABLE, REJECTS, SOURCES, TAGS_TABLE):
         connection.execute(f"create table {table.name} as from warehouse.{table.name} {where}")
     for table in (STORED_SPECS, DEPENDENCIES, RECORDS):
         of_table = f"from warehouse.{table.name} where snapshot in ({chosen})"

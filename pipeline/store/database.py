@@ -30,12 +30,14 @@ from pipeline.schema import (
     SPEC_STACKS,
     STORED_SPECS,
     TABLES,
+    TAGS_TABLE,
     TARGETS_TABLE,
     VARIANT_SETS,
     Relation,
     arrow_schema,
     describe_wide,
 )
+from pipeline.sources.tags import Tags
 from pipeline.spack.hosts import STACK_LINEAGE, WELL_KNOWN_HOSTS, list_ancestry
 from pipeline.spack.systems import list_releases
 from pipeline.spack.variants import normalise_variants
@@ -188,6 +190,15 @@ def load_unparted(connection: duckdb.DuckDBPyConnection, build: BuildPaths) -> N
             connection.execute(f"insert into {table.name} select {columns} from {read_files(files)}")
 
 
+def load_tags(connection: duckdb.DuckDBPyConnection, tags: Tags) -> None:
+    """Make the table of tags that of ``tags``."""
+    import pyarrow as pa
+
+    rows = [dict(zip(TAGS_TABLE.names, row, strict=True)) for row in tags.rows]
+    with transaction(connection):
+        replace_table(connection, TAGS_TABLE, pa.Table.from_pylist(rows, arrow_schema(TAGS_TABLE)))
+
+
 def read_files(files: Iterable[Path]) -> str:
     """The SQL that reads Parquet files, with a column ``file`` for the path of each row's."""
     listed = ", ".join(quote_text(str(file)) for file in files)
@@ -203,7 +214,7 @@ def delete_snapshots(connection: duckdb.DuckDBPyConnection, snapshots: Iterable[
 
 def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
     """Create the empty tables, with their comments, and ``spec_stacks`` as a view on the specs at their own grain."""
-    for table in (*SNAPSHOT_TABLES, REJECTS, SOURCES):
+    for table in (*SNAPSHOT_TABLES, REJECTS, SOURCES, TAGS_TABLE):
         create_table(connection, table)
     connection.execute(list_stored()["spec_stacks"].render())
     comment(connection, "view", SPEC_STACKS)

@@ -8,9 +8,11 @@ comes back is only what the build must know to bring the pages of a snapshot tog
 from __future__ import annotations
 
 import gc
+import hashlib
 from collections.abc import Sequence
 from itertools import accumulate, chain, groupby, repeat
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import polars as pl
@@ -18,20 +20,24 @@ import pyarrow as pa
 
 from pipeline.errors import Fault
 from pipeline.layout import LONGEST_PARTITION, partition_name
-from pipeline.schema import META_LISTS
+from pipeline.schema import META_LISTS, ROOT
+from pipeline.sources.buildcache import Choice
 from pipeline.sources.files import Entry, Source, read_page_bytes
-from pipeline.specs.check import Meta, Reject, Spec, make_reject, read_meta, read_records
+from pipeline.sources.firstpages import PAGE_SUFFIX, has_later_page, name_first_pages, read_spec_bytes
+from pipeline.specs.check import LONGEST_SPEC, Meta, Reject, Spec, make_reject, read_meta, read_records
 from pipeline.specs.columns import decode_pages, make_records
+from pipeline.specs.node import ConcreteSpec, read_spec_file
 from pipeline.specs.page import Page, parse_page
+from pipeline.store import extract_index
 from pipeline.store.frames import FILE, complete_specs, make_frame, make_rows, spill
 from pipeline.store.state import LOADED, Seen
 
-PAGE_SUFFIX = ".md"
-"""What a site's pages are named by: an empty file so named may have been one, any other is no page."""
-
 
 class _Read(msgspec.Struct, gc=False):
-    """What was read of a page before it becomes columns; ``number`` is that of its file in the batch."""
+    """What was read of a page before it becomes columns; ``number`` is that of its file in the batch.
+
+    ``concrete`` are the specs of a page of 2021, which has its specs in files beside it.
+    """
 
     number: int
     package: str
@@ -46,14 +52,23 @@ class _Read(msgspec.Struct, gc=False):
     unknown_keys: list[str]
     num_specs: int = 0
     reject: Reject | None = None
+    concrete: Sequence[ConcreteSpec] = ()
 
 
-def extract_batch(sources: Sequence[Source], entries: Sequence[Entry], scratch: Path, batch: int) -> list[Seen]:
+class _Superseded(NamedTuple):
+    """A page of 2021 beside a later page of its package, which counts."""
+
+    sha256: str
+
+
+def extract_batch(
+    sources: Sequence[Source], entries: Sequence[Entry], scratch: Path, batch: int, choice: Choice
+) -> list[Seen]:
     """Read a batch of files and spill its rows; returns what each file is, in the order of ``entries``."""
     # Many short-lived lists would set off the collector again and again; none is a cycle.
     gc.disable()
     try:
-        outcomes = [read_page(sources[entry.source], entry, number) for number, entry in enumerate(entries)]
+        outcomes = [read_page(sources[entry.source], entry, number, choice) for number, entry in enumerate(entries)]
         # In the order in which they are written.
         pages = sorted((one for one in outcomes if isinstance(one, _Read)), key=lambda one: (one.snapshot, one.package))
         specs = read_specs(pages)
@@ -71,8 +86,10 @@ def extract_batch(sources: Sequence[Source], entries: Sequence[Entry], scratch: 
         gc.enable()
 
 
-def describe(entry: Entry, one: _Read | Reject | None) -> Seen:
+def describe(entry: Entry, one: _Read | _Superseded | Reject | None) -> Seen:
     """What a file is."""
+    if isinstance(one, _Superseded):
+        return Seen(entry, one.sha256)
     reject = one.reject if isinstance(one, _Read) else one
     if reject is not None:
         return Seen(entry, reject=reject)
@@ -82,13 +99,13 @@ def describe(entry: Entry, one: _Read | Reject | None) -> Seen:
     return Seen(entry, one.sha256, one.snapshot, one.package, one.num_specs, len(one.rejects), records=records)
 
 
-def read_page(source: Source, entry: Entry, number: int) -> _Read | Reject | None:
+def read_page(source: Source, entry: Entry, number: int, choice: Choice) -> _Read | _Superseded | Reject | None:
     """The page in a file, its specs not yet read; the reject of one that cannot be loaded; None where it is no page."""
     try:
         data, sha256 = read_page_bytes(source.locate(entry))
         if data is None or (not data and not entry.path.endswith(PAGE_SUFFIX)):
             return None
-        front = parse_page(data)
+        front = parse_page(data, name_first_pages(source, choice))
         if front is None:
             return None
         if len(partition_name(front.snapshot)) > LONGEST_PARTITION:
@@ -96,7 +113,44 @@ def read_page(source: Source, entry: Entry, number: int) -> _Read | Reject | Non
     except Fault as fault:
         return make_reject(fault)
     meta, said, rejects = read_meta(front)
-    return _Read(number, front.package, front.snapshot, entry.path, len(data), sha256, meta, said, front, rejects, [])
+    page = _Read(number, front.package, front.snapshot, entry.path, len(data), sha256, meta, said, front, rejects, [])
+    return page if front.spec_files is None else read_first_page(page, source.locate(entry), data)
+
+
+def read_first_page(page: _Read, path: str, data: bytes) -> _Read | _Superseded:
+    """A page of 2021, whose bytes are ``data``, with the specs in the files beside it.
+
+    Its SHA-256 is of all these files, with their names: it is that of no page alone, whose spec files may change.
+    """
+    digest = hashlib.sha256(data + b"\0")
+    if has_later_page(path):
+        return _Superseded(digest.hexdigest())
+    specs: dict[str, ConcreteSpec] = {}
+    files: dict[str, str] = {}
+    rejects: list[Reject] = []
+    for number, name in enumerate(page.front.spec_files or ()):
+        raw = b""
+        try:
+            raw = read_spec_bytes(path, name)
+            spec = read_spec_file(raw)[0]
+            if spec.package != page.package:
+                raise Fault("spec.nodes[0].name", f"is {spec.package!r}, and the page's is {page.package!r}")
+            if spec.hash in specs:
+                raise Fault("spec.nodes[0].hash", f"{spec.hash} stands already in {files[spec.hash]}")
+            # As the page's own text and its meta spell it.
+            specs[spec.hash] = spec._replace(compiler=spec.compiler.replace("@=", "@"))
+            files[spec.hash] = name
+        except Fault as fault:
+            place = f"spec_files[{number}]"
+            reason = f"{name}: {fault.place}: {fault.reason}" if fault.place else fault.reason
+            rejects.append(Reject(place, reason, raw[:LONGEST_SPEC].decode("utf-8", "replace") or None, 1))
+        digest.update(name.encode() + b"\0" + raw)
+        page.bytes += len(raw)
+    page.sha256 = digest.hexdigest()
+    page.concrete = [specs[hash] for hash in sorted(specs)]
+    page.num_specs = len(specs)
+    page.rejects = [*rejects, *page.rejects]
+    return page
 
 
 def read_specs(pages: Sequence[_Read]) -> pl.DataFrame:
@@ -109,15 +163,21 @@ def read_specs(pages: Sequence[_Read]) -> pl.DataFrame:
     for page, count in zip(as_text, count_rows(decoded["page"], len(as_text)), strict=True):
         page.num_specs = count
     careful = [as_text[at] for at in amiss]
-    careful += [page for page in pages if not isinstance(page.front.spec_details, bytes)]
+    first = [page for page in pages if page.front.spec_files is not None]
+    others = (page for page in pages if page.front.spec_files is None)
+    careful += [page for page in others if not isinstance(page.front.spec_details, bytes)]
     if careful:
-        specs = [read_carefully(page) for page in careful]
+        found = [read_carefully(page) for page in careful]
         owners = chain.from_iterable(repeat(position[page.number], page.num_specs) for page in careful)
-        frames.append(make_records(chain.from_iterable(specs), list(owners)))
+        frames.append(make_records(chain.from_iterable(found), list(owners)))
     records = pl.concat(frames)
     if careful:
         records = records.sort("page", "hash")
-    return make_specs(records, pages)
+    specs = make_specs(records, pages)
+    if first:
+        specs = pl.concat([specs, *map(make_first_specs, first)])
+        specs = specs.sort(pl.col(FILE).replace_strict(position, return_dtype=pl.UInt32), "hash")
+    return specs
 
 
 def count_rows(numbers: pl.Series, length: int) -> list[int]:
@@ -157,6 +217,16 @@ def make_specs(records: pl.DataFrame, pages: Sequence[_Read]) -> pl.DataFrame:
         size_bytes=pl.when(size != "-").then(size).cast(pl.Int64),
     ).rename({"compiler": "compiler_raw", "tarball": "tarball_url"})
     return complete_specs(specs)
+
+
+def make_first_specs(page: _Read) -> pl.DataFrame:
+    """The specs of a page of 2021, of the one mirror there was, as a frame of the kind ``specs``.
+
+    As of any page nothing says whether a spec is external: what is listed is a binary.
+    """
+    specs = extract_index.make_specs(page.concrete, page.path, ROOT)
+    of_pages = {"external": pl.lit(None, pl.Boolean), "libc_known": pl.lit(False)}
+    return specs.with_columns(**of_pages, **{FILE: pl.lit(page.number, pl.UInt16)})
 
 
 def make_pages(pages: Sequence[_Read]) -> pl.DataFrame:

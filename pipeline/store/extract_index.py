@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import hashlib
+import os
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -16,6 +17,7 @@ from pipeline.layout import LONGEST_PARTITION, partition_name
 from pipeline.sources.buildcache import V2_CHECKSUM
 from pipeline.sources.files import Entry, Source, read_index_bytes, unpack
 from pipeline.sources.kinds import HTML, is_html
+from pipeline.sources.sizes import Sizes
 from pipeline.specs.check import Reject, make_reject, normalise_compiler
 from pipeline.specs.index import Index, Record
 from pipeline.specs.node import ConcreteSpec
@@ -61,13 +63,17 @@ def _extract(source: Source, entry: Entry, scratch: Path, batch: int) -> Seen:
         warning = f"is not as the {V2_CHECKSUM} beside it says, and is loaded: its SHA-256 is {sha256}, not {said}"
     index = Index(unpacked)
     del unpacked
+    sizes = Sizes(os.path.join(source.folder, role.sizes) if role.sizes else "")
+    said_sizes = hashlib.sha256()
     num_specs = num_rejects = 0
     for part, chunk in enumerate(_chunks(index)):
         records = [one for one in chunk if isinstance(one, Record)]
         rejects = [one for one in chunk if isinstance(one, Reject)]
         specs = [record.spec for record in records if record.kind == "spec"]
         others = [record for record in records if record.kind != "spec"]
-        spill(scratch, batch, "specs", make_specs(specs, entry.path, role.stack), part=part)
+        of_specs = [sizes.find(spec.hash) for spec in specs] if role.sizes else None
+        said_sizes.update(msgspec.json.encode(of_specs))
+        spill(scratch, batch, "specs", make_specs(specs, entry.path, role.stack, of_specs), part=part)
         spill(scratch, batch, "rejects", make_rejects(rejects, entry), part=part)
         spill(scratch, batch, "records", make_records(others, entry.path, role.stack), part=part)
         # What externals and holes need counts, too: for what needs them.
@@ -75,6 +81,7 @@ def _extract(source: Source, entry: Entry, scratch: Path, batch: int) -> Seen:
         num_specs += len(specs)
         num_rejects += len(rejects)
     spill(scratch, batch, "pages", make_page(entry, index, size, sha256, num_specs, num_rejects))
+    warning = "; ".join(filter(None, (warning, sizes.warning)))
     return Seen(
         entry,
         sha256,
@@ -85,6 +92,7 @@ def _extract(source: Source, entry: Entry, scratch: Path, batch: int) -> Seen:
         records=len(index),
         warning=warning,
         database=index.version,
+        sizes=said_sizes.hexdigest() if role.sizes else "",
     )
 
 
@@ -101,8 +109,10 @@ SAME = (
 """Columns of a spec that are as the index has them."""
 
 
-def make_specs(specs: Sequence[ConcreteSpec], path: str, stack: str) -> pl.DataFrame:
-    """Specs as a frame of the kind ``specs``, all of one stack."""
+def make_specs(
+    specs: Sequence[ConcreteSpec], path: str, stack: str, sizes: Sequence[int | None] | None = None
+) -> pl.DataFrame:
+    """Specs as a frame of the kind ``specs``, all of one stack; ``sizes`` are theirs in bytes, where they are known."""
     columns = {
         **{name: [getattr(spec, name) for spec in specs] for name in SAME},
         "compiler_raw": [spec.compiler for spec in specs],
@@ -116,6 +126,7 @@ def make_specs(specs: Sequence[ConcreteSpec], path: str, stack: str) -> pl.DataF
         "spliced_from": [spec.build_spec for spec in specs],
         "source": [path] * len(specs),
         "stacks": [[stack]] * len(specs),
+        "size_bytes": [None] * len(specs) if sizes is None else sizes,
     }
     return complete_specs(make_frame("specs", columns, 0))
 

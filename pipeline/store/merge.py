@@ -26,8 +26,9 @@ NUMBER = "spec"
 class Merged(NamedTuple):
     """The specs of a snapshot, numbered by :data:`SPEC` in the order of package and hash.
 
-    ``places`` has a row for each ``spec`` and ``stack`` that holds it, root included, with its ``source``, in that
-    order. ``pages`` are as they were, with their counts set right, ``rejects`` with the new ones after the old.
+    ``places`` has a row for each ``spec`` and ``stack`` that holds it, root included, with its ``source`` and
+    ``size_bytes``, in that order. ``pages`` are as they were, with their counts set right, ``rejects`` with the new
+    ones after the old.
     """
 
     specs: pl.DataFrame
@@ -74,7 +75,7 @@ def merge_pages(specs: pl.DataFrame, pages: pl.DataFrame, rejects: pl.DataFrame,
     if not places.select(rises.all()).item():
         # Pages up to v0.22.1 list stacks in no order.
         places = places.unique().sort(NUMBER, "stack")
-    places = places.with_columns(source=specs["source"].gather(places[NUMBER]))
+    places = places.with_columns(*(specs[name].gather(places[NUMBER]) for name in ("source", "size_bytes")))
     return Merged(specs.drop("stacks"), places, pages, rejects)
 
 
@@ -90,13 +91,17 @@ def merge_indexes(specs: pl.DataFrame, pages: pl.DataFrame, rejects: pl.DataFram
     described = specs.filter(pl.col("hash").is_first_distinct())
     same = pl.all_horizontal(pl.col(name) == pl.col(name).first().over("hash") for name in IDENTITY)
     keeps = pl.col("source").first().over("hash")
-    given = specs.select(*IDENTITY, "hash", "rank", "source", "stacks", same=same, keeps=keeps)
+    given = specs.select(*IDENTITY, "hash", "rank", "source", "stacks", "size_bytes", same=same, keeps=keeps)
     del specs  # Of a large snapshot each copy counts.
     stands = given.rename({"stacks": "stack"}).explode("stack")
     lost = stands.filter(~pl.col("same")).sort("hash", "rank", "stack", "source")
     described = described.sort("package", "hash").with_row_index(NUMBER)
     places = stands.filter("same").join(described.select(NUMBER, "hash"), on="hash")
-    places = places.sort(NUMBER, "stack", "rank", "source").select(NUMBER, "stack", "source")
+    places = places.sort(NUMBER, "stack", "rank", "source").select(
+        *(NUMBER, "stack", "source"),
+        # Several sources of one stack may know a size, or one of them.
+        pl.col("size_bytes").min().over(NUMBER, "stack"),
+    )
     new = pl.struct(NUMBER, "stack").is_first_distinct()
     repeated, places = places.filter(~new), places.filter(new)
     rows = [
@@ -113,9 +118,9 @@ def merge_indexes(specs: pl.DataFrame, pages: pl.DataFrame, rejects: pl.DataFram
         for row in lost.iter_rows(named=True)
     ]
     pages = count_merged(pages, places, repeated, lost)
-    # As the table specs has it: of sources, the first by name.
-    sources = places.group_by(NUMBER).agg(pl.col("source").min())
-    described = described.drop("stacks", "rank", "source").join(sources, on=NUMBER, maintain_order="left")
+    # As the table specs has it: of sources, the first by name, of sizes the smallest.
+    said = places.group_by(NUMBER).agg(pl.col("source").min(), pl.col("size_bytes").min())
+    described = described.drop("stacks", "rank", "source", "size_bytes").join(said, on=NUMBER, maintain_order="left")
     return Merged(described, places, pages, append_rejects(rejects, rows))
 
 
@@ -169,10 +174,10 @@ def gather_places(merged: Merged) -> pl.DataFrame:
     specs = specs.join(stacks, on=NUMBER, how="left", maintain_order="left").with_columns(
         pl.col("stacks").fill_null([]), in_root=pl.col(NUMBER).is_in(places.filter(is_root)[NUMBER].implode())
     )
-    differs = places["source"] != specs["source"].gather(places[NUMBER])
-    if not differs.any():
+    differs = (places[name].ne_missing(specs[name].gather(places[NUMBER])) for name in ("source", "size_bytes"))
+    if not any(one.any() for one in differs):
         return specs.with_columns(places=pl.lit(None, PLACES))
-    said = places.join(specs.select(NUMBER, "size_bytes", "tarball_url"), on=NUMBER, how="left")
+    said = places.join(specs.select(NUMBER, "tarball_url"), on=NUMBER, how="left")
     said = said.sort(NUMBER, pl.col("stack") == ROOT, "stack")
     listed = said.group_by(NUMBER, maintain_order=True).agg(places=pl.struct("source", "size_bytes", "tarball_url"))
     return specs.join(listed, on=NUMBER, how="left", maintain_order="left").with_columns(pl.col("places").cast(PLACES))

@@ -70,10 +70,11 @@ def write_snapshot(build: BuildPaths, scratch: Path, snapshot: str, places: Sequ
 
 def cut_groups(merged: Merged) -> Iterator[pa.Table]:
     """The rows of ``spec_stacks``, sorted by package, hash and stack, in the row groups of a Parquet file."""
-    specs = merged.specs.drop(NUMBER, "source")
+    specs = merged.specs.drop(NUMBER, "source", "size_bytes")
     for start in range(0, max(merged.places.height, 1), GROUP_ROWS):
         places = merged.places.slice(start, GROUP_ROWS)
-        yield to_table(specs[places[NUMBER]].with_columns(places["stack"], places["source"]), SPEC_STACKS_SCHEMA)
+        said = (places[name] for name in ("stack", "source", "size_bytes"))
+        yield to_table(specs[places[NUMBER]].with_columns(*said), SPEC_STACKS_SCHEMA)
 
 
 def write_frame(path: Path, frame: pl.DataFrame, schema: pa.Schema) -> int:

@@ -25,6 +25,7 @@ from pipeline.io.disk import renew_file
 from pipeline.layout import BuildPaths, Layout
 from pipeline.sources.buildcache import ALL, Choice
 from pipeline.sources.files import Entry, Source, read_index_bytes, read_page_bytes
+from pipeline.sources.tags import NO_TAGS, Tags
 from pipeline.spack.readers import Readers, find_readers
 from pipeline.specs.check import Reject
 from pipeline.store import sqlfiles
@@ -50,7 +51,7 @@ class Seen(msgspec.Struct, frozen=True, gc=False, array_like=True):
     A page has a snapshot and a package, an index a snapshot and a stack; a file that cannot be loaded
     has a ``reject``; a file that is neither page nor index has none of them. ``warning`` is a line on what was
     loaded and may be wrong; it is empty where there is nothing to say. ``database`` is an index's version of Spack's
-    database.
+    database, ``sizes`` a digest of the sizes that lie beside it.
     """
 
     entry: Entry
@@ -63,6 +64,7 @@ class Seen(msgspec.Struct, frozen=True, gc=False, array_like=True):
     records: int = 0
     warning: str = ""
     database: str = ""
+    sizes: str = ""
 
     @property
     def is_index(self) -> bool:
@@ -179,7 +181,7 @@ class State(msgspec.Struct):
     each, ``files`` gives the SHA-256 of each file by its path, ``failed`` names the checks that failed. ``names`` are
     the sources', ``rows`` those of the table ``sources``; ``parts`` were taken from published builds, and so many
     files ``ignored`` for them. ``keep`` says whether snapshots stay that the sources no longer hold, ``looked_on``
-    on which day the sources were looked at last.
+    on which day the sources were looked at last. ``tags`` are those of the sources' sites.
     """
 
     fingerprint: str
@@ -194,6 +196,7 @@ class State(msgspec.Struct):
     ignored: int
     keep: bool
     looked_on: dt.date
+    tags: Tags = NO_TAGS
 
 
 _ENCODER = msgspec.msgpack.Encoder()

@@ -8,7 +8,7 @@ select
     {%- for column in said %}
     {{ column }},
     {%- endfor %}
-    any_value(size_bytes) as size_bytes,
+    min(size_bytes) as size_bytes,
     any_value(tarball_url) as tarball_url,
     min(source) as source,
     list_sort(coalesce(array_agg(stack) filter (where stack <> 'root'), [])) as stacks,

@@ -1,6 +1,6 @@
 -- specs: a row per snapshot and hash: the spec, and the stacks that hold it.
 -- This is the unit that coverage counts. All rows of a spec in spec_stacks say the same but for the stack
--- and the source, so any of them serves.
+-- and the source, so any of them serves; of sizes, which stacks may have several of, it is the smallest.
 create view specs as
 select
     snapshot,
@@ -18,7 +18,7 @@ select
     any_value(platform) as platform,
     any_value(target) as target,
     any_value(variants) as variants,
-    any_value(size_bytes) as size_bytes,
+    min(size_bytes) as size_bytes,
     any_value(tarball_url) as tarball_url,
     any_value(patches) as patches,
     any_value(compiler_flags) as compiler_flags,

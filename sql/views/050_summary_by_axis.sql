@@ -24,6 +24,17 @@ totals as (
     group by snapshot
 ),
 
+-- A size is known of some specs, of all or of none. More than 64 bits hold is not known.
+sized as (
+    select
+        snapshot, {{ axis }},
+        try_cast(sum(cast(size_bytes as decimal(38, 0))) as bigint) as size_bytes,
+        count(size_bytes) as sized_specs,
+    from {{ table }}
+    where size_bytes is not null{{ " and stack <> 'root'" if axis == 'stack' }}
+    group by snapshot, {{ axis }}
+),
+
 measured as (
     select
         covered.snapshot, covered.{{ axis }}, covered.packages,
@@ -32,9 +43,11 @@ measured as (
         {%- else %}
         totals.packages as packages_total,
         {%- endif %}
-        covered.specs,
+        covered.specs, sized.size_bytes,
+        coalesce(sized.sized_specs, 0) as sized_specs,
     from covered
     inner join totals on covered.snapshot = totals.snapshot
+    left join sized on covered.snapshot = sized.snapshot and covered.{{ axis }} = sized.{{ axis }}
 )
 
 select
@@ -48,4 +61,6 @@ select
     {%- endif %}
     cast(packages as double) / packages_total as coverage,
     specs,
+    size_bytes,  -- bytes of their tarballs, of those whose size is known; NULL where none is, never 0 for that
+    sized_specs,  -- specs whose size is known
 from measured;

@@ -135,6 +135,15 @@ class Warehouse {
     return (row) => target(row) && fits(row);
   }
 
+  /** What a host's libc, as it was asked for, is to each row: ok, too old, other libc, none needed, unknown. */
+  judgeLibcs(asked) {
+    const host = asked ? parseLibc(asked) : null;
+    const { libc, libc_known: known } = this.specs.columns;
+    const answers = libc.values.map((one) => judgeLibc(host, one));
+    // A column in which all is NULL has no codes.
+    return (row) => (libc.codes[row] >= 0 ? answers[libc.codes[row]] : known.at(row) ? "none needed" : "unknown");
+  }
+
   select(filters) {
     const tests = Object.values(this.makeTests(filters));
     return this.all.filter((row) => tests.every((test) => test(row)));
@@ -186,6 +195,33 @@ class Warehouse {
   }
 
   versionsOf(codes) { return [...codes].sort((one, other) => one - other).map((code) => this.specs.columns.version.values[code]); }
+}
+
+/** The numbers of a version that has nothing else, null for any other. */
+const numbersOf = (version) => (/^[0-9]+(\.[0-9]+)*$/.test(version) ? version.split(".").map(BigInt) : null);
+
+/** A libc as usable_on reads it: 2.35 is glibc's, else NAME@VERSION; null: neither. */
+function parseLibc(text) {
+  const [name, version, ...more] = (text.includes("@") ? text.replaceAll("@=", "@") : `glibc@${text}`).split("@");
+  return name && version && !more.length ? { name, version, numbers: numbersOf(version) } : null;
+}
+
+/** Which of two versions is newer: below 0, 0, above 0. Where one is the start of the other, that is older. */
+function compareNumbers(one, other) {
+  for (let at = 0; at < Math.min(one.length, other.length); at++) {
+    if (one[at] !== other[at]) return one[at] < other[at] ? -1 : 1;
+  }
+  return one.length - other.length;
+}
+
+/** What a host's libc is to one that a spec needs, as usable_on says it. */
+function judgeLibc(host, needed) {
+  const spec = parseLibc(needed);
+  if (!host) return "unknown";
+  if (spec.name !== host.name) return "other libc";
+  if (spec.version === host.version) return "ok";
+  if (!spec.numbers || !host.numbers) return "unknown";
+  return compareNumbers(host.numbers, spec.numbers) >= 0 ? "ok" : "too old";
 }
 
 function emptyLists(column) {

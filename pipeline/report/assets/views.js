@@ -272,6 +272,7 @@ class Find {
     const facts = [
       ["Compiler", spec.compiler === "none" ? "none: no compiled code" : spec.compiler], ["Target", `${spec.platform}-${spec.os}-${spec.target}`],
       ["Stacks", spec.stacks.length ? spec.stacks.join(", ") : "none"], ["In root", spec.in_root ? "yes: published" : "no"],
+      ["C library", spec.libc ?? (spec.libc_known ? "needs none" : "not known")],
       ["Size", spec.size_bytes === null ? "not told" : `${show(spec.size_bytes)} bytes`], ["Variants", spec.variants.join(" ") || "none"], ["Hash", spec.hash],
     ];
     this.detail.append(
@@ -283,6 +284,9 @@ class Find {
     );
   }
 }
+
+/** What a host's libc may be to a spec, as usable_on says it. */
+const LIBC_ANSWERS = ["ok", "none needed", "unknown", "too old", "other libc"];
 
 class Host {
   constructor(app) { this.app = app; }
@@ -296,6 +300,7 @@ class Host {
       { name: "host", label: "I am on", kind: "select", options: () => [...hosts.map(({ target, machines }) => [target, `${target}: ${machines}`, "Well known"]), ...sorted(data.runs.keys()).filter((target) => !known.has(target)).map((target) => [target, target, "All that archspec knows"])] },
       { name: "compiler", label: "with", kind: "select", options: () => [["", "any compiler"], ...columns.compiler_family.values.filter((family) => family !== "none").map((family) => [family, `${family} or no compiled code`])] },
       { name: "os", label: "OS", kind: "select", options: () => asOptions(columns.os.values) },
+      { name: "libc", label: "C library", kind: "text", placeholder: "2.35", suggest: () => columns.libc.values, hint: "2.35 is glibc’s (ldd --version), else glibc@2.35 or musl@1.2.4", understands: (value) => parseLibc(value) !== null },
       { name: "platform", label: "Platform", kind: "select", options: () => [["", "as the machine’s maker has it"], ...columns.platform.values.map((value) => [value, value])] },
       { name: "q", label: "Package", kind: "text" },
       { name: "show", label: "Show", kind: "select", options: () => [["", "what I can use"], ["missing", "what I cannot"]] },
@@ -310,7 +315,7 @@ class Host {
         { title: "Specs", field: "specs", width: 90, hozAlign: "right", headerSortStartingDir: "desc" },
         { title: "Newest version", field: "newest", width: 165, sorter: (one, other) => (data.versionRank.get(one) ?? -1) - (data.versionRank.get(other) ?? -1) },
         { title: "Best target", field: "best", width: 150 }, { title: "Compilers", field: "compilers", width: 260 },
-        { title: "OS", field: "oss", width: 220 }, { title: "Stacks", field: "stacks", width: 420 },
+        { title: "C library", field: "libcs", width: 190 }, { title: "OS", field: "oss", width: 220 }, { title: "Stacks", field: "stacks", width: 420 },
       ],
     });
     section.append(this.filters.element, this.summary, this.note, this.grid.element);
@@ -333,12 +338,19 @@ class Host {
     const family = values.compiler ? columns.compiler_family.test((one) => one === values.compiler || one === "none") : () => true;
     const os = values.os ? columns.os.test((one) => one === values.os) : () => true;
     const wanted = values.q ? columns.package.test(matchPackage(values.q, data.packages)) : () => true;
-    const found = data.packages.map((name) => ({ package: name, specs: 0, rank: -1, distance: Infinity, compilers: new Set(), oss: new Set(), stacks: new Set(), passes: true }));
+    const found = data.packages.map((name) => ({ package: name, specs: 0, rank: -1, distance: Infinity, compilers: new Set(), oss: new Set(), stacks: new Set(), libcs: new Map(), passes: true }));
+    const judge = data.judgeLibcs(values.libc);
+    const misread = values.libc && !parseLibc(values.libc);
+    const libcs = new Map(LIBC_ANSWERS.map((answer) => [answer, 0]));
     let specs = 0;
     for (const row of data.all) {
       const one = found[columns.package.codes[row]];
       if (!wanted(row)) { one.passes = false; continue; }
-      if (!fits(row) || !family(row) || !os(row)) continue;
+      if (misread || !fits(row) || !family(row) || !os(row)) continue;
+      const libc = judge(row);
+      libcs.set(libc, libcs.get(libc) + 1);
+      one.libcs.set(libc, (one.libcs.get(libc) ?? 0) + 1);
+      if (libc === "too old" || libc === "other libc") continue;
       specs++;
       one.specs++;
       one.rank = Math.max(one.rank, columns.version.codes[row]);
@@ -351,13 +363,15 @@ class Host {
     const asked = found.filter(({ passes }) => passes);
     const rows = asked.filter((one) => (values.show === "missing" ? !one.specs : one.specs)).map((one) => ({
       ...one, newest: one.rank < 0 ? "" : columns.version.values[one.rank], compilers: sorted(one.compilers), oss: sorted(one.oss), stacks: sorted(one.stacks),
+      libcs: LIBC_ANSWERS.filter((answer) => one.libcs.has(answer)).map((answer) => `${answer} ${show(one.libcs.get(answer))}`),
     }));
     const usable = asked.filter((one) => one.specs).length;
     const platform = values.platform ?? data.platformOf(host);
     this.summary.textContent = `On ${host} (${platform}): ${show(usable)} of ${plural(asked.length, "package")} can be used (${percent(usable, asked.length)}), ${plural(specs, "spec")}`;
     const unknown = columns.target.values.filter((target) => !data.runs.has(target));
     const runs = [...steps].sort((one, other) => one[1] - other[1] || compareTexts(one[0], other[0])).map(([target]) => target);
-    this.note.textContent = `${host} runs binaries for ${runs.join(", ")}. Whether its libc is new enough is not told by the caches: compare the OS.`
+    this.note.textContent = `${host} runs binaries for ${runs.join(", ")}. ${values.libc ? `Specs by the C library ${values.libc}` : "No C library is given; specs"}: ${LIBC_ANSWERS.filter((answer) => libcs.get(answer)).map((answer) => `${answer} ${show(libcs.get(answer))}`).join(", ") || "none"}.`
+      + (libcs.get("unknown") && values.libc ? " Where it is unknown, the source does not say what a spec needs: compare the OS." : "")
       + (unknown.length ? ` Nothing is known of ${unknown.join(", ")}: not counted.` : "");
     await this.grid.setRows(rows, values.sort);
   }
