@@ -70,6 +70,7 @@ SHOWN_LINES = 10
 @click.option("--host", metavar="TARGET", help="Only what a machine of this microarchitecture can run, such as zen4.")
 @click.option("--host-os", metavar="OS", help="Only what is built for this system, or an older release of macOS.")
 @click.option("--host-libc", metavar="LIBC", help="Only what this C library will do for: 2.35, glibc@2.35, musl@1.2.4.")
+@click.option("--cache-only", is_flag=True, help="Only what installs without building, by what it links and runs with.")
 @limit_option
 @format_option()
 def have(
@@ -81,6 +82,7 @@ def have(
     host: str | None,
     host_os: str | None,
     host_libc: str | None,
+    cache_only: bool,
     limit: int | None,
     format: str,
 ) -> None:
@@ -100,6 +102,10 @@ def have(
     release of macOS and, on Linux, C library: by that Spack decides there, and not by the system's name.
     A binary whose source does not say which libc it needs, as pages do not, is a match. What comes after
     %gcc is asked of gcc, as in Spack 1.0: variants of the package come before it.
+
+    --cache-only takes what spack install --cache-only takes: all that the spec links and runs with is in
+    the cache of the same stack (with --stack, of one of those), else in root's, else external. Of pages that
+    is not known, and they give no match.
     """
     from pipeline.ask.have import describe_libcs, explain_none, find_specs, lay_out_hits
     from pipeline.ask.output import print_rows
@@ -115,7 +121,7 @@ def have(
         chosen = choose_snapshots(connection, snapshots, say)
         within = choose_stacks(connection, chosen, stacks)
         say_not_of_today(connection, chosen, within)
-        answer = find_specs(connection, query, chosen, within, machine)
+        answer = find_specs(connection, query, chosen, within, machine, cache_only)
         shown = cut_rows(answer.hits, limit, format)
         print_rows(*lay_out_hits(shown, format), format)
         if answer.hits:
