@@ -10,9 +10,9 @@ Folders are stages along the data's one way, and each imports only what stands t
     ask        questions: have, diff, coverage, gates, what is expected, and how answers are printed
     report     files that people look at: tables, workbook, summary, page
 
-``spack`` has Spack's own rules; ``schema``, ``settings`` and ``layout`` serve all, as ``io`` does: disk, temporary
-folders, streams, progress, URLs. ``build``, ``schedule``, ``queries``, ``questions`` and ``cli`` stand above.
-``make lint`` holds every import to that order.
+``spack`` has Spack's own rules; ``schema``, ``settings`` and ``layout`` serve all, as do ``io`` (disk, temporary
+folders, streams, progress, URLs) and ``yamlfiles``, which reads the YAML that people write. ``build``, ``schedule``,
+``queries``, ``questions`` and ``cli`` stand above. ``make lint`` holds every import to that order.
 """
 
 __version__ = "0.1.0"

@@ -13,10 +13,11 @@ from pathlib import Path
 
 from pipeline.errors import FileFaultsError
 from pipeline.layout import PUBLISHED, Layout
-from pipeline.settings import Gates, Notify, Reports, RunSettings, SettingsFile, read_gates
+from pipeline.settings import Gates, Notify, Reports, RunSettings, read_gates
 from pipeline.sources.buildcache import ALL, Choice
 from pipeline.sources.files import Source, SourceReader, list_once
-from pipeline.yamlvalues import read_text
+from pipeline.yamlfiles.models import SettingsFile
+from pipeline.yamlfiles.values import read_text
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from pipeline.config import parse_config, read_config
 from pipeline.errors import FileFaultsError
-from pipeline.settings import RunSettings, SettingsFile, SourcesFile, parse_gates, read_gates
+from pipeline.settings import RunSettings, SourcesFile, parse_gates, read_gates
 from pipeline.sources.files import Source, find_sources
+from pipeline.yamlfiles.models import SettingsFile
 from tests.makers import write_page
 
 ROOT = Path(__file__).parent.parent

@@ -15,7 +15,7 @@ from pipeline.ask.lock import parse_lock
 from pipeline.ask.output import Columns
 from pipeline.ask.scope import list_stacks
 from pipeline.spack.spec import Miss, find_misses
-from pipeline.yamlvalues import read_text
+from pipeline.yamlfiles.values import read_text
 
 ANYWHERE = "*"
 """In place of a stack: any of them, or root."""

@@ -21,7 +21,7 @@ from pipeline.spack.hosts import satisfies_target
 from pipeline.spack.spec import AskedCompiler, Query
 from pipeline.spack.variants import meets
 from pipeline.spack.versions import VersionList
-from pipeline.yamlvalues import compose
+from pipeline.yamlfiles.values import compose
 
 MOST_SPECS = 100_000
 """More specs than this are no list but a mistake in a matrix."""

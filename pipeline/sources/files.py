@@ -17,7 +17,8 @@ from pipeline.errors import Fault, FileFaultsError, SourceError
 from pipeline.io.urls import OCI, has_scheme, is_url, read_file_url, show_url
 
 if TYPE_CHECKING:
-    from pipeline.settings import NamedSource, SettingsFile
+    from pipeline.settings import NamedSource
+    from pipeline.yamlfiles.models import SettingsFile
 
 
 BOM = b"\xef\xbb\xbf"
@@ -419,8 +420,9 @@ class SourceReader:
             SourceError: it is being read already.
             OSError: it cannot be read.
         """
-        from pipeline.settings import SettingsFile, SourcesFile
-        from pipeline.yamlvalues import read_text
+        from pipeline.settings import SourcesFile
+        from pipeline.yamlfiles.models import SettingsFile
+        from pipeline.yamlfiles.values import read_text
 
         real = os.path.realpath(path)
         if real in self._within:

@@ -3,7 +3,7 @@
 import pytest
 
 from pipeline.errors import FileFaultsError
-from pipeline.yamlvalues import Items, Keyed, Null, Scalar, line_of, read_text, read_values, show
+from pipeline.yamlfiles.values import Items, Keyed, Null, Scalar, line_of, read_text, read_values, show
 
 
 def test_scalars_stay_as_they_were_written():
