@@ -368,8 +368,9 @@ def gate(
       spack-warehouse gate --config gates.yaml --format github
 
     Gates: a least coverage per stack, no package lost against a baseline, no rejects, no wrong meta, no
-    stale snapshot. stdout has what falls short, a row each. What cannot be judged, since a snapshot or
-    a stack is not there, falls short too. Allowances that have expired are told on stderr.
+    stale snapshot, a least share of specs that install without building. stdout has what falls short, a
+    row each. What cannot be judged, since a snapshot or a stack is not there, falls short too. Allowances
+    that have expired are told on stderr.
 
     Exit status 0: every gate holds. 3: something falls short. 1: the file of gates is wrong; each fault
     is a line with its place.

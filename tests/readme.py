@@ -21,6 +21,9 @@ from tests import commands
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 PAGES = "tests/data/pages"
+CACHE = "tests/data/caches/spack-1.1"
+OF_CACHE = " --warehouse caches"
+"""How a command of the README says that it asks of the warehouse of that build cache, and not of the pages."""
 
 SHOWN = (0, 2, 3)
 """Exit statuses of commands that the README shows: done, wrong usage, something falls short."""
@@ -46,7 +49,11 @@ def run(*arguments: str) -> str:
 
 def show(command: str, warehouse: Path) -> str:
     """What a terminal shows of a command, from the root of the repository: its data, then its messages."""
-    done = commands.run(*shlex.split(command), "--warehouse", warehouse, cwd=ROOT)
+    with tempfile.TemporaryDirectory() as folder:
+        if command.endswith(OF_CACHE):
+            warehouse = Path(folder, "warehouse")
+            run("build", CACHE, "--warehouse", str(warehouse))
+        done = commands.run(*shlex.split(command.removesuffix(OF_CACHE)), "--warehouse", warehouse, cwd=ROOT)
     if done.returncode not in SHOWN:
         raise ValueError(f"{command}: exit status {done.returncode}: {done.stderr}")
     return "\n".join(part.strip("\n") for part in (done.stdout, done.stderr) if part.strip("\n"))
