@@ -8,6 +8,7 @@ the spec that it was spliced from: that must be in one of the two caches as well
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -84,10 +85,15 @@ def find_missing(
     broken = list(_list_broken(graph, held, whole))
     ranks, names = _rank_nodes(graph, dependencies if broken else dependencies.clear())
     frames = [pl.DataFrame(schema={"stack": pl.String, "spec": pl.UInt32, "missing": pl.UInt32, "depth": pl.Int64})]
-    for stack, is_held in broken:
-        specs = of_index.filter(pl.col("stack") == stack)["node"].to_list()
-        rows = _walk_up(graph, specs, is_held.to_list(), ranks).sort("spec", "depth", "missing")
-        frames.append(rows.select(pl.lit(stack).alias("stack"), pl.all()))
+    # As many lists as nodes would set off the collector again and again; none is a cycle.
+    gc.disable()
+    try:
+        for stack, is_held in broken:
+            specs = of_index.filter(pl.col("stack") == stack)["node"].to_list()
+            rows = _walk_up(graph, specs, is_held.to_list(), ranks).sort("spec", "depth", "missing")
+            frames.append(rows.select(pl.lit(stack).alias("stack"), pl.all()))
+    finally:
+        gc.enable()
     found = pl.concat(frames)
     of_specs, of_missing = names[found["spec"]], names[found["missing"]]
     return found.select(
