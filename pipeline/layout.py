@@ -126,9 +126,9 @@ class BuildPaths:
         """What a build keeps only while it goes."""
         return self.folder / "scratch"
 
-    def stored_specs(self, snapshot: str) -> Path:
-        """A snapshot's specs at their own grain, for DuckDB to load."""
-        return self.scratch / f"{partition_name(snapshot)}.parquet"
+    def loaded(self, table: str, snapshot: str) -> Path:
+        """A snapshot's rows of a table that only the DuckDB file has, for DuckDB to load."""
+        return self.scratch / table / f"{partition_name(snapshot)}.parquet"
 
     def pages(self, snapshot: str) -> Path:
         return self._place(PAGES, snapshot) / "pages.parquet"

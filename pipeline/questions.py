@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 @click.option("--host-os", metavar="OS", help="Only what is built for this system, or an older release of macOS.")
 @click.option("--host-libc", metavar="LIBC", help="Only what this C library will do for: 2.35, glibc@2.35, musl@1.2.4.")
 @spack_option
+@click.option("--cache-only", is_flag=True, help="Only what installs without building, by what it links and runs with.")
 @limit_option
 @format_option()
 def have(
@@ -61,6 +62,7 @@ def have(
     host_os: str | None,
     host_libc: str | None,
     spack: str | None,
+    cache_only: bool,
     limit: int | None,
     format: str,
 ) -> None:
@@ -80,8 +82,10 @@ def have(
     release of macOS and, on Linux, C library: by that Spack decides there, and not by the system's name.
     A binary whose source does not say which libc it needs, as pages do not, is a match. --spack 0.22 takes
     what stands in a cache whose index that Spack reads, by its database and layout; it does not say what that
-    Spack makes of it. What comes after %gcc is asked of gcc, as in Spack 1.0: variants of the package come
-    before it.
+    Spack makes of it. --cache-only takes what spack install --cache-only takes: all that the spec links and
+    runs with is in the cache of the same stack (with --stack, of one of those), else in root's, else external.
+    Of pages that is not known, and they give no match. What comes after %gcc is asked of gcc, as in Spack
+    1.0: variants of the package come before it.
     """
     from pipeline.ask.have import (
         describe_last_seen,
@@ -105,7 +109,7 @@ def have(
         within = choose_stacks(connection, chosen, stacks)
         say_not_of_today(connection, chosen, within)
         reader = load_reader(connection, spack) if spack else None
-        answer = find_specs(connection, query, chosen, within, machine, reader)
+        answer = find_specs(connection, query, chosen, within, machine, reader, cache_only)
         shown = cut_rows(answer.hits, limit, format)
         print_rows(*lay_out_hits(shown, format), format)
         if answer.hits:
@@ -117,7 +121,7 @@ def have(
             return
         for line in explain_none(connection, query, answer, chosen, within):
             say(line)
-        last_seen = describe_last_seen(connection, query, chosen, within, machine, reader)
+        last_seen = describe_last_seen(connection, query, chosen, within, machine, reader, cache_only)
         if last_seen:
             say(last_seen)
     sys.exit(FALLS_SHORT)
@@ -390,8 +394,9 @@ def gate(
       spack-warehouse gate --config gates.yaml --format github
 
     Gates: a least coverage per stack, no package lost against a baseline, no rejects, no wrong meta, no
-    stale snapshot. stdout has what falls short, a row each. What cannot be judged, since a snapshot or
-    a stack is not there, falls short too. Allowances that have expired are told on stderr.
+    stale snapshot, a least share of specs that install without building. stdout has what falls short, a
+    row each. What cannot be judged, since a snapshot or a stack is not there, falls short too. Allowances
+    that have expired are told on stderr.
 
     Exit status 0: every gate holds. 3: something falls short. 1: the file of gates is wrong; each fault
     is a line with its place.

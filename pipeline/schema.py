@@ -114,10 +114,18 @@ OF_INDEX = (
 )
 """What indexes alone say of one spec."""
 
+INSTALLABLE = Column(
+    "installable",
+    "BOOLEAN",
+    "whether it installs without building: all that it links and runs with, and what a spliced one is spliced from, is "
+    "in the same stack's cache, else in root's, else external; NULL where the source does not say, as pages do not",
+    nullable=True,
+)
+
 SPEC_STACKS = Relation(
     "spec_stacks",
     "The long table: a row per snapshot, spec and stack that holds it, root included.",
-    (SNAPSHOT, PACKAGE, HASH, STACK, *SPEC, *OF_INDEX),
+    (SNAPSHOT, PACKAGE, HASH, STACK, *SPEC, *OF_INDEX, INSTALLABLE),
 )
 
 STORED_SPECS = Relation(
@@ -132,11 +140,16 @@ STORED_SPECS = Relation(
         Column("in_root", "BOOLEAN", "whether the root mirror holds it: the spec is published"),
         Column(
             "places",
-            'STRUCT("source" VARCHAR, size_bytes BIGINT, tarball_url VARCHAR)[]',
+            'STRUCT("source" VARCHAR, size_bytes BIGINT, tarball_url VARCHAR, installable BOOLEAN)[]',
             "what each of the stacks, and then root, says otherwise; NULL where all say the same",
             nullable=True,
         ),
         *OF_INDEX,
+        replace(
+            INSTALLABLE,
+            description="whether it installs without building from any of its stacks, or from root; "
+            "NULL where its sources do not say, as pages do not",
+        ),
     ),
 )
 
@@ -284,7 +297,49 @@ REJECTS = Relation(
 
 TABLES = (SPEC_STACKS, PAGES_TABLE, DEPENDENCIES, RECORDS, REJECTS, SOURCES)
 """What a build reads from its sources, and writes as Parquet."""
-SNAPSHOT_TABLES = (STORED_SPECS, PAGES_TABLE, DEPENDENCIES, RECORDS)
+
+MISSING_DEPENDENCIES = Relation(
+    "missing_dependencies",
+    "What keeps a spec from being installable: a row per snapshot, stack, spec and missing part of its closure, of "
+    "which the five nearest are listed.",
+    (
+        SNAPSHOT,
+        replace(STACK, description="CI stack whose cache holds the spec and lacks the part, as root's does; or root"),
+        HASH,
+        PACKAGE,
+        Column("missing_package", "VARCHAR", "package of the missing part, e.g. zlib-ng"),
+        Column("missing_hash", "VARCHAR", "its 32-letter DAG hash"),
+        Column("reason", "VARCHAR", "hole: an index describes it, and it is not in the cache; unknown: none does"),
+        Column("depth", "BIGINT", "dependencies on the shortest way to it: 1 is a direct one"),
+    ),
+)
+EXTERNAL_DEPENDENCIES = Relation(
+    "external_dependencies",
+    "What must be on the machine for specs to run: a row per snapshot and external that specs link or run with.",
+    (
+        SNAPSHOT,
+        Column("name", "VARCHAR", "its package, e.g. glibc"),
+        Column("version", "VARCHAR", "its one version, e.g. 2.35"),
+        Column("path", "VARCHAR", "where it lies, e.g. /usr; NULL where modules alone find it", nullable=True),
+        Column("modules", "VARCHAR[]", "environment modules that it is found by"),
+        Column(
+            "specs",
+            "BIGINT",
+            "specs that need it, by all that they link and run with; NULL beyond the 256 externals of a snapshot that "
+            "the most name themselves",
+            nullable=True,
+        ),
+        Column(
+            "stacks",
+            "VARCHAR[]",
+            "stacks that hold such a spec, in text order, without root; NULL as specs",
+            nullable=True,
+        ),
+    ),
+)
+CLOSURE_TABLES = (MISSING_DEPENDENCIES, EXTERNAL_DEPENDENCIES)
+"""What a build finds in the closures of a snapshot's specs, for the DuckDB file alone."""
+SNAPSHOT_TABLES = (STORED_SPECS, PAGES_TABLE, DEPENDENCIES, RECORDS, *CLOSURE_TABLES)
 """Those of the DuckDB file whose every row is of one snapshot."""
 
 TARGETS_TABLE = Relation(

@@ -127,6 +127,13 @@ class LostGate(Keys):
     allow: tuple[Allowance, ...] = ()
 
 
+class InstallableGate(Keys):
+    """That of each stack of a glob, which may name root, a share of the specs installs without building."""
+
+    stack: Written
+    minimum: Share
+
+
 class RowsGate(Keys):
     """That no more than so many rows are there."""
 
@@ -149,6 +156,7 @@ class Gates(Keys):
     rejects: RowsGate | None = None
     meta_mismatches: RowsGate | None = None
     fresh: AgeGate | None = None
+    installable: tuple[InstallableGate, ...] = ()
 
     @property
     def name(self) -> str:
@@ -157,7 +165,7 @@ class Gates(Keys):
     @property
     def count(self) -> int:
         others = (self.lost, self.rejects, self.meta_mismatches, self.fresh)
-        return len(self.coverage) + sum(gate is not None for gate in others)
+        return len(self.coverage) + len(self.installable) + sum(gate is not None for gate in others)
 
     def _settle(self, data: Keyed, wrongs: list[Wrong], file: SettingsFile) -> None:
         super()._settle(data, wrongs, file)

@@ -173,6 +173,31 @@ def make_record(spec: Record, package: str = "hdf5", **changes: Any) -> Record:
     return record
 
 
+def edge(number: int, name: str, *deptypes: str, virtuals: Iterable[str] = ()) -> Record:
+    """A dependency on the spec of a number, by default to link with it."""
+    parameters = {"deptypes": list(deptypes or ["link"]), "virtuals": list(virtuals)}
+    return {"name": name, "hash": make_hash(number), "parameters": parameters}
+
+
+def needs(number: int = 90, name: str = "glibc") -> Record:
+    """The dependency on a libc."""
+    return edge(number, name, virtuals=["libc"])
+
+
+def libc(number: int, version: str = "2.35", name: str = "glibc", path: str = "/usr", **changes: Any) -> Record:
+    """The record of an external, by default a libc."""
+    spec = make_spec(number, versions=[version], compiler="none", **changes)
+    return make_record(spec, name, in_buildcache=False, external={"path": path, "module": None})
+
+
+def binary(
+    number: int, name: str, *edges: Record, compiler: str = "none", platform: str = "linux", **changes: Any
+) -> Record:
+    """The record of a spec with these dependencies, by default not compiled."""
+    spec = make_spec(number, compiler=compiler, platform=platform)
+    return make_record(spec, name, dependencies=list(edges), **changes)
+
+
 def make_index(records: Iterable[Record], version: str = "7") -> bytes:
     """An index as ``spack buildcache update-index`` writes it."""
     installs = {record["spec"]["hash"]: record for record in records}

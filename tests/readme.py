@@ -13,7 +13,7 @@ from pathlib import Path
 import duckdb
 
 from pipeline.layout import Layout
-from pipeline.schema import DERIVED_TABLES, STORED_SPECS, TABLES, Column, Relation, describe_wide
+from pipeline.schema import CLOSURE_TABLES, DERIVED_TABLES, STORED_SPECS, TABLES, Column, Relation, describe_wide
 from pipeline.store.database import list_columns, open_database
 from pipeline.store.sqlfiles import describe_macros, describe_views
 from tests import commands
@@ -21,6 +21,9 @@ from tests import commands
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 PAGES = "tests/data/pages"
+CACHE = "tests/data/caches/spack-1.1"
+OF_CACHE = " --warehouse caches"
+"""How a command of the README says that it asks of the warehouse of that build cache, and not of the pages."""
 
 SHOWN = (0, 2, 3)
 """Exit statuses of commands that the README shows: done, wrong usage, something falls short."""
@@ -46,7 +49,11 @@ def run(*arguments: str) -> str:
 
 def show(command: str, warehouse: Path) -> str:
     """What a terminal shows of a command, from the root of the repository: its data, then its messages."""
-    done = commands.run(*shlex.split(command), "--warehouse", warehouse, cwd=ROOT)
+    with tempfile.TemporaryDirectory() as folder:
+        if command.endswith(OF_CACHE):
+            warehouse = Path(folder, "warehouse")
+            run("build", CACHE, "--warehouse", str(warehouse))
+        done = commands.run(*shlex.split(command.removesuffix(OF_CACHE)), "--warehouse", warehouse, cwd=ROOT)
     if done.returncode not in SHOWN:
         raise ValueError(f"{command}: exit status {done.returncode}: {done.stderr}")
     return "\n".join(part.strip("\n") for part in (done.stdout, done.stderr) if part.strip("\n"))
@@ -76,7 +83,7 @@ def render_readme(text: str, warehouse: Path) -> str:
 def render_dictionary(connection: duckdb.DuckDBPyConnection) -> str:
     """Every table, view and macro with its columns, whose types the warehouse tells."""
     sections = {
-        "### Tables": (*TABLES, STORED_SPECS),
+        "### Tables": (*TABLES, STORED_SPECS, *CLOSURE_TABLES),
         "### Views": describe_views(),
         "### Table macros: views with parameters": describe_macros(),
         "### Tables of Spack's rules, and of a site's": DERIVED_TABLES,

@@ -32,7 +32,7 @@ OTHER = {
 }
 NAMED = [column.name for column in SPEC_STACKS.columns if column.type == "VARCHAR" and not column.nullable]
 FILLED = [column.name for column in SPEC_STACKS.columns if not column.nullable]
-DESCRIBING = [name for name in SPEC_STACKS.names if name not in ("snapshot", "hash", "stack", "source")]
+DESCRIBING = [name for name in SPEC_STACKS.names if name not in ("snapshot", "hash", "stack", "source", "installable")]
 
 OF_PAGE = {"snapshot": "develop", "package": "hdf5"}
 PAGE = {"package": "p", "path": "p"}
@@ -105,6 +105,10 @@ OFFENCES = {
         ([{"pages": [OF_RECORDS], "records": [HOLE]}], {"path": "i", "externals": 1, "externals_found": 0}),
         ([{"records": [{}]}], {"path": "i", "externals": None, "externals_found": 1}),
         ([{"pages": [OF_RECORDS], "records": [{}, HOLE, {**HOLE, "stack": "e4s"}]}], {"stack": "e4s", "holes": None}),
+    ],
+    "missing_are_accounted_for": [
+        ([{"spec_stacks": [{"hash": "h1", "stack": "hep", "installable": False}]}], {"hash": "h1", "stack": "hep"}),
+        ([{"missing_dependencies": [{"stack": "hep"}]}], {"stack": "hep", "is_installable": True}),
     ],
     "specs_have_a_page": [
         ([{"spec_stacks": [{"hash": "h9", "source": "x"}]}], {"package": "hdf5", "source": "x"}),

@@ -12,27 +12,19 @@ from pipeline.spack.versions import version_key
 from pipeline.specs.closure import LIBC_COLUMNS, Graph
 from pipeline.specs.index import Index
 from pipeline.store.extract_index import make_dependencies, make_records, make_specs
-from tests.makers import ask, make_hash, make_index, make_page, make_record, make_spec, write_page, write_v2
-
-
-def edge(number, name, *deptypes, virtuals=()):
-    parameters = {"deptypes": list(deptypes or ["link"]), "virtuals": list(virtuals)}
-    return {"name": name, "hash": make_hash(number), "parameters": parameters}
-
-
-def libc(number, version="2.35", name="glibc", path="/usr", **changes):
-    spec = make_spec(number, versions=[version], compiler="none", **changes)
-    return make_record(spec, name, in_buildcache=False, external={"path": path, "module": None})
-
-
-def binary(number, name, *edges, compiler="none", platform="linux", **changes):
-    return make_record(
-        make_spec(number, compiler=compiler, platform=platform), name, dependencies=list(edges), **changes
-    )
-
-
-def needs(number=90, name="glibc"):
-    return edge(number, name, virtuals=["libc"])
+from tests.makers import (
+    ask,
+    binary,
+    edge,
+    libc,
+    make_hash,
+    make_index,
+    make_page,
+    make_spec,
+    needs,
+    write_page,
+    write_v2,
+)
 
 
 def is_compiled(node):
@@ -189,12 +181,16 @@ def test_a_graph_is_walked_in_time_whatever_its_shape():
     # A chain, and a stretch of it in which each needs the ten before: no walk may be by depth or from each alone.
     pairs = [(one, at) for at in range(1, size) for one in range(max(0, at - (10 if at < 6_000 else 1)), at)]
     nodes = pl.DataFrame({"hash": hashes, "package": "p", "version": "1", "compiler": "none", "platform": "linux"})
-    specs = nodes.with_columns(external=pl.lit(False))
+    specs = nodes.with_columns(external=pl.lit(False), spliced_from=pl.lit(None, pl.String))
     of_libc = pl.DataFrame(
         {"hash": ["libc"], "package": "glibc", "version": "2.35", "compiler": "none", "platform": "linux"}
     )
     records = of_libc.with_columns(
-        kind=pl.lit("external"), stack=pl.lit("e4s"), source=pl.lit(""), external_path=pl.lit(None, pl.String)
+        kind=pl.lit("external"),
+        stack=pl.lit("e4s"),
+        source=pl.lit(""),
+        external_path=pl.lit(None, pl.String),
+        external_modules=pl.lit([], pl.List(pl.String)),
     )
     edges = pl.DataFrame(
         {

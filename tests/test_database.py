@@ -56,7 +56,8 @@ def odd_warehouse(tmp_path_factory):
     return build_pages(tmp_path_factory.mktemp("odd"), pages, {("v0.9", "<script>"): {"num_specs": 7}})
 
 
-CALLS = [call(macro.name, ["zen4"] if macro.name == "usable_on" else ["v0.9", "v0.10"]) for macro in MACROS]
+ARGUMENTS = {"usable_on": ["zen4"], "stack_diff": ["v0.9", "e4s", "v0.10", "e4s"]}
+CALLS = [call(macro.name, ARGUMENTS.get(macro.name, ["v0.9", "v0.10"])) for macro in MACROS]
 COUNTS = {name: f"select count(*) from {name}" for name in (*RELATIONS, *CALLS)}
 
 
@@ -84,7 +85,14 @@ def test_the_shell_counts_what_python_counts(odd_warehouse, tmp_path):
 
     assert {row["name"]: row["n"] for row in rows} == count_all(odd_warehouse)
     # Of pages: what only indexes give is empty.
-    assert {row["name"] for row in rows if not row["n"]} == {"dependencies", "records", "stack_absences", "tags"}
+    assert {row["name"] for row in rows if not row["n"]} == {
+        "dependencies",
+        "records",
+        "missing_dependencies",
+        "external_dependencies",
+        "stack_absences",
+        "tags",
+    }
 
 
 def test_the_shell_shows_the_comments(warehouse, tmp_path):

@@ -5,6 +5,7 @@ import datetime as dt
 import io
 import json
 import re
+import shutil
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -21,10 +22,22 @@ from pipeline.ask.gates import (
     judge,
 )
 from pipeline.ask.scope import Snapshot, list_snapshots
+from pipeline.build import build
 from pipeline.layout import Layout
 from pipeline.settings import parse_gates
 from pipeline.store.database import open_database
-from tests.makers import ask, build_pages, make_page, make_spec, thorough, write_page
+from tests.makers import (
+    ask,
+    binary,
+    build_pages,
+    edge,
+    make_index,
+    make_page,
+    make_spec,
+    thorough,
+    write_page,
+    write_v2,
+)
 from tests.test_cli import assert_refused, run
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "gates.yaml"
@@ -237,6 +250,54 @@ def test_a_page_or_an_index_that_tells_of_nothing_proves_a_loss(tmp_path):
         connection.execute("update pages set stack = 'e4s', package = null")
         (short,) = judge(connection, parse_gates(text, "g"), TODAY).shortfalls
         assert short.reason == "lost, and in no other stack"
+
+
+@pytest.fixture(scope="module")
+def caches(tmp_path_factory):
+    """Two of four specs of e4s install without building, and the one of root; of a page it is not known."""
+    folder = tmp_path_factory.mktemp("installable")
+    missing = [binary(number, "a", edge(9, "gone")) for number in (1, 2)]
+    write_v2(folder / "source/develop", make_index([binary(5, "c")]))
+    write_v2(folder / "source/develop/e4s", make_index([*missing, binary(3, "b"), binary(4, "b", edge(5, "c"))]))
+    write_page(folder / "source", make_page([make_spec(6, stacks=["hep"])]))
+    build([folder / "source"], folder / "warehouse", jobs=1)
+    return folder
+
+
+def test_too_few_specs_of_a_stack_install_without_building(caches, tmp_path):
+    config = tmp_path / "gates.yaml"
+    config.write_text("installable:\n- {stack: '[er]*', minimum: 0.75}\n- {stack: e4s, minimum: 0.5}\n")
+    done = run("gate", "--warehouse", caches / "warehouse", "--config", config, "--format", "json")
+
+    (row,) = json.loads(done.stdout)
+    assert (done.returncode, row["gate"], row["stack"], row["asked"], row["found"]) == (
+        *(3, "installable", "e4s", "0.75 at least", "0.5"),
+    )
+    assert row["reason"] == "2 of 4 specs install without building: see missing_dependencies"
+    assert row["place"] == f"{config}:2"
+    assert done.stderr == f"{config}: 1 of 2 gates hold\n"
+
+
+def test_what_pages_do_not_say_cannot_be_judged_to_install(caches, warehouse):
+    (short,) = hold(caches / "warehouse", "installable: [{stack: hep, minimum: 1}]").shortfalls
+    assert short.reason == "cannot be judged: no source says it of 1 spec, as pages do not"
+    assert hold(caches / "warehouse", "installable: [{stack: hep, minimum: 0}]").shortfalls == []
+    shorts = hold(warehouse, f"snapshot: {NEW}\ninstallable: [{{stack: '*', minimum: 0.1}}]").shortfalls
+    assert [(one.stack, one.reason[:16]) for one in shorts] == [
+        (stack, "cannot be judged") for stack in ("e4s", "hep", "root")
+    ]
+    (short,) = hold(warehouse, f"snapshot: {NEW}\ninstallable: [{{stack: radiuss*, minimum: 0}}]").shortfalls
+    assert (short.stack, short.reason[:16]) == ("radiuss*", "cannot be judged")
+
+
+def test_without_root_of_today_what_is_missing_cannot_be_judged(caches, tmp_path):
+    shutil.copytree(caches / "source", tmp_path / "source")
+    (tmp_path / "source/develop/build_cache/index.json").write_text("{")
+    build([tmp_path / "source"], tmp_path / "warehouse", jobs=1)
+    (short,) = hold(tmp_path / "warehouse", "installable: [{stack: e4s, minimum: 0.75}]").shortfalls
+
+    assert short.reason.startswith("cannot be judged: failed: the stack root of ")
+    assert hold(tmp_path / "warehouse", "installable: [{stack: e4s, minimum: 0.25}]").shortfalls == []
 
 
 @pytest.mark.parametrize(("days", "today", "short"), [(2, "2025-04-01", 0), (1, "2025-04-01", 1), (0, "2025-03-30", 0)])

@@ -18,7 +18,7 @@ from pipeline.layout import Layout
 from pipeline.spack.hosts import runs_on
 from pipeline.spack.spec import Candidate, find_misses, parse_spec
 from pipeline.store.database import open_database
-from tests.makers import build_pages, make_hash, make_index, make_record, make_spec, write_pages, write_v2
+from tests.makers import binary, build_pages, edge, make_hash, make_index, make_record, make_spec, write_pages, write_v2
 from tests.test_cli import assert_refused, run
 
 HDF5 = [
@@ -90,6 +90,7 @@ def test_a_hit_tells_all_that_a_user_needs(warehouse):
             "in_root": True,
             "variants": ["build_system=cmake", "+mpi", "~cuda"],
             "libc": None,
+            "installable": None,
             "namespace": None,
         }
     ]
@@ -391,3 +392,50 @@ def test_what_an_index_tells_of_languages_and_namespaces_counts(tmp_path):
             assert find(f"{package} %fortran=llvm") == []
         assert find("builtin.hdf5") == [make_hash(2), make_hash(1)]
         assert find("other.hdf5") == [make_hash(2)]
+
+
+@pytest.fixture(scope="module")
+def caches(tmp_path_factory):
+    """A warehouse of two stacks and a page: a installs from hep, and from e4s b is missing."""
+    folder = tmp_path_factory.mktemp("caches")
+    above = binary(1, "a", edge(2, "b"))
+    write_v2(
+        folder / "source/develop/e4s",
+        make_index([above, binary(2, "b", in_buildcache=False), binary(3, "c", edge(1, "a"))]),
+    )
+    write_v2(folder / "source/develop/hep", make_index([above, binary(2, "b")]))
+    write_pages(folder / "source", {("v1.0", "a"): [make_spec(4)]})
+    build([folder / "source"], folder / "warehouse", jobs=1)
+    return folder / "warehouse"
+
+
+def test_cache_only_takes_what_installs_without_building(caches):
+    assert list_hits(caches, "a") == [("develop", make_hash(1)), ("v1.0", make_hash(4))]
+    assert list_hits(caches, "a", "--cache-only") == [("develop", make_hash(1))]
+    assert list_hits(caches, "a", "--cache-only", "--stack", "hep") == [("develop", make_hash(1))]
+    assert list_hits(caches, "/" + make_hash(2), "--cache-only") == [("develop", make_hash(2))]
+
+
+def test_what_does_not_install_without_building_is_a_miss_with_what_is_missing(caches):
+    done = have(caches, "a", "--cache-only", "--stack", "e4s", "--snapshot", "develop")
+    assert (done.returncode, done.stderr.splitlines()) == (
+        3,
+        [
+            "none of the 1 specs of a in e4s of develop is a; nearest:",
+            "  1 spec: installable: asked true, has false (such as a@1.14.5 /aaaaaaa of develop in e4s, hep)",
+            "  missing in e4s for a /aaaaaaa: b /aaaaaaa (hole)",
+        ],
+    )
+    done = have(caches, "a", "--cache-only", "--snapshot", "v1.0")
+    assert done.returncode == 3
+    assert "installable: asked true, has unknown" in done.stderr
+    assert "missing in" not in done.stderr
+
+
+def test_a_table_says_what_is_installable_where_a_source_does(caches):
+    assert "installable" in have(caches, "a").stdout
+    assert "installable" not in have(caches, "a", "--snapshot", "v1.0").stdout
+    rows = json.loads(have(caches, "a", "--stack", "e4s", "--format", "json").stdout)
+    assert [row["installable"] for row in rows] == [False, None]
+    rows = json.loads(have(caches, "a", "--format", "json").stdout)
+    assert [row["installable"] for row in rows] == [True, None]

@@ -176,7 +176,10 @@ def test_no_file_has_an_unprintable_name():
     [
         ("", ["g: is empty: no gate is in it"]),
         ("{}", ["g:1: no gate is in it"]),
-        ("- 1", ["g:1: gates: keys are expected: snapshot, coverage, lost, rejects, meta_mismatches, fresh"]),
+        (
+            "- 1",
+            ["g:1: gates: keys are expected: snapshot, coverage, lost, rejects, meta_mismatches, fresh, installable"],
+        ),
         ("fresh: [", ["g:1: is no YAML: "]),
         ("\x00", ["g:1: is no YAML: "]),
         ("covrage: []", ["g:1: gates: 'covrage' is no key of it; there are: snapshot, coverage, lost"]),

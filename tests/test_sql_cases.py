@@ -10,14 +10,14 @@ import duckdb
 import pytest
 import yaml
 
-from pipeline.schema import DERIVED_TABLES, SPEC_STACKS, STORED_SPECS, TABLES
+from pipeline.schema import CLOSURE_TABLES, DERIVED_TABLES, SPEC_STACKS, STORED_SPECS, TABLES
 from pipeline.spack.compilers import compiler_family
 from pipeline.spack.versions import version_key
 from pipeline.store.database import create_tables, create_views, quote_name, quote_text, store_rows
 from pipeline.store.sqlfiles import describe_macros, describe_views
 
 VIEWS, MACROS = describe_views(), describe_macros()
-RELATIONS = {relation.name: relation for relation in (STORED_SPECS, *TABLES, *DERIVED_TABLES, *VIEWS)}
+RELATIONS = {relation.name: relation for relation in (STORED_SPECS, *TABLES, *CLOSURE_TABLES, *DERIVED_TABLES, *VIEWS)}
 CASES = sorted((Path(__file__).parent / "sql_cases").glob("*/*.yaml"))
 
 # What a row of each table has where a case does not say.
@@ -66,6 +66,16 @@ DEFAULTS = {
         "source": "i",
     },
     "tags": {"snapshot": "develop"},
+    "missing_dependencies": {
+        "snapshot": "develop",
+        "stack": "e4s",
+        "hash": "h1",
+        "package": "hdf5",
+        "missing_package": "zlib",
+        "missing_hash": "h8",
+        "reason": "hole",
+        "depth": 1,
+    },
     "rejects": {"path": "page", "place": "file", "reason": "because"},
     "sources": {"source": "site", "kind": "pages", "snapshot": "develop", "state": "loaded"},
 }

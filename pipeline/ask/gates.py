@@ -24,7 +24,7 @@ from pipeline.io.streams import show_text
 from pipeline.schema import ROOT
 
 if TYPE_CHECKING:
-    from pipeline.settings import AgeGate, Allowance, CoverageGate, Gates, LostGate, RowsGate
+    from pipeline.settings import AgeGate, Allowance, CoverageGate, Gates, InstallableGate, LostGate, RowsGate
 
 SHORTFALL_COLUMNS: Columns = (
     ("gate", "VARCHAR"),
@@ -153,6 +153,8 @@ def judge(connection: duckdb.DuckDBPyConnection, gates: Gates, today: dt.date) -
     found += judge_rows(connection, gates.rejects, "rejects", snapshot.name)
     found += judge_rows(connection, gates.meta_mismatches, "meta_mismatches", snapshot.name)
     found += judge_fresh(gates.fresh, snapshots, today)
+    for installable in gates.installable:
+        found += judge_installable(connection, installable, snapshot.name, unknown)
     return verdict
 
 
@@ -348,6 +350,43 @@ def judge_fresh(gate: AgeGate | None, snapshots: Sequence[Snapshot], today: dt.d
         asked, found = f"{number_of(gate.days, 'day')} old at most", number_of(age, "day")
         reason = f"the newest weekly snapshot is stale on {today}"
         yield Shortfall("fresh", newest.name, reason, gate.line, None, None, asked, found)
+
+
+def judge_installable(
+    connection: duckdb.DuckDBPyConnection, gate: InstallableGate, snapshot: str, unknown: Mapping[str, str]
+) -> Iterable[Shortfall]:
+    """The stacks of a gate's glob, root included, of whose specs too few install without building, or are known to.
+
+    Where root could not be read today, what it holds may be what is missing.
+    """
+    not_loaded = {one.stack: one.describe() for one in list_not_loaded(connection, snapshot)}
+    rows = connection.execute(
+        """
+        select stack, count(*), coalesce(sum(case when installable then 1 else 0 end), 0), count(installable)
+        from spec_stacks
+        where snapshot = ?
+        group by stack
+        order by stack
+        """,
+        [snapshot],
+    ).fetchall()
+    chosen = [row for row in rows if fnmatchcase(row[0], gate.stack)]
+    if not chosen:
+        reason = "cannot be judged: no such stack is in the snapshot; its source may be missing"
+        yield Shortfall("installable", snapshot, reason, gate.line, gate.stack)
+    for stack, specs, installable, known in chosen:
+        why = unknown.get(stack)
+        share = int(installable) / specs
+        if why is None and share < gate.minimum:
+            why = not_loaded.get(ROOT)
+            if (installable + specs - known) / specs >= gate.minimum:
+                why = why or f"no source says it of {number_of(specs - known, 'spec')}, as pages do not"
+        if why is not None:
+            yield Shortfall("installable", snapshot, f"cannot be judged: {why}", gate.line, stack)
+        elif share < gate.minimum:
+            asked, got = f"{gate.minimum:g} at least", _show_share(share, gate.minimum)
+            reason = f"{installable:,} of {number_of(specs, 'spec')} install without building: see missing_dependencies"
+            yield Shortfall("installable", snapshot, reason, gate.line, stack, None, asked, got)
 
 
 # Annotations

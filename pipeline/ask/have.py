@@ -16,7 +16,7 @@ from pipeline.ask.machine import Machine
 from pipeline.ask.output import Columns
 from pipeline.ask.scope import list_before, suggest_names
 from pipeline.io.progress import number_of
-from pipeline.schema import ROOT
+from pipeline.schema import INSTALLABLE, ROOT
 from pipeline.spack.hosts import is_known, measure_ancestors, runs_on
 from pipeline.spack.readers import Readers
 from pipeline.spack.spec import Candidate, Miss, Query, find_misses
@@ -39,6 +39,7 @@ HIT_COLUMNS: Columns = (
     ("in_root", "BOOLEAN"),
     ("variants", "VARCHAR[]"),
     ("libc", "VARCHAR"),
+    ("installable", "BOOLEAN"),
     ("namespace", "VARCHAR"),
 )
 
@@ -47,8 +48,9 @@ HIT_COLUMNS: Columns = (
 class Held:
     """A spec of a snapshot, and where it stands there; ``stacks`` are without root.
 
-    ``package_hash`` is that of its recipe, None where the source does not tell. ``unread`` is why the Spack that asks
-    reads none of the places that were asked for.
+    ``package_hash`` is that of its recipe, None where the source does not say. ``installable`` says whether it installs
+    without building from one of its places, or of the stacks that were asked for; None where its sources do not say.
+    ``unread`` is why the Spack that asks reads none of the places that were asked for.
     """
 
     snapshot: str
@@ -56,6 +58,7 @@ class Held:
     stacks: tuple[str, ...]
     in_root: bool
     package_hash: str | None = None
+    installable: bool | None = None
     unread: Miss | None = None
 
     def row(self) -> tuple[object, ...]:
@@ -65,7 +68,7 @@ class Held:
         libc = None if spec.libc is None else str(spec.libc)
         return (
             *(spec.hash, spec.package, spec.version, spec.compiler),
-            *(*place, list(spec.variants), libc, spec.namespace),
+            *(*place, list(spec.variants), libc, self.installable, spec.namespace),
         )
 
 
@@ -142,11 +145,18 @@ class Answer:
 
 
 def lay_out_hits(hits: Sequence[Held], format: str) -> tuple[Columns, list[tuple[object, ...]]]:
-    """The columns and rows of ``hits``; a table for people has the namespace only where there are several."""
+    """The columns and rows of ``hits``.
+
+    A table for people has the namespace only where there are several, and what is installable where a source says it.
+    """
     rows = [hit.row() for hit in hits]
-    if format == "table" and len({row[-1] for row in rows}) <= 1:
-        return HIT_COLUMNS[:-1], [row[:-1] for row in rows]
-    return HIT_COLUMNS, rows
+    left_out = set()
+    if format == "table" and len({hit.spec.namespace for hit in hits}) <= 1:
+        left_out.add("namespace")
+    if format == "table" and all(hit.installable is None for hit in hits):
+        left_out.add("installable")
+    kept = [at for at, (name, _) in enumerate(HIT_COLUMNS) if name not in left_out]
+    return [HIT_COLUMNS[at] for at in kept], [tuple(row[at] for at in kept) for row in rows]
 
 
 def find_specs(
@@ -156,11 +166,12 @@ def find_specs(
     stacks: Sequence[str] = (),
     host: Machine | None = None,
     reader: Reader | None = None,
+    cache_only: bool = False,
 ) -> Answer:
     """What ``snapshots``, the newest first, hold of a query, in any of ``stacks`` (or anywhere, root included).
 
     Hits come by snapshot, then the nearest to the host, then the newest version. With a ``reader`` only what it can
-    read counts.
+    read counts, with ``cache_only`` what installs without building from there.
     """
 
     def load(snapshots: Sequence[str], *narrowing: Any) -> list[Held]:
@@ -169,7 +180,7 @@ def find_specs(
 
     held = load(snapshots, query, host, query.package is None)
     rank = {snapshot: place for place, snapshot in enumerate(snapshots)}
-    hits = [one for one in held if not list_misses(query, one, host)]
+    hits = [one for one in held if not list_misses(query, one, host, cache_only)]
     if hits:
         distances = measure_ancestors(host.target) if host and host.target else {}
         # Sorted by what counts least first: a version's key is a text and has no negative.
@@ -180,12 +191,17 @@ def find_specs(
     if query.package is None:
         # Of all packages the newest snapshot's specs must do: the others hardly differ.
         held = [] if query.hash else load(snapshots[:1])
-    return Answer([], len({one.spec.hash for one in held}), find_nearest(query, held, rank, host))
+    return Answer([], len({one.spec.hash for one in held}), find_nearest(query, held, rank, host, cache_only))
 
 
-def list_misses(query: Query, one: Held, host: Machine | None) -> list[Miss]:
-    """Where a spec falls short of ``query``, or of what ``host`` can run, or the Spack that asks can read."""
-    return [*miss_host(query, one.spec, host), *([one.unread] if one.unread else [])]
+def list_misses(query: Query, one: Held, host: Machine | None, cache_only: bool) -> list[Miss]:
+    """Where a held spec misses a query, or what ``host`` can run, the Spack that asks can read, caches install."""
+    misses = miss_host(query, one.spec, host)
+    if one.unread:
+        misses.append(one.unread)
+    if cache_only and not one.installable:
+        misses.append(Miss(INSTALLABLE.name, "true", "false" if one.installable is False else "unknown"))
+    return misses
 
 
 def miss_host(query: Query, spec: Candidate, host: Machine | None) -> list[Miss]:
@@ -211,12 +227,17 @@ def _miss_machine(query: Query, spec: Candidate, host: Machine) -> Iterator[Miss
 
 
 def find_nearest(
-    query: Query, held: Iterable[Held], rank: Mapping[str, int], host: Machine | None = None, count: int = NEAREST
+    query: Query,
+    held: Iterable[Held],
+    rank: Mapping[str, int],
+    host: Machine | None = None,
+    cache_only: bool = False,
+    count: int = NEAREST,
 ) -> list[NearMiss]:
     """The nearest misses: the fewest things missed first, then of the newest snapshot, then the most specs."""
     groups: dict[tuple[Miss, ...], list[Held]] = {}
     for one in held:
-        groups.setdefault(tuple(list_misses(query, one, host)), []).append(one)
+        groups.setdefault(tuple(list_misses(query, one, host, cache_only)), []).append(one)
     nearest = []
     for misses, members in groups.items():
         members.sort(key=lambda one: (rank[one.snapshot], one.spec.hash))
@@ -251,6 +272,7 @@ def load_specs(
         where.append("list_contains($packages, package)")
         given["packages"] = list(packages)
     having = "having list_has_any(array_agg(stack), $stacks)" if stacks else ""
+    of_stacks = "filter (where list_contains($stacks, stack))" if stacks else ""
     if stacks:
         given["stacks"] = list(stacks)
     if query is not None and narrow:
@@ -264,7 +286,8 @@ def load_specs(
             any_value(namespace),
             any_value(libc), any_value(libc_version), any_value(libc_path), any_value(libc_known),
             any_value(package_hash),
-            list_sort(array_agg(stack))
+            list_sort(array_agg(stack)),
+            bool_or(installable) {of_stacks}
         from spec_stacks
         where {" and ".join(where)}
         group by snapshot, hash
@@ -277,11 +300,12 @@ def load_specs(
 
 def _read_row(row: tuple[Any, ...]) -> Held:
     snapshot, package, hash, version, compiler, os, platform, target = row[:8]
-    variants, compilers, namespace, libc, libc_version, libc_path, libc_known, package_hash, held = row[8:]
+    variants, compilers, namespace, libc, libc_version, libc_path, libc_known, package_hash, held, installable = row[8:]
     needed = None if libc is None else Libc(libc.partition("@")[0], libc_version, libc_path)
     described = (tuple(variants), compilers, namespace, needed, libc_known)
     spec = Candidate(package, hash, version, compiler, os, platform, target, *described)
-    return Held(snapshot, spec, tuple(stack for stack in held if stack != ROOT), ROOT in held, package_hash)
+    stacks = tuple(stack for stack in held if stack != ROOT)
+    return Held(snapshot, spec, stacks, ROOT in held, package_hash, installable)
 
 
 def _narrow(
@@ -360,10 +384,11 @@ def describe_last_seen(
     stacks: Sequence[str],
     host: Machine | None,
     reader: Reader | None,
+    cache_only: bool,
 ) -> str | None:
     """In one line the newest snapshot before ``snapshots`` that had a hit, and the first; None where none had."""
     before = list_before(connection, snapshots)
-    hits = find_specs(connection, query, before, stacks, host, reader).hits if before else []
+    hits = find_specs(connection, query, before, stacks, host, reader, cache_only).hits if before else []
     return f"last seen in {hits[0].snapshot}: {_name_example(hits[0])}" if hits else None
 
 
@@ -381,7 +406,7 @@ def explain_none(
             first = f"no spec in {scope} is {query.text}; nearest in {snapshots[0]}:"
         else:
             first = f"none of the {answer.considered:,} specs of {query.package} in {scope} is {query.text}; nearest:"
-        return [first, *map(_describe_near, answer.nearest)]
+        return [first, *map(_describe_near, answer.nearest), *_list_missing(connection, answer.nearest, stacks)]
     if query.package is None:
         return [f"no spec in {scope} is {query.text}"]
     listed = connection.execute("select distinct package from spec_stacks").fetchall()
@@ -400,6 +425,27 @@ def explain_none(
     other = [snapshot for snapshot, _ in places]
     where = f"stacks {_list_some([stack for _, stack in places if stack != ROOT])} of " if stacks else ""
     return [f"no spec of {query.package} in {scope}; there are some in {where}{_list_some(other)}"]
+
+
+def _list_missing(
+    connection: duckdb.DuckDBPyConnection, nearest: Sequence[NearMiss], stacks: Sequence[str]
+) -> Iterator[str]:
+    """A line on what is missing to install the first of ``nearest`` that is not installable, in its first stack."""
+    for near in nearest:
+        example = near.example
+        if Miss(INSTALLABLE.name, "true", "false") not in near.misses:
+            continue
+        rows = connection.execute(
+            """
+            select stack, missing_package, missing_hash, reason from missing_dependencies
+            where snapshot = $snapshot and hash = $hash and (len($stacks) = 0 or list_contains($stacks, stack))
+            order by stack, depth, missing_package, missing_hash
+            """,
+            {"snapshot": example.snapshot, "hash": example.spec.hash, "stacks": list(stacks)},
+        ).fetchall()
+        parts = [f"{package} /{hash[:7]} ({reason})" for stack, package, hash, reason in rows if stack == rows[0][0]]
+        yield f"  missing in {rows[0][0]} for {example.spec.package} /{example.spec.hash[:7]}: {', '.join(parts)}"
+        return
 
 
 def _describe_scope(connection: duckdb.DuckDBPyConnection, snapshots: Sequence[str], stacks: Sequence[str]) -> str:

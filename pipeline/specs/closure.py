@@ -2,12 +2,13 @@
 
 A hash stands for the whole graph below it. So one graph serves every stack of a snapshot, and what one index leaves
 out another may hold. It is walked from what is looked for towards what needs it: a node is looked at twice at most,
-whatever the shape of the graph, cycles and all.
+whatever the shape of the graph, cycles and all. Which closures are whole is :mod:`pipeline.specs.installable`'s.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
 
 import polars as pl
 
@@ -16,7 +17,7 @@ from pipeline.spack.versions import version_key
 
 LIBC_COLUMNS = ("libc", "libc_version", "libc_path", "libc_known")
 
-_NODE = ("hash", "package", "version", "compiler", "platform", "external", "external_path")
+_NODE = ("hash", "package", "version", "compiler", "platform", "external", "external_path", "external_modules")
 _SEVERAL = -1
 
 
@@ -24,47 +25,90 @@ class Graph:
     """All specs, externals and holes of a snapshot's indexes, and which of them link or run with which.
 
     ``specs``, ``records`` and ``dependencies`` are frames of the kinds of :mod:`pipeline.store.frames`, the
-    dependencies being those of all three. ``nodes`` has each hash once; a node is known by its row.
+    dependencies being those of all three. ``nodes`` has each hash that is described once, and a node is known by its
+    row. What is needed and not described has a number after those. A spliced spec needs the binary of the spec that
+    it was spliced from too, but nothing that this one needs: such a binary is a node of its own, from ``binaries`` on.
+    ``hashes`` are those of all nodes, and ``edges`` say which ``needed`` a ``node`` needs itself.
     """
 
     def __init__(self, specs: pl.DataFrame, records: pl.DataFrame, dependencies: pl.DataFrame) -> None:
         # A page says nothing of what its specs need.
-        held = specs.filter(pl.col("external").is_not_null()).with_columns(external_path=pl.lit(None, pl.String))
+        held = specs.filter(pl.col("external").is_not_null())
+        described = held.with_columns(
+            external_path=pl.lit(None, pl.String), external_modules=pl.lit([], pl.List(pl.String))
+        )
         others = records.sort("kind", "stack", "source").with_columns(external=pl.col("kind") == "external")
-        nodes = pl.concat([others.select(_NODE), held.select(_NODE)])
-        self.nodes = nodes.unique("hash", keep="first", maintain_order=True)
+        self.nodes = pl.concat([others.select(_NODE), described.select(_NODE)]).unique(
+            "hash", keep="first", maintain_order=True
+        )
         is_libc = pl.col("virtuals").list.contains("libc")
         is_needed = pl.col("deptypes").list.contains("link") | pl.col("deptypes").list.contains("run") | is_libc
         edges = dependencies.filter(is_needed).select("hash", "dependency_hash", is_libc=is_libc).unique()
-        # What no index describes has a number after those of the nodes.
         hashes = pl.concat([self.nodes["hash"], edges["hash"], edges["dependency_hash"]]).unique(maintain_order=True)
-        numbers = pl.DataFrame({"hash": hashes}).with_row_index("node")
+        splices = held.select("hash", dependency_hash="spliced_from").drop_nulls().with_columns(is_libc=pl.lit(False))
+        binaries = splices["dependency_hash"].unique(maintain_order=True)
+        self.binaries = hashes.len()
+        self.hashes = pl.concat([hashes, binaries])
+        nodes = pl.DataFrame({"hash": self.hashes}).with_row_index("node")
+        needed = nodes.select(needed="node", dependency_hash="hash")
         edges = (
-            edges.join(numbers, on="hash")
-            .join(numbers.rename({"hash": "dependency_hash", "node": "needed"}), on="dependency_hash")
+            pl.concat(
+                [
+                    edges.join(needed[: self.binaries], on="dependency_hash"),
+                    splices.join(needed[self.binaries :], on="dependency_hash"),
+                ]
+            )
+            .join(nodes[: self.binaries], on="hash")
             .group_by("needed", "node")
             .agg(pl.col("is_libc").any())
             .sort("needed", "node")
         )
-        self._size = hashes.len()
+        self.edges = edges.select("needed", "node")
         self._libcs = edges.filter("is_libc").select("needed", "node")
-        self._needing: list[int] = edges["node"].to_list()
-        starts = edges["needed"].search_sorted(pl.int_range(self._size + 1, dtype=pl.UInt32, eager=True))
-        self._starts: list[int] = starts.to_list()
+        self._needing = edges["node"].to_list()
+        self._starts = self._find_starts(edges["needed"])
+
+    @property
+    def size(self) -> int:
+        """How many nodes there are."""
+        return self.hashes.len()
+
+    def _find_starts(self, numbers: pl.Series) -> list[int]:
+        """Where the rows of each node begin among sorted ``numbers``, and at last their number."""
+        starts = numbers.search_sorted(pl.int_range(self.size + 1, dtype=pl.UInt32, eager=True))
+        listed: list[int] = starts.to_list()
+        return listed
 
     def list_needing(self, node: int) -> list[int]:
-        """The nodes that link or run with a node themselves."""
+        """The nodes that need a node themselves."""
         return self._needing[self._starts[node] : self._starts[node + 1]]
+
+    @cached_property
+    def _downwards(self) -> tuple[list[int], list[int]]:
+        edges = self.edges.sort("node", "needed")
+        return edges["needed"].to_list(), self._find_starts(edges["node"])
+
+    def list_needed(self, node: int) -> list[int]:
+        """The nodes that a node needs itself."""
+        needed, starts = self._downwards
+        return needed[starts[node] : starts[node + 1]]
+
+    def find_closure(self, nodes: Iterable[int]) -> list[bool]:
+        """Of each node, whether it is one of ``nodes`` or in the closure of one."""
+        return self._reach(nodes, self.list_needed)
 
     def find_dependents(self, nodes: Iterable[int]) -> list[bool]:
         """Of each node, whether one of ``nodes`` is it or in its closure."""
-        found = [False] * self._size
+        return self._reach(nodes, self.list_needing)
+
+    def _reach(self, nodes: Iterable[int], list_next: Callable[[int], list[int]]) -> list[bool]:
+        found = [False] * self.size
         waiting = list(nodes)
         while waiting:
             node = waiting.pop()
             if not found[node]:
                 found[node] = True
-                waiting += self.list_needing(node)
+                waiting += list_next(node)
         return found
 
     def find_libcs(self) -> pl.DataFrame:
@@ -93,7 +137,7 @@ class Graph:
     def _choose_libcs(self) -> tuple[list[tuple[str, str, str | None]], list[int | None]]:
         """Every libc as (name, version, path), and of each node the place of its own among them, if it needs one."""
         libcs: list[tuple[str, str, str | None]] = []
-        found: list[int | None] = [None] * self._size
+        found: list[int | None] = [None] * self.size
         for libc, needing in self._list_libcs():
             at = len(libcs)
             libcs.append(libc)
@@ -121,7 +165,7 @@ class Graph:
 
     def _list_silent(self) -> Iterator[int]:
         """The nodes that do not say what they need."""
-        yield from range(self.nodes.height, self._size)
+        yield from range(self.nodes.height, self.binaries)
         platforms = [name for name in self.nodes["platform"].unique() if uses_libc(name)]
         is_compiled = ~pl.col("external") & (pl.col("compiler") != "none") & pl.col("platform").is_in(platforms)
         names_none = ~pl.col("node").is_in(self._libcs["node"].implode())

@@ -11,16 +11,7 @@ import duckdb
 
 from pipeline.io.progress import run_handlers, watch
 from pipeline.layout import STATE, BuildPaths, Layout
-from pipeline.schema import (
-    DEPENDENCIES,
-    PAGES_TABLE,
-    RECORDS,
-    REJECTS,
-    SNAPSHOT_TABLES,
-    SOURCES,
-    STORED_SPECS,
-    TAGS_TABLE,
-)
+from pipeline.schema import PAGES_TABLE, REJECTS, SNAPSHOT_TABLES, SOURCES, TAGS_TABLE
 from pipeline.store.database import cut_parts, define_view, quote_text, render
 from pipeline.store.sqlfiles import SqlQuery, find_views, list_checks, list_stored
 from pipeline.store.state import SnapshotRows, digest_files, read_state
@@ -99,7 +90,9 @@ def choose_rows(connection: duckdb.DuckDBPyConnection, snapshots: Iterable[str] 
     where = f"where snapshot in ({chosen}) or snapshot is null"
     for table in (PAGES_TABLE, REJECTS, SOURCES, TAGS_TABLE):
         connection.execute(f"create table {table.name} as from warehouse.{table.name} {where}")
-    for table in (STORED_SPECS, DEPENDENCIES, RECORDS):
+    for table in SNAPSHOT_TABLES:
+        if table == PAGES_TABLE:
+            continue
         of_table = f"from warehouse.{table.name} where snapshot in ({chosen})"
         bounds = connection.execute(f"select min(rowid), max(rowid) {of_table}").fetchone() or (None, None)
         first, last = (-1 if bound is None else bound for bound in bounds)

@@ -6,6 +6,7 @@ import contextlib
 import resource
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from pipeline.io.progress import watch
 from pipeline.io.temporary import database_path, spill_folder
 from pipeline.layout import DATABASE, BuildPaths, Layout
 from pipeline.schema import (
+    CLOSURE_TABLES,
     DEPENDENCIES,
     DERIVED_TABLES,
     HOSTS_TABLE,
@@ -155,12 +157,9 @@ def cut_parts(snapshots: Mapping[str, SnapshotRows]) -> Iterator[list[str]]:
 def load_snapshots(connection: duckdb.DuckDBPyConnection, build: BuildPaths, snapshots: Sequence[str]) -> None:
     """Append the Parquet files of some snapshots to the tables, as one transaction."""
     with transaction(connection):
-        for table, find in (
-            (STORED_SPECS, build.stored_specs),
-            (PAGES_TABLE, build.pages),
-            (DEPENDENCIES, build.dependencies),
-            (RECORDS, build.records),
-        ):
+        published = {PAGES_TABLE: build.pages, DEPENDENCIES: build.dependencies, RECORDS: build.records}
+        for table in SNAPSHOT_TABLES:
+            find = published.get(table) or partial(build.loaded, table.name)
             files = {find(snapshot): snapshot for snapshot in snapshots}
             load_partitions(connection, table, {file: snapshot for file, snapshot in files.items() if file.exists()})
 
@@ -426,7 +425,7 @@ def find_missing(connection: duckdb.DuckDBPyConnection) -> list[str]:
         "union select function_name from duckdb_functions() "
         "where database_name = current_database() and function_type = 'table_macro'"
     ).fetchall()
-    names = [table.name for table in (STORED_SPECS, *TABLES, *DERIVED_TABLES)]
+    names = [table.name for table in (STORED_SPECS, *TABLES, *CLOSURE_TABLES, *DERIVED_TABLES)]
     names += [query.name for query in (*list_views(), *list_macros())]
     return [name for name in names if (name,) not in held]
 

@@ -33,8 +33,8 @@ DEPENDENCY_SCHEMA = arrow_schema(DEPENDENCIES, without=("snapshot",))
 RECORD_SCHEMA = arrow_schema(RECORDS, without=("snapshot",))
 
 STACKS = pa.field("stacks", pa.list_(pa.string()), nullable=False)
-SPEC_SCHEMA = arrow_schema(SPEC_STACKS, without=("snapshot", "stack")).append(STACKS)
-"""A row per spec of a file: ``spec_stacks`` less the snapshot, its stacks still together."""
+SPEC_SCHEMA = arrow_schema(SPEC_STACKS, without=("snapshot", "stack", "installable")).append(STACKS)
+"""A row per spec of a file: ``spec_stacks`` less what the whole snapshot says, its stacks still together."""
 KINDS = {
     "specs": SPEC_SCHEMA,
     "pages": PAGE_SCHEMA,

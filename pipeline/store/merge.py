@@ -18,7 +18,8 @@ from pipeline.store.frames import make_rows
 
 IDENTITY = ("package", "version", "compiler", "os", "platform", "target")
 """Columns in which descriptions of one hash may not differ."""
-PLACES = pl.List(pl.Struct({"source": pl.String, "size_bytes": pl.Int64, "tarball_url": pl.String}))
+OF_PLACE = {"source": pl.String, "size_bytes": pl.Int64, "tarball_url": pl.String, "installable": pl.Boolean}
+"""What may differ between the places of a spec."""
 NUMBER = "spec"
 """The column that numbers a spec of the snapshot, in the order of package and hash."""
 
@@ -26,9 +27,9 @@ NUMBER = "spec"
 class Merged(NamedTuple):
     """The specs of a snapshot, numbered by :data:`SPEC` in the order of package and hash.
 
-    ``places`` has a row for each ``spec`` and ``stack`` that holds it, root included, with its ``source`` and
-    ``size_bytes``, in that order. ``pages`` are as they were, with their counts set right, ``rejects`` with the new
-    ones after the old.
+    ``places`` has a row for each ``spec`` and ``stack`` that holds it, root included, with its ``source``,
+    ``size_bytes`` and whether it is ``installable`` from there, NULL as long as that is not known, in that order.
+    ``pages`` are as they were, with their counts set right, ``rejects`` with the new ones after the old.
     """
 
     specs: pl.DataFrame
@@ -75,7 +76,8 @@ def merge_pages(specs: pl.DataFrame, pages: pl.DataFrame, rejects: pl.DataFrame,
     if not places.select(rises.all()).item():
         # Pages up to v0.22.1 list stacks in no order.
         places = places.unique().sort(NUMBER, "stack")
-    places = places.with_columns(*(specs[name].gather(places[NUMBER]) for name in ("source", "size_bytes")))
+    said = (specs[name].gather(places[NUMBER]) for name in ("source", "size_bytes"))
+    places = places.with_columns(*said, installable=pl.lit(None, pl.Boolean))
     return Merged(specs.drop("stacks"), places, pages, rejects)
 
 
@@ -103,7 +105,7 @@ def merge_indexes(specs: pl.DataFrame, pages: pl.DataFrame, rejects: pl.DataFram
         pl.col("size_bytes").min().over(NUMBER, "stack"),
     )
     new = pl.struct(NUMBER, "stack").is_first_distinct()
-    repeated, places = places.filter(~new), places.filter(new)
+    repeated, places = places.filter(~new), places.filter(new).with_columns(installable=pl.lit(None, pl.Boolean))
     rows = [
         {
             "path": row["source"],
@@ -164,9 +166,9 @@ def merge_dependencies(dependencies: pl.DataFrame, hashes: pl.Series) -> pl.Data
 def gather_places(merged: Merged) -> pl.DataFrame:
     """``specs`` with what the places of each say.
 
-    ``stacks`` are the stacks in text order, without root; ``in_root`` says whether root holds it. ``places`` lists
-    what differs by place, ``{source, size_bytes, tarball_url}`` for each of the stacks and then for root; it is NULL
-    where all places say the same.
+    ``stacks`` are the stacks in text order, without root; ``in_root`` says whether root holds it, and ``installable``
+    whether it is from any of them. ``places`` lists :data:`OF_PLACE` for each of the stacks and then for root; it is
+    NULL where all places say the same.
     """
     specs, places = merged.specs, merged.places
     is_root = places["stack"] == ROOT
@@ -174,10 +176,14 @@ def gather_places(merged: Merged) -> pl.DataFrame:
     specs = specs.join(stacks, on=NUMBER, how="left", maintain_order="left").with_columns(
         pl.col("stacks").fill_null([]), in_root=pl.col(NUMBER).is_in(places.filter(is_root)[NUMBER].implode())
     )
-    differs = (places[name].ne_missing(specs[name].gather(places[NUMBER])) for name in ("source", "size_bytes"))
+    # No place says that it is not where one says that it is.
+    installable = places.group_by(NUMBER).agg(pl.col("installable").max())
+    specs = specs.join(installable, on=NUMBER, how="left", maintain_order="left")
+    of_specs = ("source", "size_bytes", "installable")
+    differs = (places[name].ne_missing(specs[name].gather(places[NUMBER])) for name in of_specs)
     if not any(one.any() for one in differs):
-        return specs.with_columns(places=pl.lit(None, PLACES))
+        return specs.with_columns(places=pl.lit(None, pl.List(pl.Struct(OF_PLACE))))
     said = places.join(specs.select(NUMBER, "tarball_url"), on=NUMBER, how="left")
     said = said.sort(NUMBER, pl.col("stack") == ROOT, "stack")
-    listed = said.group_by(NUMBER, maintain_order=True).agg(places=pl.struct("source", "size_bytes", "tarball_url"))
-    return specs.join(listed, on=NUMBER, how="left", maintain_order="left").with_columns(pl.col("places").cast(PLACES))
+    listed = said.group_by(NUMBER, maintain_order=True).agg(places=pl.struct(*OF_PLACE))
+    return specs.join(listed, on=NUMBER, how="left", maintain_order="left")

@@ -14,8 +14,9 @@ import pyarrow.parquet as pq
 
 from pipeline.errors import WarehouseError
 from pipeline.layout import BuildPaths
-from pipeline.schema import SOURCES, arrow_schema
+from pipeline.schema import CLOSURE_TABLES, SOURCES, STORED_SPECS, arrow_schema
 from pipeline.specs.closure import Graph, add_libcs
+from pipeline.specs.installable import find_installs
 from pipeline.store.frames import (
     DEPENDENCY_SCHEMA,
     FILE,
@@ -52,14 +53,23 @@ def write_snapshot(build: BuildPaths, scratch: Path, snapshot: str, places: Sequ
     if has_indexes:
         records = spilled.read("records").sort("stack", "source", "package", "hash")
         dependencies = spilled.read("dependencies")
-        merged = merged._replace(specs=add_libcs(merged.specs, Graph(merged.specs, records, dependencies)))
+        graph = Graph(merged.specs, records, dependencies)
+        whole = has_all_records(merged.pages, records)
+        installs = find_installs(graph, mark_places(merged), dependencies, whole)
+        for table, found in zip(CLOSURE_TABLES, (installs.missing, installs.externals), strict=True):
+            write_frame(build.loaded(table.name, snapshot), found, arrow_schema(table, without=("snapshot",)))
+        merged = merged._replace(
+            specs=add_libcs(merged.specs, graph), places=merged.places.with_columns(installs.installable)
+        )
         write_frame(build.records(snapshot), records, RECORD_SCHEMA)
         dependencies = merge_dependencies(dependencies, pl.concat([merged.specs["hash"], records["hash"]]))
         write_frame(build.dependencies(snapshot), dependencies, DEPENDENCY_SCHEMA)
     rows = write_tables(build.spec_stacks(snapshot), cut_groups(merged), SPEC_STACKS_SCHEMA)
     # DuckDB loads specs at their own grain from here, half the work that the rows of spec_stacks would be.
     stored = gather_places(merged).drop(NUMBER).to_arrow()
-    pq.write_table(stored, build.stored_specs(snapshot), compression="lz4", write_statistics=False)
+    path = build.loaded(STORED_SPECS.name, snapshot)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(stored, path, compression="lz4", write_statistics=False)
     del stored
     write_frame(build.pages(snapshot), merged.pages, PAGE_SCHEMA)
     if merged.rejects.height:
@@ -68,12 +78,26 @@ def write_snapshot(build: BuildPaths, scratch: Path, snapshot: str, places: Sequ
     return SnapshotRows(len(places) - indexes, indexes, merged.specs.height, rows, merged.rejects.height)
 
 
+def mark_places(merged: Merged) -> pl.DataFrame:
+    """The ``hash`` and ``stack`` of each place, and whether it is ``of_index``, or else of a page."""
+    indexes = merged.pages.filter(pl.col("stack").is_not_null()).select("stack", source="path", of_index=True)
+    return merged.places.join(indexes.unique(), on=["stack", "source"], how="left", maintain_order="left").select(
+        "stack", pl.col("of_index").fill_null(False), hash=merged.specs["hash"].gather(merged.places[NUMBER])
+    )
+
+
+def has_all_records(pages: pl.DataFrame, records: pl.DataFrame) -> bool:
+    """Whether the externals and holes of all indexes are rows of ``records``: 0.1.0 published their number alone."""
+    counted = pages.filter(pl.col("stack").is_not_null()).select(counted=pl.col("externals") + pl.col("holes"))
+    return counted["counted"].null_count() == 0 and int(counted["counted"].sum()) <= records.height
+
+
 def cut_groups(merged: Merged) -> Iterator[pa.Table]:
     """The rows of ``spec_stacks``, sorted by package, hash and stack, in the row groups of a Parquet file."""
     specs = merged.specs.drop(NUMBER, "source", "size_bytes")
     for start in range(0, max(merged.places.height, 1), GROUP_ROWS):
         places = merged.places.slice(start, GROUP_ROWS)
-        said = (places[name] for name in ("stack", "source", "size_bytes"))
+        said = (places[name] for name in ("stack", "source", "size_bytes", "installable"))
         yield to_table(specs[places[NUMBER]].with_columns(*said), SPEC_STACKS_SCHEMA)
 
 

@@ -28,7 +28,8 @@ _COMMENT = re.compile(r"--.*")
 _PARAMETER = re.compile(r"^--   (?P<name>\w+)(?P<optional> := null)?(?:: (?P<description>.*))?$", re.MULTILINE)
 
 _FILLED = [column for column in SPEC_STACKS.columns if not column.nullable]
-_SAME = [column for column in SPEC_STACKS.columns if column.name not in ("snapshot", "hash", "stack", "source")]
+_OF_PLACE = ("snapshot", "hash", "stack", "source", "installable")
+_SAME = [column for column in SPEC_STACKS.columns if column.name not in _OF_PLACE]
 COLUMNS_OF_SPECS: Mapping[str, Sequence[str]] = {
     "filled": [column.name for column in _FILLED],
     "named": [column.name for column in _FILLED if column.type == "VARCHAR"],

@@ -17,6 +17,7 @@ select
     * exclude (stacks, in_root, places, place) replace (
         case when places is null then size_bytes else place.size_bytes end as size_bytes,  -- noqa: RF03
         case when places is null then tarball_url else place.tarball_url end as tarball_url,  -- noqa: RF03
-        case when places is null then source else place.source end as source  -- noqa: RF03
+        case when places is null then source else place.source end as source,  -- noqa: RF03
+        case when places is null then installable else place.installable end as installable  -- noqa: RF03
     ),
 from placed;

@@ -1,6 +1,7 @@
 -- specs: a row per snapshot and hash: the spec, and the stacks that hold it.
--- This is the unit that coverage counts. All rows of a spec in spec_stacks say the same but for the stack
--- and the source, so any of them serves; of sizes, which stacks may have several of, it is the smallest.
+-- This is the unit that coverage counts. All rows of a spec in spec_stacks say the same but for the stack, the
+-- source and whether it is installable from there, so any of them serves; of sizes, which stacks may have several of, it
+-- is the smallest.
 create view specs as
 select
     snapshot,
@@ -33,5 +34,8 @@ select
     any_value(libc_known) as libc_known,
     any_value(package_hash) as package_hash,
     any_value(spliced_from) as spliced_from,
+    -- whether it installs without building from any of its stacks, or from root; NULL where its sources do not say,
+    -- as pages do not
+    bool_or(installable) as installable,
 from spec_stacks
 group by snapshot, hash;
