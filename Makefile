@@ -9,7 +9,7 @@ WAREHOUSE ?= warehouse
 CONFIG ?= examples/coverage.yaml
 
 .DEFAULT_GOAL := help
-.PHONY: help warehouse report scheduled shell test test-slow lint format bench readme lock clean
+.PHONY: help warehouse report scheduled shell test test-slow test-spark lint format bench readme lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -32,10 +32,14 @@ shell: $(VENV)/runtime ## Open the DuckDB shell on the warehouse, read-only
 	$(BIN)/spack-warehouse shell --warehouse "$(WAREHOUSE)"
 
 test: $(VENV)/dev $(VENV)/oldest ## Run the tests, in five minutes on two processors
-	$(BIN)/python -m pytest -n auto -m "not slow"
+	$(BIN)/python -m pytest -n auto -m "not slow and not spark"
 
 test-slow: $(VENV)/dev $(VENV)/oldest ## Run the long tests: kills, readers beside builds, all random input
-	$(BIN)/python -m pytest -n auto -m slow --hypothesis-profile=full
+	$(BIN)/python -m pytest -n auto -m "slow and not spark" --hypothesis-profile=full
+	$(MAKE) test-spark
+
+test-spark: $(VENV)/dev $(VENV)/spark ## Run the SQL on Spark, in two processes, against DuckDB's answers; needs Java
+	PYTHONPATH=$(VENV)/spark-lib $(BIN)/python -m pytest -m spark
 
 lint: $(VENV)/dev ## Check style, types, SQL and the order of stages; writes nothing
 	$(BIN)/ruff check .
@@ -61,6 +65,8 @@ lock: $(VENV)/dev ## Renew the pinned requirements from pyproject.toml
 	  $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url --no-annotate --no-header \
 	    --python-version 3.11 --extra install $$([ $$name = dev ] && echo --extra dev) pyproject.toml -o requirements/$$name.txt; \
 	done
+	echo pyspark | $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url --no-annotate \
+	  --no-header --python-version 3.11 - -o requirements/spark.txt
 
 clean: ## Remove what builds, tests and installation left
 	rm -rf $(VENV) .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache
@@ -86,6 +92,11 @@ $(VENV)/runtime: requirements/runtime.txt | $(BIN)/python
 $(VENV)/dev: requirements/dev.txt | $(BIN)/python
 	$(PINNED) -r requirements/dev.txt
 	$(INSTALL)
+	touch $@
+
+# Spark is beside the packages of the tests, which it would weigh down. It has to be built, with setuptools of the lock.
+$(VENV)/spark: requirements/spark.txt | $(VENV)/dev
+	$(PINNED) --no-build-isolation --target $(VENV)/spark-lib --upgrade -r requirements/spark.txt
 	touch $@
 
 # The oldest DuckDB whose shell must open a warehouse, beside the one that builds it.

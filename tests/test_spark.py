@@ -9,7 +9,7 @@ from sqlglot import exp
 from pipeline.schema import CLOSURE_TABLES, DERIVED_TABLES, TABLES
 from pipeline.store.checks import run_check
 from pipeline.store.database import quote_text, render
-from pipeline.store.sqlfiles import list_checks, list_macros, list_views
+from pipeline.store.sqlfiles import find_views, list_checks, list_macros, list_views
 from tests.test_checks import GOOD, OFFENCES
 from tests.test_sql_cases import CASES, call, load
 
@@ -116,47 +116,66 @@ def test_no_select_unnests_two_lists(connection, query):
 
 @pytest.fixture(scope="module")
 def spark():
-    sql = pytest.importorskip("pyspark.sql", reason="no PySpark, which with Java runs the SQL on Spark itself")
+    """A cluster of two executors, each a process of its own, on this machine."""
+    try:
+        from pyspark.sql import SparkSession
+    except ImportError:
+        pytest.fail("Spark is not installed here: make test-spark installs and runs it")
     options = {
-        "spark.ui.enabled": "false",
-        "spark.sql.shuffle.partitions": "1",
         "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.host": "127.0.0.1",
+        "spark.executor.memory": "1g",
+        "spark.sql.shuffle.partitions": "2",
+        "spark.sql.sources.partitionColumnTypeInference.enabled": "false",
+        "spark.ui.enabled": "false",
     }
-    session = sql.SparkSession.builder.master("local[1]").config(map=options).getOrCreate()
+    session = SparkSession.builder.master("local-cluster[2,1,1024]").config(map=options).getOrCreate()
     yield session
     session.stop()
 
 
 def lend_tables(connection, spark, folder):
-    """Give Spark the tables, and every view made of them by its own SQL."""
+    """Give Spark the tables, as files that both executors read."""
+    folder.mkdir(parents=True)
     for table in (*TABLES, *CLOSURE_TABLES, *DERIVED_TABLES):
         connection.execute(f"copy {table.name} to '{folder}/{table.name}.parquet' (format parquet)")
         spark.read.parquet(f"{folder}/{table.name}.parquet").createOrReplaceTempView(table.name)
-    for query in list_views():
-        spark.sql(carry(connection, query).replace("CREATE VIEW", "CREATE OR REPLACE TEMPORARY VIEW", 1))
+
+
+def lend_views(connection, spark, queries):
+    """Make the views that ``queries`` stand on, and those of them that are views, by their own SQL."""
+    named = {query.name for query in queries}
+    behind = {view.name for view in find_views(queries)}
+    for view in list_views():
+        if view.name in behind | named:
+            spark.sql(carry(connection, view).replace("CREATE VIEW", "CREATE OR REPLACE TEMPORARY VIEW", 1))
 
 
 def order(rows):
     return sorted((list(row) for row in rows), key=repr)
 
 
-def test_spark_itself_answers_as_duckdb_does(spark, tmp_path):
-    for path in CASES:
-        view, folder = path.parent.name, tmp_path / path.parent.name / path.stem
-        folder.mkdir(parents=True)
-        case = yaml.safe_load(path.read_text())
-        with duckdb.connect() as connection:
-            load(connection, case["given"])
-            lend_tables(connection, spark, folder)
-            for arguments in [expected.get("arguments") for expected in case["expect"]]:
-                answer = connection.execute(f"from {call(view, arguments)}").fetchall()
-                if view in MACROS:
-                    found = spark.sql(carry(connection, MACROS[view], arguments)).collect()
-                else:
-                    found = spark.table(view).collect()
-                assert order(found) == order(answer), f"{view}/{path.stem}"
+VIEWS = {query.name: query for query in list_views()}
 
 
+@pytest.mark.spark
+@pytest.mark.parametrize("path", CASES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_spark_itself_answers_as_duckdb_does(spark, tmp_path, path):
+    case, name = yaml.safe_load(path.read_text()), path.parent.name
+    with duckdb.connect() as connection:
+        load(connection, case["given"])
+        lend_tables(connection, spark, tmp_path / "tables")
+        lend_views(connection, spark, [query for query in [{**VIEWS, **MACROS}.get(name)] if query])
+        for arguments in [expected.get("arguments") for expected in case["expect"]]:
+            answer = connection.execute(f"from {call(name, arguments)}").fetchall()
+            if name in MACROS:
+                found = spark.sql(carry(connection, MACROS[name], arguments)).collect()
+            else:
+                found = spark.table(name).collect()
+            assert order(found) == order(answer)
+
+
+@pytest.mark.spark
 def test_spark_itself_finds_what_the_checks_find(spark, tmp_path):
     # no_nulls has rows that no matrix can have a column for: those of empty names.
     steps = [step for name in OFFENCES if name != "no_nulls" for steps, _ in OFFENCES[name] for step in steps]
@@ -164,10 +183,10 @@ def test_spark_itself_finds_what_the_checks_find(spark, tmp_path):
     with duckdb.connect() as connection:
         tables = (*TABLES, *CLOSURE_TABLES)
         load(connection, {table.name: [row for rows in added for row in rows.get(table.name, [])] for table in tables})
-        lend_tables(connection, spark, tmp_path)
+        lend_tables(connection, spark, tmp_path / "tables")
+        lend_views(connection, spark, list_checks())
         # What breaks a law is stored otherwise by the DuckDB file: here both engines follow the SQL for all.
-        (specs,) = (query for query in list_views() if query.name == "specs")
-        connection.execute(render_any(connection, specs).replace("create view", "create or replace view", 1))
+        connection.execute(render_any(connection, VIEWS["specs"]).replace("create view", "create or replace view", 1))
         found = {query.name: spark.sql(carry(connection, query)).count() for query in list_checks()}
 
         assert found == {query.name: run_check(connection, query).offenders for query in list_checks()}
