@@ -13,7 +13,7 @@ from pathlib import Path
 import duckdb
 
 from pipeline.layout import Layout
-from pipeline.schema import DERIVED_TABLES, STORED_SPECS, TABLES, Column, Relation, describe_wide
+from pipeline.schema import CHANGES, DERIVED_TABLES, STORED_SPECS, TABLES, Column, Relation, describe_wide
 from pipeline.store.database import list_columns, open_database
 from pipeline.store.sqlfiles import describe_macros, describe_views
 from tests import commands
@@ -76,7 +76,7 @@ def render_readme(text: str, warehouse: Path) -> str:
 def render_dictionary(connection: duckdb.DuckDBPyConnection) -> str:
     """Every table, view and macro with its columns, whose types the warehouse tells."""
     sections = {
-        "### Tables": (*TABLES, STORED_SPECS),
+        "### Tables": (*TABLES, CHANGES, STORED_SPECS),
         "### Views": describe_views(),
         "### Table macros: views with parameters": describe_macros(),
         "### Tables of Spack's rules": DERIVED_TABLES,

@@ -6,7 +6,7 @@ import sqlglot
 import yaml
 from sqlglot import exp
 
-from pipeline.schema import DERIVED_TABLES, TABLES
+from pipeline.schema import CHANGES, DERIVED_TABLES, TABLES
 from pipeline.store.checks import run_check
 from pipeline.store.database import quote_text, render
 from pipeline.store.sqlfiles import list_checks, list_macros, list_views
@@ -129,7 +129,7 @@ def spark():
 
 def lend_tables(connection, spark, folder):
     """Give Spark the tables, and every view made of them by its own SQL."""
-    for table in (*TABLES, *DERIVED_TABLES):
+    for table in (*TABLES, CHANGES, *DERIVED_TABLES):
         connection.execute(f"copy {table.name} to '{folder}/{table.name}.parquet' (format parquet)")
         spark.read.parquet(f"{folder}/{table.name}.parquet").createOrReplaceTempView(table.name)
     for query in list_views():
