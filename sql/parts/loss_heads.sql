@@ -85,4 +85,18 @@ ranked as (
             and below_64.newer = heads.newer
             and below_64.stack = heads.stack
             and below_64.package = heads.package
+),
+
+-- What no head reaches in 64 steps is its own.
+headed as (
+    select gone.older, gone.newer, gone.stack, gone.package,
+        coalesce(ranked.head, gone.package) as head,
+    from gone
+    left join ranked
+        on
+            gone.older = ranked.older
+            and gone.newer = ranked.newer
+            and gone.stack = ranked.stack
+            and gone.package = ranked.package
+            and ranked.place = 1
 )

@@ -20,5 +20,4 @@ select
     stack,  -- CI stack that lost the package
     head,  -- lost package that no other lost one needed, and that needed the package; or the package itself
     package,  -- package that is proven to be gone from the stack
-from ranked
-where place = 1;
+from headed;
