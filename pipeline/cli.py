@@ -36,6 +36,7 @@ from pipeline.io.streams import (
 from pipeline.layout import Layout
 from pipeline.queries import check, describe_check, shell, sql
 from pipeline.questions import FALLS_SHORT, diff, gaps, gate, have, refuse_missing, say_some, warehouse_option
+from pipeline.sites import watch
 
 if TYPE_CHECKING:
     from pipeline.build import BuildSummary
@@ -396,7 +397,7 @@ def run(
     sys.exit(outcome.exit_status)
 
 
-for command in (check, sql, shell, have, gaps, diff, gate):
+for command in (check, sql, shell, have, gaps, diff, gate, watch):
     cli.add_command(command)
 
 

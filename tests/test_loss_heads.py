@@ -76,14 +76,7 @@ def test_a_chain_of_64_steps_has_one_head(steps):
         for needer, needed in pairwise(names)
     ]
     with duckdb.connect() as connection:
-        load(
-            connection,
-            {
-                "pages": pages,
-                "spec_stacks": [*specs, {"snapshot": "v2", "hash": "kept", "package": "kept"}],
-                "dependencies": edges,
-            },
-        )
+        load(connection, {"pages": pages, "spec_stacks": [*specs, kept], "dependencies": edges})
         rows = connection.execute("select package, head from loss_heads order by all").fetchall()
 
     assert [package for package, _ in rows] == names
