@@ -12,7 +12,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -298,12 +298,22 @@ def report(warehouse: Path, out: Path | None, formats: str, snapshots: tuple[str
     for name in chosen or [formats]:
         if name not in REPORT_FORMATS:
             raise click.BadParameter(f"{name!r} is none of: {', '.join(REPORT_FORMATS)}", param_hint="--format")
+    named = choose_named(warehouse, snapshots) if snapshots else ()
     with showing_progress() as progress:
-        exports = export_reports(Layout(warehouse), out, list(dict.fromkeys(chosen)), snapshots, progress)
+        exports = export_reports(Layout(warehouse), out, list(dict.fromkeys(chosen)), named, progress)
     folder = out or Layout(warehouse).reports
     say_some([line for export in exports for line in export.describe_cuts()])
     told = number_of(len({export.snapshot for export in exports}), "snapshot")
     write_line(f"{number_of(len(exports), 'file')} of {told} in {folder}")
+
+
+def choose_named(warehouse: Path, names: Sequence[str]) -> list[str]:
+    """The snapshots of names and words, such as ``latest``."""
+    from pipeline.ask.scope import choose_snapshots
+    from pipeline.store.database import open_database
+
+    with open_database(Layout(warehouse)) as connection:
+        return choose_snapshots(connection, names, say)
 
 
 @cli.command()

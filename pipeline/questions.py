@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     import duckdb
 
     from pipeline.ask.machine import Machine
+    from pipeline.ask.scope import Place
 
 FALLS_SHORT = 3
 T = TypeVar("T")
@@ -110,7 +112,7 @@ def have(
     if machine and here:
         say(f"this machine: {machine}")
     with open_database(Layout(warehouse)) as connection:
-        chosen = choose_snapshots(connection, snapshots)
+        chosen = choose_snapshots(connection, snapshots, say)
         within = choose_stacks(connection, chosen, stacks)
         say_not_of_today(connection, chosen, within)
         answer = find_specs(connection, query, chosen, within, machine)
@@ -177,7 +179,7 @@ def gaps(
         raise click.UsageError("--items needs --expected")
     wanted = read_expected(expected) if expected is not None else None
     with open_database(Layout(warehouse)) as connection:
-        chosen = choose_snapshot(connection, snapshot)
+        chosen = choose_snapshot(connection, snapshot, say)
         within = choose_stacks(connection, [chosen], stacks)
         say_not_of_today(connection, [chosen], within)
         if wanted is None:
@@ -203,24 +205,35 @@ def gaps(
         sys.exit(FALLS_SHORT)
 
 
-@click.command()
-@click.argument("before", metavar="FROM")
-@click.argument("after", metavar="TO")
+class DayCommand(click.Command):
+    """A command whose arguments may be days, such as ``-7d``, which are no options."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        from pipeline.ask.scope import DAYS_BEFORE
+
+        # A blank before it hides the dash; the command takes it off.
+        days = re.compile(rf"{DAYS_BEFORE.pattern}(/.*)?", re.DOTALL)
+        return super().parse_args(ctx, [f" {one}" if days.fullmatch(one) else one for one in args])
+
+
+@click.command(cls=DayCommand)
+@click.argument("before", metavar="[FROM", required=False)
+@click.argument("after", metavar="TO]", required=False)
 @warehouse_option
 @click.option(
     "--by",
-    type=click.Choice(["summary", "lost", "hash", "configuration"]),
+    type=click.Choice(["summary", "lost", "hash", "configuration", "package"]),
     default="summary",
     show_default=True,
-    help="What to list: counts, every loss with its cause, or every hash or configuration lost or gained.",
+    help="What to list: counts, every loss with its cause, every hash or configuration, or, of stacks, package.",
 )
 @click.option("--package", "packages", multiple=True, metavar="P", help="Only this package; may be repeated.")
 @stack_option
 @limit_option
 @format_option()
 def diff(
-    before: str,
-    after: str,
+    before: str | None,
+    after: str | None,
     warehouse: Path,
     by: str,
     packages: tuple[str, ...],
@@ -228,15 +241,22 @@ def diff(
     limit: int | None,
     format: str,
 ) -> None:
-    """Tell what changed from snapshot FROM to snapshot TO.
+    """Show what changed from snapshot FROM to snapshot TO; without them, from previous to latest.
 
     \b
+      spack-warehouse diff
       spack-warehouse diff develop-2025-03-16 develop-2025-03-30
       spack-warehouse diff develop-2025-03-16 develop-2025-03-30 --by lost --stack 'e4s*'
+      spack-warehouse diff latest/e4s latest/hep
+
+    A snapshot is a name, or else latest (or newest), previous, the one before it in its series whose sources
+    were all loaded, or -7d, the newest weekly one at least 7 days older. As SNAPSHOT/STACK, stacks are compared:
+    what the first alone has, the second alone, and both; where one side names no stack, it is the other's.
 
     A rebuild changes every hash and no configuration: package, version, compiler family, os, target, variants
     and namespace. What a stack holds no more has a cause: the stack was removed, the package is gone from it,
-    another namespace, version, compiler, target, os or variants took its place, or only the hash changed.
+    another namespace, version, compiler, target, os or variants took its place. Where only the hash changed, that
+    is: recipe changed; dependency changed, and which; Spack's format changed; or unknown, as pages do not say why.
 
     Of what a source in TO does not tell, as its page is missing or broken, nothing is known: that is
     neither lost nor gained, and its cause is "source missing". Exit status 0, whatever changed.
@@ -250,11 +270,21 @@ def diff(
         summarise_changes,
     )
     from pipeline.ask.output import print_rows
-    from pipeline.ask.scope import choose_snapshot, choose_stacks
+    from pipeline.ask.scope import LATEST, PREVIOUS, choose_places, choose_stacks
     from pipeline.store.database import open_database
 
+    if before is not None and after is None:
+        raise click.UsageError("Missing argument 'TO'.")
     with open_database(Layout(warehouse)) as connection:
-        chosen = [choose_snapshot(connection, name) for name in (before, after)]
+        first, second = choose_places(connection, (before or PREVIOUS).strip(), (after or LATEST).strip(), say)
+        if first.stack is not None:
+            if stacks or by == "lost":
+                raise click.UsageError("--stack and --by lost are of snapshots, not of SNAPSHOT/STACK")
+            print_stack_diff(connection, first, second, by, packages, limit, format)
+            return
+        if by == "package":
+            raise click.UsageError("--by package is of SNAPSHOT/STACK")
+        chosen = [first.snapshot, second.snapshot]
         within = choose_stacks(connection, chosen, stacks)
         say_not_of_today(connection, chosen, within)
         asked = Question(chosen[0], chosen[1], packages, within)
@@ -272,9 +302,31 @@ def diff(
     if summary.unknown:
         unknown = sum(int(str(row[-1])) for row in summary.unknown)
         say(
-            f"not known to be lost: {number_of(unknown, 'spec')} of {before}, for {after} has no whole page of the "
-            "package; see: --by lost, cause source missing"
+            f"not known to be lost: {number_of(unknown, 'spec')} of {asked.before}, for {asked.after} has no whole "
+            "page of the package; see: --by lost, cause source missing"
         )
+
+
+def print_stack_diff(
+    connection: duckdb.DuckDBPyConnection,
+    first: Place,
+    second: Place,
+    by: str,
+    packages: Sequence[str],
+    limit: int | None,
+    format: str,
+) -> None:
+    """What one of two stacks alone has, listed, or counted; on stderr, what of them is not of today."""
+    from pipeline.ask.diff import STACK_COUNT_COLUMNS, count_stack_diff, list_stack_diff
+    from pipeline.ask.output import print_rows
+
+    for place in dict.fromkeys((first, second)):
+        say_not_of_today(connection, [place.snapshot], [str(place.stack)])
+    if by == "summary":
+        print_rows(STACK_COUNT_COLUMNS, count_stack_diff(connection, first, second, packages), format)
+        return
+    columns, rows = list_stack_diff(connection, first, second, by, packages)
+    print_rows(columns, cut_rows(rows, limit, format), format)
 
 
 @click.command()

@@ -21,10 +21,10 @@ import duckdb
 import msgspec
 
 from pipeline.ask.gates import SHORTFALL_COLUMNS, Verdict, judge
-from pipeline.ask.scope import list_snapshots
+from pipeline.ask.scope import Say, choose_snapshots, list_snapshots
 from pipeline.build import build
 from pipeline.config import Config
-from pipeline.errors import FileFaultsError, NotInWarehouseError, WarehouseError, explain_refusal
+from pipeline.errors import FileFaultsError, WarehouseError, explain_refusal
 from pipeline.io.disk import hold_lock, renew_file
 from pipeline.io.progress import Progress, number_of
 from pipeline.io.streams import show_json
@@ -32,7 +32,6 @@ from pipeline.layout import Layout, find_cache
 from pipeline.report.export import choose_kept, export_reports, prune_reports
 from pipeline.report.notify import VERSION, encode_notification, escape_text, may_replace, post_notification
 from pipeline.report.summary import Found, summarise_run
-from pipeline.schema import NEWEST
 from pipeline.sources.files import Source
 from pipeline.store.checks import Check, run_checks
 from pipeline.store.database import open_database
@@ -313,8 +312,7 @@ def judge_gates(config: Config, layout: Layout, outcome: Outcome, day: dt.date) 
         verdict = judge(connection, config.gates, day)
     outcome.verdict = verdict
     outcome.counts["shortfalls"] = len(verdict.shortfalls)
-    if config.gates.snapshot != NEWEST:
-        outcome.snapshot = config.gates.snapshot
+    outcome.snapshot = verdict.snapshot or config.gates.snapshot
     notes = [describe_shortfall(row) for row in verdict.rows()] + verdict.note_lines()
     return Ending(verdict.summary(), SHORT if verdict.shortfalls else DONE, notes)
 
@@ -332,7 +330,8 @@ def write_reports(config: Config, layout: Layout, progress: Progress) -> Ending:
     reports = config.reports
     with open_database(layout) as connection:
         held = [one.name for one in list_snapshots(connection)]
-    chosen = choose_names(held, reports.snapshots)
+        skipped: list[str] = []
+        chosen = choose_names(connection, held, reports.snapshots, skipped.append)
     if reports.keep is not None:
         kept = choose_kept(config.out, held, chosen, reports.keep)
         chosen = [name for name in chosen if name in kept]
@@ -341,21 +340,23 @@ def write_reports(config: Config, layout: Layout, progress: Progress) -> Ending:
     size = sum(export.bytes for export in exports)
     told = f"{number_of(len(exports), 'file')} of {number_of(len(chosen), 'snapshot')}"
     message = f"{told}, {size:,} bytes, in {config.out}"
-    return Ending(message, DONE, cuts)
+    return Ending(message, DONE, skipped + cuts)
 
 
-def choose_names(held: list[str], patterns: tuple[str, ...]) -> list[str]:
+def choose_names(
+    connection: duckdb.DuckDBPyConnection, held: list[str], patterns: tuple[str, ...], say: Say
+) -> list[str]:
     """The snapshots of ``held``, the newest first, that ``patterns`` name; all where there are none.
+
+    What matches none may be a word, such as ``latest``: see :func:`pipeline.ask.scope.choose_snapshots`.
 
     Raises:
         NotInWarehouseError: a pattern names none.
     """
     chosen: set[str] = set(held) if not patterns else set()
     for pattern in patterns:
-        found = held[:1] if pattern == NEWEST else [name for name in held if fnmatchcase(name, pattern)]
-        if not found:
-            raise NotInWarehouseError("snapshot", pattern, held)
-        chosen.update(found)
+        found = [name for name in held if fnmatchcase(name, pattern)]
+        chosen.update(found or choose_snapshots(connection, [pattern], say))
     return [name for name in held if name in chosen]
 
 

@@ -453,7 +453,7 @@ def _gates_or_path(value: object, info: ValidationInfo) -> object:
 class Reports(Section):
     """Which reports to write, and how many snapshots' to keep; ``keep`` None is all.
 
-    ``snapshots`` are names and shell patterns, none of them is all; ``newest`` is the newest.
+    ``snapshots`` are names, shell patterns and words such as ``latest``; none of them is all.
     """
 
     out: PathBeside | None = None

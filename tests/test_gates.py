@@ -17,7 +17,7 @@ from pipeline.ask.gates import (
     Shortfall,
     Verdict,
     annotate,
-    choose_baseline,
+    find_snapshot,
     judge,
 )
 from pipeline.ask.scope import Snapshot, list_snapshots
@@ -258,7 +258,7 @@ def test_without_a_weekly_snapshot_freshness_cannot_be_judged(tmp_path):
 def test_previous_is_the_one_before_in_its_series():
     names = [("develop", "develop"), ("w2", "weekly"), ("w1", "weekly"), ("v2", "release"), ("v1", "release")]
     snapshots = [Snapshot(name, kind, None) for name, kind in names]
-    chosen = {one.name: choose_baseline("previous", one, snapshots) for one in snapshots}
+    chosen = {one.name: find_snapshot("previous", one, snapshots, str) for one in snapshots}
 
     assert {name: one and one.name for name, one in chosen.items()} == {
         "develop": "w2",

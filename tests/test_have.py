@@ -292,7 +292,7 @@ def reorder(text):
 def test_hits_are_those_of_trying_every_spec(connection, text, names, stacks, target):
     query = parse_spec(text)
     host = guess_host(target, query.platform) if target else None
-    snapshots = choose_snapshots(connection, names)
+    snapshots = choose_snapshots(connection, names, str)
 
     answer = find_specs(connection, query, snapshots, stacks, host)
 
@@ -332,7 +332,7 @@ def test_hits_are_those_of_trying_every_spec(connection, text, names, stacks, ta
 
 def test_nearest_are_grouped_whole(connection):
     query = parse_spec("hdf5@3 +mpi")
-    snapshots = choose_snapshots(connection)
+    snapshots = choose_snapshots(connection, [], str)
     held = load_specs(connection, snapshots, query=query)
     rank = {snapshot: place for place, snapshot in enumerate(snapshots)}
 

@@ -502,6 +502,7 @@ def test_reports_of_old_snapshots_are_removed(tmp_path):
     shutil.rmtree(tmp_path / "pages" / "_cache" / WEEKS[4])
     assert run_keeping(4) == [*WEEKS[:4], "mine"]
     assert run_keeping(2, snapshots=["newest"]) == [*WEEKS[2:4], "mine"]
+    assert run_keeping(2, snapshots=["latest", "previous"]) == [*WEEKS[2:4], "mine"]
     assert run_keeping(1) == [WEEKS[3], "mine"]
 
 

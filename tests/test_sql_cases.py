@@ -51,6 +51,7 @@ DEFAULTS = {
         "unknown_keys": [],
         "state": "loaded",
     },
+    "dependencies": {"snapshot": "develop", "hash": "h1", "deptypes": ["link"], "virtuals": []},
     "records": {
         "snapshot": "develop",
         "stack": "hep",

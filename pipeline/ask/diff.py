@@ -1,6 +1,6 @@
-"""What changed between two snapshots: counted, or every hash, configuration or loss.
+"""What changed between two snapshots, and how two stacks differ: counted, or every hash, configuration or loss.
 
-The answers are those of the table macros ``hash_diff``, ``configuration_diff`` and ``lost``.
+The answers are those of the table macros ``hash_diff``, ``configuration_diff``, ``lost`` and ``stack_diff``.
 """
 
 from __future__ import annotations
@@ -12,9 +12,12 @@ from typing import NamedTuple
 import duckdb
 
 from pipeline.ask.output import Columns
-from pipeline.store.database import list_columns
+from pipeline.ask.scope import Place
+from pipeline.store.database import list_columns, quote_text
 
 SOURCE_MISSING = "source missing"
+REBUILT = ("recipe changed", "dependency changed", "Spack's format changed", "unknown")
+"""The causes of a loss where only the hash changed; ``unknown`` where no index says why, as of pages."""
 CAUSES = (
     "stack removed",
     "package gone from the stack",
@@ -24,15 +27,16 @@ CAUSES = (
     "target replaced",
     "os replaced",
     "variant replaced",
-    "only the hash changed",
+    *REBUILT,
     SOURCE_MISSING,
 )
 """In the order in which they are listed: the gravest loss first, and last what is not known to be one."""
+_QUOTED_CAUSES = ", ".join(map(quote_text, CAUSES))
 
 ORDERS = {
     "hash": "change desc, package, version_key, hash",
     "configuration": "change desc, package, version, compiler_family, os, platform, target, variants, namespace",
-    "lost": f"list_position({list(CAUSES)!r}, cause), package, stack, version, compiler, target, replaced_by",
+    "lost": f"list_position([{_QUOTED_CAUSES}], cause), package, stack, version, compiler, target, replaced_by",
 }
 _MACRO_OF = {"hash": "hash_diff", "configuration": "configuration_diff", "lost": "lost"}
 
@@ -243,3 +247,48 @@ def _parameters(asked: Question, query: str) -> dict[str, object]:
         "stacks": list(asked.stacks),
     }
     return {name: value for name, value in given.items() if f"${name}" in query}
+
+
+# Two stacks
+
+STACK_KINDS = ("package", "configuration", "hash")
+STACK_COUNT_COLUMNS: Columns = (
+    ("what", "VARCHAR"),
+    ("only_first", "BIGINT"),
+    ("only_second", "BIGINT"),
+    ("both", "BIGINT"),
+)
+_STACK_ORDER = "held_by, package, version, compiler_family, os, platform, target, variants, namespace, hash"
+
+
+def count_stack_diff(
+    connection: duckdb.DuckDBPyConnection, first: Place, second: Place, packages: Sequence[str] = ()
+) -> list[tuple[object, ...]]:
+    """Rows of :data:`STACK_COUNT_COLUMNS`, one for each of :data:`STACK_KINDS`."""
+    source, parameters = _select_stack_diff(first, second, packages)
+    rows = connection.execute(f"select what, held_by, count(*) {source} group by what, held_by", parameters).fetchall()
+    counts = {(what, held_by): count for what, held_by, count in rows}
+    return [(what, *(counts.get((what, held_by), 0) for held_by in ("a", "b", "both"))) for what in STACK_KINDS]
+
+
+def list_stack_diff(
+    connection: duckdb.DuckDBPyConnection, first: Place, second: Place, what: str, packages: Sequence[str] = ()
+) -> tuple[Columns, list[tuple[object, ...]]]:
+    """Columns and rows of ``stack_diff``: what one of the two alone has; ``what`` is one of :data:`STACK_KINDS`."""
+    source, parameters = _select_stack_diff(first, second, packages)
+    query = f"select * {source} and what = $what and held_by <> 'both' order by {_STACK_ORDER}"
+    rows = connection.execute(query, {**parameters, "what": what}).fetchall()
+    return list_columns(connection, "stack_diff(null, null, null, null)"), rows
+
+
+def _select_stack_diff(first: Place, second: Place, packages: Sequence[str]) -> tuple[str, dict[str, object]]:
+    """The clauses that take ``packages``, all where none is named, out of ``stack_diff``, and their parameters."""
+    parameters: dict[str, object] = {
+        "snapshot_a": first.snapshot,
+        "stack_a": first.stack,
+        "snapshot_b": second.snapshot,
+        "stack_b": second.stack,
+        "packages": list(packages),
+    }
+    chosen = "(len($packages) = 0 or list_contains($packages, package))"
+    return f"from stack_diff($snapshot_a, $stack_a, $snapshot_b, $stack_b) where {chosen}", parameters

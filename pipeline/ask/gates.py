@@ -18,10 +18,10 @@ import duckdb
 from pipeline.ask.coverage import measure_coverage, read_expected
 from pipeline.ask.expected import ExpectedList
 from pipeline.ask.output import Columns
-from pipeline.ask.scope import Snapshot, choose_baseline, list_not_loaded, list_snapshots, list_stacks
+from pipeline.ask.scope import Snapshot, find_snapshot, list_not_loaded, list_snapshots, list_stacks
 from pipeline.io.progress import number_of
 from pipeline.io.streams import show_text
-from pipeline.schema import NEWEST, ROOT
+from pipeline.schema import ROOT
 
 if TYPE_CHECKING:
     from pipeline.settings import AgeGate, Allowance, CoverageGate, Gates, LostGate, RowsGate
@@ -56,12 +56,14 @@ class Shortfall:
 class Verdict:
     """What the gates of a file let pass: everything, where there are no ``shortfalls``.
 
-    ``notes`` are (line, text) of allowances that count no more, or for nothing.
+    ``notes`` are (line, text) of allowances that count no more, or for nothing, and of what ``previous`` skips.
+    ``snapshot`` is the one that is judged, None where it is not there.
     """
 
     gates: Gates
     shortfalls: list[Shortfall] = field(default_factory=list)
     notes: list[tuple[int, str]] = field(default_factory=list)
+    snapshot: str | None = None
 
     def rows(self) -> list[tuple[object, ...]]:
         """The cells of :data:`SHORTFALL_COLUMNS`."""
@@ -104,11 +106,14 @@ def judge(connection: duckdb.DuckDBPyConnection, gates: Gates, today: dt.date) -
     """
     verdict = Verdict(gates)
     snapshots = list_snapshots(connection)
-    snapshot = next((one for one in snapshots if gates.snapshot in (NEWEST, one.name)), None)
+    skipped: list[str] = []
+    snapshot = find_snapshot(gates.snapshot, snapshots[0], snapshots, skipped.append) if snapshots else None
+    verdict.notes += [(gates.line, note) for note in skipped]
     if snapshot is None:
         reason = "cannot be judged: the snapshot is not in the warehouse"
         verdict.shortfalls.append(Shortfall("snapshot", gates.snapshot, reason, 1))
         return verdict
+    verdict.snapshot = snapshot.name
     found = verdict.shortfalls
     stacks = list_stacks(connection, [snapshot.name])
     unknown = _list_unknown(connection, snapshot.name)
@@ -185,7 +190,9 @@ def judge_lost(
 
     A package that stood in root alone is lost from there once it is nowhere.
     """
-    baseline = choose_baseline(gate.baseline, snapshot, snapshots)
+    skipped: list[str] = []
+    baseline = find_snapshot(gate.baseline, snapshot, snapshots, skipped.append)
+    notes += [(gate.line, note) for note in skipped]
     if baseline is None or baseline == snapshot:
         why = "is not in the warehouse" if baseline is None else "is the snapshot itself"
         reason = f"cannot be judged: the baseline {gate.baseline} {why}"

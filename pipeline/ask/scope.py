@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import datetime as dt
+import re
+from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import NamedTuple
@@ -10,18 +12,39 @@ from typing import NamedTuple
 import duckdb
 
 from pipeline.errors import NotInWarehouseError
-from pipeline.schema import ROOT
+from pipeline.io.progress import number_of
+from pipeline.schema import NEWEST, ROOT
 
 PREVIOUS = "previous"
+LATEST = "latest"
+"""The same as :data:`pipeline.schema.NEWEST`."""
+DAYS_BEFORE = re.compile(r"-([0-9]{1,5})d")
+"""So many days before the latest, such as ``-7d``."""
+Say = Callable[[str], None]
+"""Takes a line for the user."""
 _NEWEST_FIRST = ("develop", "weekly", "release", "other")
 
 
 class Snapshot(NamedTuple):
-    """A row of the view ``snapshots``; ``date`` is ISO's, None but for weekly ones."""
+    """A row of the view ``snapshots``; ``date`` is ISO's, None but for weekly ones.
+
+    ``not_whole`` says which of its sources failed, or is stale or shrunk, and why; None where all are loaded.
+    """
 
     name: str
     kind: str
     date: str | None
+    not_whole: str | None = None
+
+
+class Place(NamedTuple):
+    """A snapshot, or one stack of it; ``root`` is a stack here."""
+
+    snapshot: str
+    stack: str | None = None
+
+    def __str__(self) -> str:
+        return self.snapshot if self.stack is None else f"{self.snapshot}/{self.stack}"
 
 
 class NotLoaded(NamedTuple):
@@ -59,41 +82,119 @@ def list_snapshots(connection: duckdb.DuckDBPyConnection) -> list[Snapshot]:
     rows = connection.execute(
         "select snapshot, kind, cast(date as varchar) from snapshots order by sort_position desc"
     ).fetchall()
-    return sorted((Snapshot(*row) for row in rows), key=lambda snapshot: _NEWEST_FIRST.index(snapshot.kind))
+    reasons = _list_not_whole(connection)
+    snapshots = (Snapshot(name, kind, date, reasons.get(name)) for name, kind, date in rows)
+    return sorted(snapshots, key=lambda snapshot: _NEWEST_FIRST.index(snapshot.kind))
 
 
-def choose_baseline(name: str, snapshot: Snapshot, snapshots: Sequence[Snapshot]) -> Snapshot | None:
-    """The snapshot of a name; of ``previous`` the one before in its series, for ``develop`` the newest weekly."""
-    if name != PREVIOUS:
-        return next((one for one in snapshots if one.name == name), None)
-    kind = "weekly" if snapshot.kind == "develop" else snapshot.kind
-    later = snapshots[snapshots.index(snapshot) + 1 :]
-    return next((one for one in later if one.kind == kind), None)
+def _list_not_whole(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """By snapshot the first source that failed, or is stale or shrunk, and how many others there are."""
+    names = connection.execute(
+        "select distinct snapshot from sources where snapshot is not null and state in ('failed', 'stale', 'shrunk')"
+    ).fetchall()
+    reasons = {}
+    for (name,) in names:
+        first, *others = [one for one in list_not_loaded(connection, name) if one.state != "empty"]
+        reasons[name] = first.describe() + (f", and {number_of(len(others), 'other source')}" if others else "")
+    return reasons
 
 
-def choose_snapshots(connection: duckdb.DuckDBPyConnection, names: Iterable[str] = ()) -> list[str]:
-    """The named snapshots, all where none is named; the newest first.
+def find_snapshot(name: str, seen_from: Snapshot, snapshots: Sequence[Snapshot], say: Say) -> Snapshot | None:
+    """The one of ``snapshots``, the newest first, that a name or word means; None: it is not there.
+
+    A snapshot so named comes first. Else ``latest`` and ``newest`` are the first of all. ``previous`` is the one before
+    ``seen_from`` in its series (for ``develop`` the newest weekly); those that are not whole are skipped, and ``say``
+    takes which and why. ``-7d`` is the newest weekly one that is 7 days older at least than ``seen_from``, which
+    without a date counts as of the newest weekly one's.
+    """
+    if named := next((one for one in snapshots if one.name == name), None):
+        return named
+    if name in (LATEST, NEWEST):
+        return snapshots[0]
+    if name == PREVIOUS:
+        return _find_previous(seen_from, snapshots, say)
+    if days := DAYS_BEFORE.fullmatch(name):
+        dates = [(one, dt.date.fromisoformat(one.date)) for one in snapshots if one.date]
+        end = next((date for one, date in dates if seen_from.date in (None, one.date)), None)
+        return next((one for one, date in dates if end and (end - date).days >= int(days[1])), None)
+    return None
+
+
+def _find_previous(seen_from: Snapshot, snapshots: Sequence[Snapshot], say: Say) -> Snapshot | None:
+    kind = "weekly" if seen_from.kind == "develop" else seen_from.kind
+    for one in snapshots[snapshots.index(seen_from) + 1 :]:
+        if one.kind == kind:
+            if one.not_whole is None:
+                return one
+            say(f"previous is not {one.name}: {one.not_whole}")
+    return None
+
+
+def choose_snapshots(connection: duckdb.DuckDBPyConnection, names: Iterable[str], say: Say) -> list[str]:
+    """The snapshots of names and words, all where there are none; the newest first.
+
+    Words are as of :func:`find_snapshot`, seen from the latest.
 
     Raises:
         NotInWarehouseError: one is not there.
     """
-    held = [snapshot.name for snapshot in list_snapshots(connection)]
-    chosen = set(names)
-    for name in sorted(chosen - set(held)):
-        raise NotInWarehouseError("snapshot", name, held)
-    return [name for name in held if not chosen or name in chosen]
+    snapshots = list_snapshots(connection)
+    wanted = sorted(set(names))
+    chosen = {_require_snapshot(name, snapshots, say).name for name in wanted}
+    return [one.name for one in snapshots if not wanted or one.name in chosen]
 
 
-def choose_snapshot(connection: duckdb.DuckDBPyConnection, name: str | None) -> str:
-    """The named snapshot, or the newest.
+def choose_snapshot(connection: duckdb.DuckDBPyConnection, name: str | None, say: Say) -> str:
+    """The snapshot of a name or word, or the newest; see :func:`choose_snapshots`.
 
     Raises:
         NotInWarehouseError: it is not there, or there is none.
     """
-    chosen = choose_snapshots(connection, [name] if name is not None else [])
-    if not chosen:
-        raise NotInWarehouseError("snapshot", "newest", [])
-    return chosen[0]
+    return choose_snapshots(connection, [NEWEST if name is None else name], say)[0]
+
+
+def _require_snapshot(name: str, snapshots: Sequence[Snapshot], say: Say) -> Snapshot:
+    found = find_snapshot(name, snapshots[0], snapshots, say) if snapshots else None
+    if found is None:
+        raise NotInWarehouseError("snapshot", name, [one.name for one in snapshots])
+    return found
+
+
+def choose_places(connection: duckdb.DuckDBPyConnection, before: str, after: str, say: Say) -> tuple[Place, Place]:
+    """What two texts ``SNAPSHOT`` or ``SNAPSHOT/STACK`` name: two snapshots, or two stacks.
+
+    Where one alone names a stack, it is the other's, too.
+
+    Raises:
+        NotInWarehouseError: there is no such snapshot, or no such stack in it.
+    """
+    snapshots = list_snapshots(connection)
+    said: set[str] = set()
+
+    def say_once(line: str) -> None:
+        if line not in said:
+            said.add(line)
+            say(line)
+
+    first, second = (_choose_place(name, snapshots, say_once) for name in (before, after))
+    stack = first.stack or second.stack
+    first, second = first._replace(stack=stack), second._replace(stack=second.stack or stack)
+    for place in (first, second):
+        if place.stack is not None:
+            held = [*list_stacks(connection, [place.snapshot]), ROOT]
+            if place.stack not in held:
+                raise NotInWarehouseError("stack", str(place), [f"{place.snapshot}/{stack}" for stack in held])
+    return first, second
+
+
+def _choose_place(name: str, snapshots: Sequence[Snapshot], say: Say) -> Place:
+    """A snapshot so named comes first; of a name with several slashes the longest that is a snapshot's."""
+    parts = name.split("/")
+    for end in range(len(parts), 0, -1):
+        found = find_snapshot("/".join(parts[:end]), snapshots[0], snapshots, say) if snapshots else None
+        if found:
+            return Place(found.name, "/".join(parts[end:]) or None)
+    raise NotInWarehouseError("snapshot", name, [one.name for one in snapshots])
 
 
 def list_stacks(connection: duckdb.DuckDBPyConnection, snapshots: Sequence[str]) -> list[str]:

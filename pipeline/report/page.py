@@ -24,8 +24,16 @@ import msgspec
 from markupsafe import Markup
 
 from pipeline import __version__
-from pipeline.ask.diff import CAUSES, Question, list_change_columns, list_changes, list_turnover, summarise_changes
-from pipeline.ask.scope import PREVIOUS, choose_baseline, list_not_loaded, list_snapshots
+from pipeline.ask.diff import (
+    CAUSES,
+    REBUILT,
+    Question,
+    list_change_columns,
+    list_changes,
+    list_turnover,
+    summarise_changes,
+)
+from pipeline.ask.scope import PREVIOUS, find_snapshot, list_not_loaded, list_snapshots
 from pipeline.schema import MATRIX_COLUMNS
 
 ASSETS = Path(__file__).parent / "assets"
@@ -242,7 +250,8 @@ def collect(connection: duckdb.DuckDBPyConnection, snapshot: str) -> dict[str, A
     """All that the page of a snapshot tells, from the warehouse's views and macros."""
     snapshots = list_snapshots(connection)
     this = next(one for one in snapshots if one.name == snapshot)
-    previous = choose_baseline(PREVIOUS, this, snapshots)
+    skipped: list[str] = []
+    previous = find_snapshot(PREVIOUS, this, snapshots, skipped.append)
     tables = {
         "specs": read_specs(connection, snapshot),
         "gaps": read_table(
@@ -280,10 +289,11 @@ def collect(connection: duckdb.DuckDBPyConnection, snapshot: str) -> dict[str, A
         ),
     }
     payload: dict[str, Any] = {
-        "facts": read_facts(connection, snapshot),
+        "facts": {**read_facts(connection, snapshot), "skipped": skipped},
         "previous": None,
         "totals": [],
         "causes": CAUSES,
+        "rebuilt": REBUILT,
         "matrix_columns": MATRIX_COLUMNS,
         "tables": tables,
     }

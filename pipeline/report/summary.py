@@ -17,7 +17,7 @@ import duckdb
 from pipeline.ask.coverage import count_gaps, rank_gaps
 from pipeline.ask.diff import ChangeSummary, Question, list_changes, list_turnover, summarise_changes
 from pipeline.ask.gates import SHORTFALL_COLUMNS
-from pipeline.ask.scope import PREVIOUS, Snapshot, choose_baseline, list_not_loaded, list_snapshots
+from pipeline.ask.scope import PREVIOUS, Snapshot, find_snapshot, list_not_loaded, list_snapshots
 from pipeline.errors import NoWarehouseError
 from pipeline.layout import Layout
 from pipeline.store.database import open_database
@@ -44,13 +44,16 @@ class Head(NamedTuple):
 def write_summary(connection: duckdb.DuckDBPyConnection, snapshot: str) -> str:
     """The summary of a snapshot: head figures, lost and gained since the one before, and the largest gaps.
 
-    The one before is that of its series; for ``develop`` it is the newest weekly one.
+    The one before is ``previous``: that of its series whose sources are all loaded, for ``develop`` the newest
+    weekly one.
     """
     snapshots = list_snapshots(connection)
     this = next(one for one in snapshots if one.name == snapshot)
-    before = choose_baseline(PREVIOUS, this, snapshots)
+    skipped: list[str] = []
+    before = find_snapshot(PREVIOUS, this, snapshots, skipped.append)
     lines = [f"# Coverage of {escape(snapshot)}", "", *_tell_head(connection, this, before)]
     lines += _list_not_of_today(connection, snapshot)
+    lines += [line for note in skipped for line in (f"{escape(note)}.", "")]
     if before is None:
         lines += ["No earlier snapshot of its series is in the warehouse to compare it with.", ""]
     else:

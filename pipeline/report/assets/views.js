@@ -111,7 +111,7 @@ class Overview {
     this.filters.set(values);
     const { lost } = this.app.data.tables;
     const wanted = values.q ? matchPackage(values.q, lost.columns.package.values) : () => true;
-    const rows = [...lost].filter((row) => (values.cause === "*" || (values.cause ? row.cause === values.cause : row.cause !== "only the hash changed"))
+    const rows = [...lost].filter((row) => (values.cause === "*" || (values.cause ? row.cause === values.cause : !this.app.data.rebuilt.includes(row.cause)))
       && (!values.stack || row.stack === values.stack) && wanted(row.package));
     this.summary.textContent = `${plural(rows.length, "row")}, ${plural(rows.reduce((sum, row) => sum + row.specs, 0), "spec")}`;
     await this.grid.setRows(rows, values.sort);
