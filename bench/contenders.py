@@ -40,11 +40,11 @@ def read_bytes(source: Path, scratch: Path) -> None:
 def extract(source: Path, scratch: Path) -> None:
     """Spack Warehouse: extract (validated, normalised, rejects, pages; final Parquet)."""
     from pipeline.io.progress import Progress
+    from pipeline.io.workers import count_cpus, open_workers
     from pipeline.layout import Layout
     from pipeline.sources.files import find_sources, in_order, scan
     from pipeline.store.batches import Reader, write_snapshots
     from pipeline.store.state import choose_pages
-    from pipeline.store.workers import count_cpus, open_workers
 
     build = Layout(scratch / "extract").begin()
     spilled = build.folder / "scratch"

@@ -21,6 +21,7 @@ from pipeline.errors import NoWarehouseError, SourceError, WarehouseError
 from pipeline.io.disk import hold_lock
 from pipeline.io.progress import Progress, name_some, number_of
 from pipeline.io.temporary import database_path
+from pipeline.io.workers import Workers, count_cpus, open_workers
 from pipeline.layout import BuildPaths, Layout, find_cache
 from pipeline.sources.buildcache import ALL, Choice, find_indexes
 from pipeline.sources.files import Entry, Source, find_sources, in_order, scan
@@ -49,7 +50,6 @@ from pipeline.store.state import (
     reuse,
     save_state,
 )
-from pipeline.store.workers import Workers, count_cpus, open_workers
 
 if TYPE_CHECKING:
     from pipeline.store.checks import Check
@@ -279,6 +279,7 @@ def assemble(
     """Carry out a plan: bring together what ``reader`` reads, write it, publish it."""
     import duckdb
 
+    from pipeline.store.changes import renew_changes
     from pipeline.store.checks import check_beside
     from pipeline.store.database import create_views, cut_parts, load_snapshots, load_tags, load_unparted, open_tables
 
@@ -316,7 +317,14 @@ def assemble(
             whole = last is None or bool(last.failed)
             # The tables are checked while their views are made, which keeps one processor busy only.
             checked = snapshots if whole else written
-            checks = check_beside(connection, create_views, checked, whole)
+            compared: dict[str, str] = {}
+
+            def derive(connection: duckdb.DuckDBPyConnection) -> None:
+                create_views(connection)
+                known = last.compared if last is not None and reused else {}
+                compared.update(renew_changes(connection, affected, known))
+
+            checks = check_beside(connection, derive, checked, whole)
         state = State(
             fingerprint=fingerprint(given.choice),
             seen=seen,
@@ -331,6 +339,7 @@ def assemble(
             keep=settled.keep,
             looked_on=given.day,
             tags=given.tags,
+            compared=compared,
         )
         save_state(build, state)
         layout.publish(build)

@@ -12,7 +12,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -21,7 +21,7 @@ import click
 
 from pipeline import __version__
 from pipeline.errors import FileFaultsError, SpecSyntaxError, WarehouseError, explain_refusal
-from pipeline.io.progress import Bar, interrupting_on_signals, number_of
+from pipeline.io.progress import interrupting_on_signals, number_of, showing_progress
 from pipeline.io.streams import (
     drop_unwritten,
     open_streams,
@@ -37,6 +37,7 @@ from pipeline.layout import Layout
 from pipeline.options import FALLS_SHORT, refuse_missing, say_some, today_option, warehouse_option
 from pipeline.queries import check, describe_check, shell, sql
 from pipeline.questions import diff, gaps, gate, have
+from pipeline.sites import site, split_formats, watch
 
 if TYPE_CHECKING:
     from pipeline.build import BuildSummary
@@ -296,15 +297,11 @@ def report(warehouse: Path, out: Path | None, formats: str, snapshots: tuple[str
     that are written with it.
     """
     from pipeline.report.export import export_reports
-    from pipeline.schema import REPORT_FORMATS
 
-    chosen = [name.strip() for name in formats.split(",") if name.strip()]
-    for name in chosen or [formats]:
-        if name not in REPORT_FORMATS:
-            raise click.BadParameter(f"{name!r} is none of: {', '.join(REPORT_FORMATS)}", param_hint="--format")
+    chosen = split_formats(formats)
     named = choose_named(warehouse, snapshots) if snapshots else ()
     with showing_progress() as progress:
-        exports = export_reports(Layout(warehouse), out, list(dict.fromkeys(chosen)), named, progress)
+        exports = export_reports(Layout(warehouse), out, chosen, named, progress)
     folder = out or Layout(warehouse).reports
     say_some([line for export in exports for line in export.describe_cuts()])
     told = number_of(len({export.snapshot for export in exports}), "snapshot")
@@ -406,17 +403,8 @@ def run(
     sys.exit(outcome.exit_status)
 
 
-for command in (check, sql, shell, have, gaps, diff, gate):
+for command in (check, sql, shell, have, gaps, diff, gate, site, watch):
     cli.add_command(command)
-
-
-@contextlib.contextmanager
-def showing_progress() -> Iterator[Bar]:
-    bar = Bar()
-    try:
-        yield bar
-    finally:
-        bar.close()
 
 
 _ended_by: list[int] = []

@@ -199,6 +199,11 @@ class Layout:
         return self.root / ".run.lock"
 
     @property
+    def exports(self) -> Path:
+        """What the reports of each folder were made of: see :mod:`pipeline.report.inputs`."""
+        return self.root / ".exports.json"
+
+    @property
     def builds(self) -> Path:
         return self.root / BUILDS
 

@@ -389,6 +389,35 @@ VARIANT_SETS = Relation(
     ),
 )
 
+CHANGES = Relation(
+    "changes",
+    "What came and left between each snapshot and its previous complete one: a row per stack, package, change, cause "
+    "and configuration.",
+    (
+        Column("from_snapshot", "VARCHAR", "the previous complete snapshot, see previous_snapshots"),
+        Column("to_snapshot", "VARCHAR", "the snapshot"),
+        replace(STACK, description="CI stack that lost or gained specs; root is left out"),
+        PACKAGE,
+        Column("change", "VARCHAR", "lost: specs that the stack has no more; gained: specs of a package new to it"),
+        Column(
+            "cause",
+            "VARCHAR",
+            "of lost: as the macro lost gives it; of gained: stack added, package new in the stack, or source missing: "
+            "not known to be new",
+        ),
+        Column("version", "VARCHAR", "version of the specs"),
+        Column("compiler", "VARCHAR", "compiler of the specs"),
+        Column("target", "VARCHAR", "target of the specs"),
+        Column(
+            "replaced_by", "VARCHAR", "what stands in place of what is lost; NULL where nothing does", nullable=True
+        ),
+        Column("specs", "BIGINT", "distinct hashes that the stack lost or gained"),
+    ),
+)
+
+COMPUTED_TABLES = (*CLOSURE_TABLES, CHANGES)
+"""What a build computes of what it read, and keeps in the DuckDB file alone."""
+
 TAGS_TABLE = Relation(
     "tags",
     "Stacks that snapshots should have, as a site's _data/tags.yaml lists them: a row per snapshot and stack.",

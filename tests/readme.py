@@ -13,7 +13,7 @@ from pathlib import Path
 import duckdb
 
 from pipeline.layout import Layout
-from pipeline.schema import CLOSURE_TABLES, DERIVED_TABLES, STORED_SPECS, TABLES, Column, Relation, describe_wide
+from pipeline.schema import COMPUTED_TABLES, DERIVED_TABLES, STORED_SPECS, TABLES, Column, Relation, describe_wide
 from pipeline.store.database import list_columns, open_database
 from pipeline.store.sqlfiles import describe_macros, describe_views
 from tests import commands
@@ -83,7 +83,7 @@ def render_readme(text: str, warehouse: Path) -> str:
 def render_dictionary(connection: duckdb.DuckDBPyConnection) -> str:
     """Every table, view and macro with its columns, whose types the warehouse tells."""
     sections = {
-        "### Tables": (*TABLES, STORED_SPECS, *CLOSURE_TABLES),
+        "### Tables": (*TABLES, STORED_SPECS, *COMPUTED_TABLES),
         "### Views": describe_views(),
         "### Table macros: views with parameters": describe_macros(),
         "### Tables of Spack's rules, and of a site's": DERIVED_TABLES,

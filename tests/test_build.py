@@ -295,12 +295,12 @@ KINDS = [name for name in vars(Edits) if not name.startswith("_") and name not i
 
 
 def outcome(sources, warehouse):
-    """The Parquet that a build gives that takes its sources as they are, or the error that it ends with."""
+    """The Parquet and changes that a build gives that takes its sources as they are, or the error it ends with."""
     try:
         build(sources, warehouse, jobs=1, wishes=Wishes(accept=frozenset(map(str, sources))), today=DAY)
     except (DuplicatePageError, SourceError) as error:
         return type(error)
-    return parquet_bytes(warehouse)
+    return parquet_bytes(warehouse), ask(warehouse, "from changes order by all")
 
 
 @thorough(2, 20)

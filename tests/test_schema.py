@@ -11,7 +11,7 @@ import pytest
 from pipeline.build import build
 from pipeline.layout import Layout
 from pipeline.schema import (
-    CLOSURE_TABLES,
+    COMPUTED_TABLES,
     DERIVED_TABLES,
     SPEC_STACKS,
     STORED_SPECS,
@@ -41,7 +41,7 @@ def test_the_database_has_these_relations_and_no_other(warehouse):
 
     macros = ask(warehouse, "select function_name, comment from duckdb_functions() where not internal")
 
-    expected = (STORED_SPECS, *TABLES[1:], *CLOSURE_TABLES, *DERIVED_TABLES)
+    expected = (STORED_SPECS, *TABLES[1:], *COMPUTED_TABLES, *DERIVED_TABLES)
     assert dict(tables) == {table.name: table.description for table in expected}
     assert dict(macros) == {macro.name: macro.description for macro in MACROS}
     assert dict(views) == {view.name: view.description for view in (SPEC_STACKS, *VIEWS)}
@@ -57,7 +57,7 @@ def test_a_relation_has_these_columns_with_these_comments(warehouse, relation):
     known = found[: len(relation.columns)]
 
     assert [(row[0], row[2]) for row in known] == [(c.name, c.description) for c in relation.columns]
-    if relation in (STORED_SPECS, *TABLES, *CLOSURE_TABLES, *DERIVED_TABLES):
+    if relation in (STORED_SPECS, *TABLES, *COMPUTED_TABLES, *DERIVED_TABLES):
         assert [row[1] for row in known] == [column.type for column in relation.columns]
         if relation != SPEC_STACKS:  # a view, of which DuckDB says that all may be NULL
             assert [row[3] for row in known] == [column.nullable for column in relation.columns]
@@ -148,7 +148,7 @@ def test_the_types_of_a_view_or_macro_are_told_by_the_database(warehouse):
         assert list_columns(connection, "hash_diff(null, null)")[-1] == ("stacks", "VARCHAR[]")
 
 
-@pytest.mark.parametrize("table", [*TABLES, *CLOSURE_TABLES, *DERIVED_TABLES], ids=lambda table: table.name)
+@pytest.mark.parametrize("table", [*TABLES, *COMPUTED_TABLES, *DERIVED_TABLES], ids=lambda table: table.name)
 def test_arrow_and_polars_read_the_schema_from_here(table):
     schema = arrow_schema(table)
     frame = pl.from_arrow(schema.empty_table())

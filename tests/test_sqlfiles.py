@@ -130,9 +130,13 @@ def test_a_column_that_nothing_describes_is_an_error(folder):
 
 
 def test_every_file_makes_a_query():
-    made = {query.path for query in (*list_views(), *list_macros(), *list_checks(), *list_stored().values())}
+    queries = [*list_views(), *list_macros(), *list_checks(), *list_stored().values()]
+    made = {query.path for query in queries}
+    parts = set((sql_folder() / "parts").glob("*.sql"))
 
-    assert made == set(list_files()) == set(sql_folder().rglob("*.*"))
+    assert made | parts == set(list_files()) == set(sql_folder().rglob("[!.]*.*"))
+    for part in parts:
+        assert any(f"include '{part.name}'" in query.text for query in queries)
 
 
 def test_the_glossary_has_no_word_that_nothing_uses():

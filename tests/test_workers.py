@@ -22,7 +22,7 @@ def run_script(script, *arguments):
 def test_the_process_that_forks_workers_has_one_thread():
     script = """
 import multiprocessing.forkserver, os
-from pipeline.store.workers import open_workers
+from pipeline.io.workers import open_workers
 
 with open_workers(2) as workers:
     workers.start()
@@ -35,7 +35,7 @@ with open_workers(2) as workers:
 def test_polars_has_one_thread_in_a_worker_and_is_loaded_by_no_other_process():
     script = """
 import sys
-from pipeline.store.workers import open_workers
+from pipeline.io.workers import open_workers
 
 with open_workers(2) as workers:
     workers.start()

@@ -131,3 +131,12 @@ def _interrupt_all() -> None:
         # One that is closed says so.
         with contextlib.suppress(Exception):
             connection.interrupt()
+
+
+@contextlib.contextmanager
+def showing_progress() -> Iterator[Bar]:
+    bar = Bar()
+    try:
+        yield bar
+    finally:
+        bar.close()

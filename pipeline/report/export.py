@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -20,8 +21,9 @@ from pipeline.io.progress import Progress
 from pipeline.io.temporary import plain_path
 from pipeline.layout import Layout
 from pipeline.report.folder import INDEX, ReportFolder, encode
+from pipeline.report.inputs import Inputs
 from pipeline.report.summary import write_summary
-from pipeline.report.workbook import Sheet, write_workbook
+from pipeline.report.workbook import write_workbook
 from pipeline.schema import AXES, DEFAULT_FORMATS, TABLE_FORMATS
 from pipeline.store.database import find_database, open_database, quote_name, quote_text
 
@@ -48,7 +50,7 @@ REPORTS = {
 class Export:
     """One written file: its report, path in the snapshot's folder, and what is in it.
 
-    ``rows`` and ``columns`` are None where the file is no table; ``sheets`` are those of a workbook.
+    ``rows`` and ``columns`` are None where the file is no table; ``sheets`` describe those of a workbook.
     """
 
     report: str
@@ -59,14 +61,14 @@ class Export:
     columns: list[str] | None
     bytes: int
     sha256: str
-    sheets: list[Sheet] | None = None
+    sheets: list[dict[str, Any]] | None = None
 
     def describe_cuts(self) -> list[str]:
         """What of the reports this file cannot hold, a line for each."""
         return [
-            f"{self.snapshot}: {self.path}: {sheet.name}: {sheet.describe_cuts()}"
+            f"{self.snapshot}: {self.path}: {sheet['sheet']}: {sheet['cut']}"
             for sheet in self.sheets or ()
-            if sheet.describe_cuts()
+            if sheet["cut"]
         ]
 
 
@@ -79,7 +81,8 @@ def export_reports(
 ) -> list[Export]:
     """Write the reports of ``snapshots`` (all, where none is named) below ``out``.
 
-    Each snapshot's folder is replaced as a whole, and left alone where nothing in it would change;
+    Each snapshot's folder is replaced as a whole, and left alone where nothing in it would change: what was made of
+    the same warehouse by the same program is not made again, see :mod:`pipeline.report.inputs`.
     ``index.json`` in it names its files, and ``index.json`` and ``index.html`` beside the folders those of
     all of them. Another export to the same folder waits.
 
@@ -103,9 +106,16 @@ def export_reports(
         chosen = [snapshot for snapshot in held if not snapshots or snapshot in snapshots]
         reports.refuse_foreign(chosen, list_names())
         progress.stage("reporting", len(chosen), "snapshot")
+        inputs = Inputs(layout, reports.root)
         for snapshot in chosen:
-            exports += export_snapshot(connection, reports, snapshot, formats)
+            index = inputs.find_same(reports.folder(snapshot), snapshot, formats)
+            if index is not None:
+                exports += [Export(snapshot=snapshot, **one) for one in index["reports"]]
+            else:
+                exports += export_snapshot(connection, reports, snapshot, formats)
+                inputs.note(snapshot, formats)
             progress.advance(1)
+        inputs.save()
         write_index(reports)
     return exports
 
@@ -146,14 +156,7 @@ def read_figures(connection: duckdb.DuckDBPyConnection, snapshot: str) -> dict[s
 
 def describe_export(export: Export) -> dict[str, object]:
     """An export as an entry of ``index.json``."""
-    told = {key: value for key, value in vars(export).items() if key not in ("snapshot", "sheets")}
-    if export.sheets is not None:
-        told["sheets"] = [
-            {"report": one.report, "sheet": one.name, "rows": one.written_rows, "columns": one.columns, "cut": cut}
-            for one in export.sheets
-            for cut in [one.describe_cuts()]
-        ]
-    return told
+    return {key: value for key, value in vars(export).items() if key != "snapshot" and (key, value) != ("sheets", None)}
 
 
 def write_index(reports: ReportFolder) -> None:
@@ -206,7 +209,7 @@ def export_whole(
         queries = [(report, f"select * {select_report(report, snapshot)}") for report in REPORTS]
         sheets = write_workbook(connection, path, snapshot, queries)
         rows = sum(sheet.written_rows for sheet in sheets)
-        return _describe_file(path, what, snapshot, format, rows, None, sheets)
+        return _describe_file(path, what, snapshot, format, rows, None, [sheet.describe() for sheet in sheets])
     if format == "html":
         # The page asks commands that stand right of here, and print rows as the reports do.
         from pipeline.report.page import render_page
@@ -225,7 +228,7 @@ def _describe_file(
     format: str,
     rows: int | None = None,
     columns: list[str] | None = None,
-    sheets: list[Sheet] | None = None,
+    sheets: list[dict[str, Any]] | None = None,
 ) -> Export:
     data = path.read_bytes()
     return Export(

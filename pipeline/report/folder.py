@@ -24,6 +24,14 @@ SITE = "index.html"
 STAGING = ".spack-warehouse"
 """What the names of folders begin with in which reports wait for their place."""
 LOCK = ".spack-warehouse.lock"
+FILES_PAGE = "files.html"
+"""What :data:`SITE` is called in the folder of a whole site, whose front page has that name."""
+MANIFEST = "site.json"
+"""What is in a folder that holds a whole site, and nothing but reports in none."""
+TAKEN = frozenset(
+    ("package", "stack", "snapshot", "latest", "badge", "feed.atom", "status.json", "front.json", "site.css", "site.js")
+)
+"""What a whole site has beside :data:`SITE`, :data:`INDEX`, :data:`FILES_PAGE` and :data:`MANIFEST`."""
 
 
 class _File(msgspec.Struct):
@@ -46,24 +54,35 @@ class _Indexes(msgspec.Struct):
 
 
 def folder_name(snapshot: str) -> str:
-    """The name of a snapshot's folder: see :func:`encode_name`.
+    """The name of a snapshot's folder: as :func:`safe_name`, and none of those that a site has beside it."""
+    name = safe_name(snapshot)
+    return _encode_first(name) if name in (FILES_PAGE, MANIFEST, *TAKEN) else name
+
+
+def safe_name(text: str) -> str:
+    """The name of a folder for a snapshot, package or stack: see :func:`encode_name`.
 
     A name that begins with a dot would be hidden or lead out of the reports, two are the site's own, and some
     are Windows' own, with any ending.
     """
-    name = encode_name(snapshot)
+    name = encode_name(text)
     if name.startswith(".") or name in (INDEX, SITE):
         return name.replace(".", "%2E")
-    return f"%{ord(name[0]):02X}{name[1:]}" if _DEVICE.fullmatch(name) else name
+    return _encode_first(name) if _DEVICE.fullmatch(name) else name
+
+
+def _encode_first(name: str) -> str:
+    return f"%{ord(name[0]):02X}{name[1:]}"
 
 
 _DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?")
 
 
-def former_name(snapshot: str) -> str:
-    """The name of the folder until version 0.1, which kept capitals."""
+def former_names(snapshot: str) -> set[str]:
+    """The names of the folder in earlier versions, which kept capitals, or had no site's names to keep clear of."""
     name = quote(snapshot, safe="")
-    return name.replace(".", "%2E") if name.startswith(".") or name in (INDEX, SITE) else name
+    kept = name.replace(".", "%2E") if name.startswith(".") or name in (INDEX, SITE) else name
+    return {kept, safe_name(snapshot)} - {folder_name(snapshot)}
 
 
 @dataclass(frozen=True)
@@ -74,6 +93,11 @@ class ReportFolder:
 
     def folder(self, snapshot: str) -> Path:
         return self.root / folder_name(snapshot)
+
+    @property
+    def is_site(self) -> bool:
+        """Whether it is that of a whole site, of which the reports are a part."""
+        return (self.root / MANIFEST).is_file()
 
     def read_indexes(self) -> list[tuple[Path, dict[str, Any]]]:
         """The folders that hold a snapshot's reports, each with its index, in the order of their names."""
@@ -153,7 +177,7 @@ class ReportFolder:
         """Give folders of an earlier version the names that theirs have now."""
         for folder in sorted(self.root.iterdir()):
             index = read_index(folder)
-            if index is not None and folder.name == former_name(index["snapshot"]) != folder_name(index["snapshot"]):
+            if index is not None and folder.name in former_names(index["snapshot"]):
                 now = self.folder(index["snapshot"])
                 if not os.path.lexists(now):
                     folder.rename(now)
@@ -170,7 +194,7 @@ class ReportFolder:
                     if not os.path.lexists(self.root / folder.name):
                         folder.rename(self.root / folder.name)
                 remove(staging)
-        for name in (INDEX, SITE):
+        for name in (INDEX, SITE, FILES_PAGE, MANIFEST):
             sweep_staged(self.root / name)
 
 

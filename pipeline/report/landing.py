@@ -15,7 +15,7 @@ import jinja2
 from markupsafe import Markup
 
 from pipeline.io.disk import is_remains, renew_file
-from pipeline.report.folder import SITE
+from pipeline.report.folder import FILES_PAGE, SITE, ReportFolder
 from pipeline.report.page import ASSETS, make_policy, read_asset, show_size
 from pipeline.spack.versions import version_key
 
@@ -33,15 +33,17 @@ def write_site(out: Path, indexes: Sequence[Mapping[str, Any]]) -> None:
     """Write the landing page of the reports below ``out``; one that would not change is left alone.
 
     ``indexes`` are the snapshots of ``index.json`` beside it: their paths begin with their ``folder``.
-    An ``index.html`` that was not written here is left as it is.
+    In the folder of a whole site it gives way to the front page, and is :data:`FILES_PAGE`. A file of its name that
+    was not written here is left as it is.
     """
-    path, page = out / SITE, render_site(indexes)
+    within = ReportFolder(out).is_site
+    path, page = out / (FILES_PAGE if within else SITE), render_site(indexes, within)
     if not path.exists() or is_remains(path, page.partition(MARK.encode())[0]) or MARK.encode() in path.read_bytes():
         renew_file(path, page)
 
 
-def render_site(indexes: Sequence[Mapping[str, Any]]) -> bytes:
-    """The landing page as HTML. What an older ``index.json`` does not tell is left empty."""
+def render_site(indexes: Sequence[Mapping[str, Any]], within: bool = False) -> bytes:
+    """The landing page, ``within`` a whole site or alone. What an older ``index.json`` does not tell is left empty."""
     style = read_asset("shared.css") + read_asset("site.css")
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(ASSETS), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
@@ -49,6 +51,7 @@ def render_site(indexes: Sequence[Mapping[str, Any]]) -> bytes:
     ordered = sorted(indexes, key=_age, reverse=True)
     html = environment.get_template("site.html").render(
         snapshots=[_describe(index) for index in ordered],
+        within=within,
         generator=GENERATOR,
         policy=Markup(make_policy([], [style])),
         style=Markup(style),

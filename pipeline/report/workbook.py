@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import msgspec
@@ -64,6 +65,17 @@ class Sheet:
     written_rows: int
     cut_columns: int
     cut_texts: int
+
+    def describe(self) -> dict[str, Any]:
+        """The sheet as ``index.json`` has it."""
+        cut = self.describe_cuts()
+        return {
+            "report": self.report,
+            "sheet": self.name,
+            "rows": self.written_rows,
+            "columns": self.columns,
+            "cut": cut,
+        }
 
     def describe_cuts(self) -> str:
         """What of the report Excel cannot hold; empty where it holds everything."""

@@ -15,12 +15,12 @@ from pathlib import Path
 import msgspec
 
 from pipeline.io.progress import Progress
+from pipeline.io.workers import Workers
 from pipeline.layout import BuildPaths
 from pipeline.sources.buildcache import ALL, Choice
 from pipeline.sources.files import Entry, IndexRole, Source
 from pipeline.store.history import Stay
 from pipeline.store.state import FILES_OF_BATCH, Part, Seen, SnapshotRows, SourceRow
-from pipeline.store.workers import Workers
 
 BATCH_BYTES = 4 * 2**20
 BATCH_FILES = 500

@@ -17,7 +17,8 @@ from pipeline.io.progress import watch
 from pipeline.io.temporary import database_path, spill_folder
 from pipeline.layout import DATABASE, BuildPaths, Layout
 from pipeline.schema import (
-    CLOSURE_TABLES,
+    CHANGES,
+    COMPUTED_TABLES,
     DEPENDENCIES,
     DERIVED_TABLES,
     HOSTS_TABLE,
@@ -213,7 +214,7 @@ def delete_snapshots(connection: duckdb.DuckDBPyConnection, snapshots: Iterable[
 
 def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
     """Create the empty tables, with their comments, and ``spec_stacks`` as a view on the specs at their own grain."""
-    for table in (*SNAPSHOT_TABLES, REJECTS, SOURCES, TAGS_TABLE):
+    for table in (*SNAPSHOT_TABLES, REJECTS, SOURCES, TAGS_TABLE, CHANGES):
         create_table(connection, table)
     connection.execute(list_stored()["spec_stacks"].render())
     comment(connection, "view", SPEC_STACKS)
@@ -425,7 +426,7 @@ def find_missing(connection: duckdb.DuckDBPyConnection) -> list[str]:
         "union select function_name from duckdb_functions() "
         "where database_name = current_database() and function_type = 'table_macro'"
     ).fetchall()
-    names = [table.name for table in (STORED_SPECS, *TABLES, *CLOSURE_TABLES, *DERIVED_TABLES)]
+    names = [table.name for table in (STORED_SPECS, *TABLES, *COMPUTED_TABLES, *DERIVED_TABLES)]
     names += [query.name for query in (*list_views(), *list_macros())]
     return [name for name in names if (name,) not in held]
 

@@ -6,7 +6,8 @@ A column is described by the comments beside it in the last select, or else by :
 where that mentions NULL it may hold one.
 
 What is the same for stack, compiler and target is one file, with ``axis`` in its name: it makes a query for each
-of them, and with ``axis`` and ``other`` one for each two. Every file is a Jinja template; see :meth:`Query.render`.
+of them, and with ``axis`` and ``other`` one for each two. Every file is a Jinja template; see :meth:`SqlQuery.render`.
+What several queries have alike they include: a file of ``sql/parts/``, or a macro.
 """
 
 from __future__ import annotations
@@ -22,7 +23,12 @@ import jinja2
 
 from pipeline.schema import AXES, GLOSSARY, MATRIX_COLUMNS, META_LISTS, SPEC_STACKS, Column, Relation
 
-_TEMPLATES = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True, autoescape=False)
+_TEMPLATES = jinja2.Environment(
+    loader=jinja2.FunctionLoader(lambda name: _read_part(name)),
+    undefined=jinja2.StrictUndefined,
+    keep_trailing_newline=True,
+    autoescape=False,
+)
 _USED = re.compile(r"\b(?:from|join)\s+(\w+)")
 _COMMENT = re.compile(r"--.*")
 _PARAMETER = re.compile(r"^--   (?P<name>\w+)(?P<optional> := null)?(?:: (?P<description>.*))?$", re.MULTILINE)
@@ -102,6 +108,12 @@ class SqlQuery:
         description = f"{sentence[0].upper()}{sentence[1:]}."
         columns = tuple(_find_columns(self.render()))
         return Relation(self.name, description, columns, self.axis if self.is_wide else None, self.parameters)
+
+
+def _read_part(name: str) -> str | None:
+    """What a query may include: a part of several, or a macro with the same parameters."""
+    files = [sql_folder() / folder / name for folder in ("parts", "macros")]
+    return next((file.read_text() for file in files if file.is_file()), None)
 
 
 @cache

@@ -181,7 +181,8 @@ class State(msgspec.Struct):
     each, ``files`` gives the SHA-256 of each file by its path, ``failed`` names the checks that failed. ``names`` are
     the sources', ``rows`` those of the table ``sources``; ``parts`` were taken from published builds, and so many
     files ``ignored`` for them. ``keep`` says whether snapshots stay that the sources no longer hold, ``looked_on``
-    on which day the sources were looked at last. ``tags`` are those of the sources' sites.
+    on which day the sources were looked at last. ``tags`` are those of the sources' sites, and ``compared`` is what
+    :func:`pipeline.store.changes.renew_changes` returned.
     """
 
     fingerprint: str
@@ -196,6 +197,7 @@ class State(msgspec.Struct):
     ignored: int
     keep: bool
     looked_on: dt.date
+    compared: dict[str, str]
     tags: Tags = NO_TAGS
 
 

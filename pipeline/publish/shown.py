@@ -1,0 +1,160 @@
+"""What a page says of its data in words and short lists: the first rows of long ones, what all rows share said once."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from pipeline.ask.diff import SOURCE_MISSING
+from pipeline.publish.facts import Row
+from pipeline.publish.grid import lay_out_grid
+from pipeline.report.page import WHOLLY_LOST
+
+HASH = re.compile(r"[a-z2-7]{32}")
+PLAIN = re.compile(r"[a-z0-9][a-z0-9_-]*")
+"""How Spack spells hashes and packages: of others no line for a shell is shown."""
+
+
+def show_package(package: Mapping[str, Any]) -> Row:
+    """What the page of a package shows beside its data."""
+    history: Sequence[Row] = package["history"]
+    holds = [row for row in history if row["versions_behind"] is not None]
+    specs: Sequence[Row] = package["specs"]
+    common, own = part_variants(spec["variants"] for spec in specs)
+    return {
+        "grid": lay_out_grid(package),
+        "holds": holds,
+        "behind": sorted((row for row in holds if row["versions_behind"]), key=lambda row: -row["versions_behind"]),
+        "unknown": [row["stack"] for row in history if row["state"] == "unknown"],
+        "last_seen": find_last_seen(package),
+        "events": list_events(package),
+        "versions": count_versions(package),
+        "matrix": count_compilers(specs),
+        "common": common,
+        "specs": [
+            {**spec, "own": variants, "command": make_command(package["package"], spec["hash"])}
+            for spec, variants in zip(specs, own, strict=True)
+        ],
+    }
+
+
+def find_last_seen(package: Mapping[str, Any]) -> str | None:
+    """The newest snapshot in which a stack held the package; releases count where no other did."""
+    snapshots = package["snapshots"]
+    held = {at for row in package["history"] for at, version in enumerate(row["versions"]) if version is not None}
+    ranked = sorted(held, key=lambda at: (snapshots[at]["series"] in ("weekly", "develop"), at))
+    return snapshots[ranked[-1]]["snapshot"] if ranked else None
+
+
+def is_rebuild(cause: str) -> bool:
+    """Whether a stack holds the same configuration under another hash, for whatever reason."""
+    return not cause.endswith(" replaced") and cause not in (*WHOLLY_LOST, SOURCE_MISSING)
+
+
+def list_events(package: Mapping[str, Any]) -> list[Row]:
+    """What stacks lost, gained and replaced, newest first; alike in several stacks is one event, rebuilds are none.
+
+    ``heads`` are the lost packages with which it went, ``took`` those that went with it.
+    """
+    places = {one["snapshot"]: at for at, one in enumerate(package["snapshots"])}
+    went = {(one["snapshot"], one["stack"]): one["head"] for one in package["went_with"]}
+    took: dict[tuple[str, str], list[str]] = {}
+    for one in package["took_along"]:
+        took.setdefault((one["snapshot"], one["stack"]), []).append(one["package"])
+    events: dict[tuple[object, ...], Row] = {}
+    for one in package["changes"]:
+        if one["change"] == "lost" and is_rebuild(one["cause"]):
+            continue
+        place = (one["snapshot"], one["stack"])
+        gone = one["change"] == "lost" and one["cause"] in WHOLLY_LOST
+        head = went.get(place) if gone else None
+        key = (one["snapshot"], one["change"], one["cause"], one["version"], one["replaced_by"], head)
+        event = events.setdefault(
+            key,
+            {
+                **{name: one[name] for name in ("snapshot", "before", "change", "cause", "version", "replaced_by")},
+                "gone": gone,
+                "head": head,
+                "stacks": [],
+                "took": set(),
+            },
+        )
+        if one["stack"] not in event["stacks"]:
+            event["stacks"].append(one["stack"])
+        if gone:
+            event["took"].update(took.get(place, ()))
+    listed = sorted(
+        events.values(),
+        key=lambda one: (-places.get(one["snapshot"], -1), not one["gone"], one["change"] == "gained", one["cause"]),
+    )
+    return [{**one, "took": sorted(one["took"])} for one in listed]
+
+
+def count_versions(package: Mapping[str, Any]) -> list[Row]:
+    """The versions of the listed specs, the newest first, each with how many stacks and specs have it."""
+    versions: dict[str, Row] = {}
+    for spec in package["specs"]:
+        row = versions.setdefault(spec["version"], {"version": spec["version"], "stacks": set(), "specs": 0})
+        row["stacks"].update(spec["stacks"])
+        row["specs"] += 1
+    return [{**row, "stacks": sorted(row["stacks"])} for row in versions.values()]
+
+
+def count_compilers(specs: Iterable[Row]) -> Row:
+    """The listed specs by compiler and target: ``rows`` of (compiler, counts) beside ``targets``."""
+    counts = Counter((spec["compiler"], spec["target"]) for spec in specs)
+    targets = sorted({target for _, target in counts})
+    compilers = sorted({compiler for compiler, _ in counts}, key=lambda name: (name == "none", name))
+    return {
+        "targets": targets,
+        "rows": [(name, [counts.get((name, target), 0) for target in targets]) for name in compilers],
+    }
+
+
+def part_variants(lists: Iterable[Sequence[str]]) -> tuple[list[str], list[list[str]]]:
+    """The variants that all specs have, and of each what it has beside them."""
+    held = [list(variants) for variants in lists]
+    shared = set.intersection(*map(set, held)) if held else set()
+    return sorted(shared, key=_by_name), [[one for one in variants if one not in shared] for variants in held]
+
+
+def _by_name(variant: str) -> str:
+    return variant.lstrip("+~-")
+
+
+def make_command(package: str, hash: str) -> str | None:
+    """The line that installs one spec; None where its hash is not spelt as Spack spells them."""
+    if not HASH.fullmatch(hash):
+        return None
+    name = package if PLAIN.fullmatch(package) else ""
+    return f"spack install --cache-only {name}/{hash[:7] if name else hash}"
+
+
+def draw_line(values: Sequence[int | None], width: int = 96, height: int = 22) -> Row | None:
+    """A line on its own scale as the geometry of an SVG: it breaks where nothing is known.
+
+    ``end`` is the last point; ``open`` where what came after it is not known.
+    """
+    known = [value for value in values if value is not None]
+    if not known:
+        return None
+    low, high = min(known), max(known)
+    step = (width - 6) / max(len(values) - 1, 1)
+
+    def place(at: int, value: int) -> tuple[str, str]:
+        share = (value - low) / (high - low) if high > low else 0.5
+        return _short(3 + at * step), _short(height - 3 - share * (height - 6))
+
+    path, before, last = [], False, ("0", "0")
+    for at, value in enumerate(values):
+        if value is not None:
+            last = place(at, value)
+            path.append(f"{'L' if before else 'M'}{last[0]} {last[1]}" + ("" if before else "h0"))
+        before = value is not None
+    return {"path": "".join(path), "end": last, "open": values[-1] is None, "width": width, "height": height}
+
+
+def _short(number: float) -> str:
+    return f"{number:.1f}".removesuffix(".0")

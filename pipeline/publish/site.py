@@ -1,0 +1,259 @@
+"""Write the site of a warehouse: which files it has, what of them is made anew, and what is gone and keeps its page.
+
+::
+
+    index.html  front.json              what is new, better or worse, and all snapshots
+    package/NAME/  stack/NAME/          index.html, and index.json with all that it shows
+    snapshot/NAME/                      the same, and changes.json: every difference to the snapshot before
+    package/  stack/                    lists of them all
+    latest/index.html                   leads to the newest snapshot
+    SNAPSHOT/  index.json  files.html   the reports, as pipeline.report.export writes them, and the list of their files
+    site.css  site.js  site.json        what every page loads; what was written, and of what
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from operator import itemgetter
+from pathlib import Path
+
+import duckdb
+import jinja2
+import msgspec
+
+from pipeline.io.disk import renew_file
+from pipeline.io.progress import Progress
+from pipeline.layout import Layout
+from pipeline.publish import packages, pages, stacks
+from pipeline.publish.facts import Row, SiteFacts, read_facts, stream_rows
+from pipeline.publish.front import brief_package, brief_stack, describe_front, judge_gates
+from pipeline.publish.snapshots import describe_snapshot
+from pipeline.publish.writer import Manifest, SiteWriter, list_reports, read_manifest, refuse_others, writing
+from pipeline.report.export import export_reports
+from pipeline.report.folder import INDEX, MANIFEST, SITE, ReportFolder, encode
+from pipeline.report.inputs import digest_warehouse
+from pipeline.settings import Gates
+from pipeline.sources.buildcache import ALL
+from pipeline.store.database import find_database, open_database
+from pipeline.store.state import fingerprint
+
+FORMATS = ("csv", "parquet", "markdown", "html")
+"""Of the snapshots' reports, where no others are asked for."""
+DATA = 1
+"""What is in the JSON of a page: of another number it is not shown again, and its old page stays."""
+CHANGES = """
+select stack, package, change, cause, version, compiler, target, replaced_by, specs
+from changes where to_snapshot = $snapshot
+order by stack, package, change, cause, version, compiler, target, replaced_by
+"""
+_UNREADABLE = (jinja2.TemplateError, LookupError, TypeError, ValueError, AttributeError, msgspec.DecodeError)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """How a site is to be: its address, the formats of the reports of ``snapshots`` (all where none is named), and
+    gates with the day on which they judge.
+    """
+
+    formats: Sequence[str] = FORMATS
+    snapshots: Sequence[str] = ()
+    base_url: str | None = None
+    gates: Gates | None = None
+    today: dt.date | None = None
+
+
+@dataclass(frozen=True)
+class SiteSummary:
+    """What a site holds, and how many of its ``files`` were written; ``left`` are old pages that stay as they were."""
+
+    packages: int
+    stacks: int
+    snapshots: int
+    files: int
+    written: int
+    left: Sequence[str] = ()
+
+
+def publish_site(layout: Layout, out: Path, wanted: Wanted, progress: Progress | None = None) -> SiteSummary:
+    """Write the site of a warehouse to ``out``; where nothing that it is made of changed, nothing is done.
+
+    Raises:
+        NoWarehouseError: there is no warehouse.
+        WarehouseError: what would be replaced was not written here.
+        FileFaultsError: a file that the gates name is wrong.
+        OSError: a file cannot be written.
+    """
+    find_database(layout)
+    progress = progress or Progress()
+    folder, last = ReportFolder(out), read_manifest(out)
+    program = digest_program(wanted)
+    inputs = digest_inputs(layout, program, wanted)
+    if last is not None and inputs and last.inputs == inputs and last.is_whole(out):
+        return summarise(last, 0, ())
+    if last is None:
+        refuse_others(out)
+        # From here on reports know that the folder is a site's, whatever becomes of this run.
+        renew_file(out / MANIFEST, encode(Manifest()))
+    export_reports(layout, out, wanted.formats, wanted.snapshots, progress)
+    with (
+        folder.hold(partial(progress.wait, out, "export")),
+        open_database(layout) as connection,
+        writing(out) as writer,
+    ):
+        known = last if last is not None and last.program == program else Manifest()
+        site = Site(connection, read_facts(connection), folder, writer, known, wanted)
+        site.write(progress)
+    manifest = Manifest(inputs, program, dict(sorted(writer.files.items())), site.reports)
+    renew_file(out / MANIFEST, encode(manifest))
+    return summarise(manifest, len(writer.written), site.left)
+
+
+def summarise(manifest: Manifest, written: int, left: Sequence[str]) -> SiteSummary:
+    folders = [path.split("/") for path in manifest.files if path.endswith(f"/{SITE}")]
+    counts = Counter(parts[0] for parts in folders if len(parts) == 3)
+    files = len(manifest.files) + len(manifest.reports)
+    return SiteSummary(counts["package"], counts["stack"], counts["snapshot"], files, written, left)
+
+
+def digest_program(wanted: Wanted) -> str:
+    """A digest of all that a page depends on besides its data."""
+    digest = hashlib.sha256(f"{fingerprint(ALL)} {DATA} {wanted.base_url}".encode())
+    for path in sorted(pages.ASSETS.iterdir()):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def digest_inputs(layout: Layout, program: str, wanted: Wanted) -> str:
+    """A digest of all that a site is made of; empty where the warehouse does not say of what it is."""
+    warehouse = digest_warehouse(layout)
+    told = (warehouse, program, list(wanted.formats), list(wanted.snapshots), list_gate_inputs(wanted))
+    return hashlib.sha256(repr(told).encode()).hexdigest() if warehouse is not None else ""
+
+
+def list_gate_inputs(wanted: Wanted) -> list[str]:
+    """What the gates' verdict depends on besides the warehouse: themselves, lists of what is expected, the day."""
+    if wanted.gates is None:
+        return []
+    lists = sorted({gate.expected for gate in wanted.gates.coverage if gate.expected is not None})
+    # A list that cannot be read is for the gates to report.
+    digests = [hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "" for path in lists]
+    return [repr(wanted.gates), str(wanted.today), *digests]
+
+
+class Site:
+    """One writing of a site's pages; ``left`` are old pages that could not be shown again and stay as they are."""
+
+    def __init__(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        facts: SiteFacts,
+        folder: ReportFolder,
+        writer: SiteWriter,
+        known: Manifest,
+        wanted: Wanted,
+    ) -> None:
+        self.connection, self.facts, self.writer, self.wanted = connection, facts, writer, wanted
+        self.known, self.out, self.left = known, folder.root, list[str]()
+        self.reports: dict[str, int] = {}
+        self.files: dict[str, list[str]] = {}
+        for path, index in folder.read_indexes():
+            listed = list_reports(folder.root, path, index)
+            self.reports.update(listed)
+            self.files[index["snapshot"]] = sorted(listed)
+
+    def write(self, progress: Progress) -> None:
+        """Give the writer every file."""
+        progress.stage("writing pages", len({package for _, package in self.facts.held}), "package")
+        listed = []
+        for package in packages.describe_packages(self.connection, self.facts):
+            listed.append(self.write_package(package))
+            progress.advance(1)
+        listed += [brief_package(one) for one in self.write_gone("package")]
+        focus = {"focus": self.facts.focus}
+        self.write_page("package", {"kind": "packages", **focus, "packages": sorted(listed, key=itemgetter("package"))})
+        listed = [self.write_stack(one) for one in stacks.describe_stack_pages(self.connection, self.facts)]
+        listed += [brief_stack(one) for one in self.write_gone("stack")]
+        self.write_page("stack", {"kind": "stacks", **focus, "stacks": sorted(listed, key=itemgetter("stack"))})
+        snapshots = {one["snapshot"]: self.write_snapshot(one["snapshot"]) for one in self.facts.snapshots}
+        for one in self.write_gone("snapshot"):
+            snapshots[one["snapshot"]] = one
+        gates = judge_gates(self.connection, self.wanted.gates, self.wanted.today)
+        front = describe_front(self.connection, self.facts, snapshots, gates)
+        self.write_page("", front)
+        for path, data in list_other_files(front, self.wanted):
+            self.writer.add(path, data)
+
+    def write_page(self, folder: str, data: Row) -> None:
+        """Give the writer a page and its data. A page whose data are as they were is not made anew."""
+        prefix = f"{folder}/" if folder else ""
+        name = "front.json" if data["kind"] == "front" else INDEX
+        same = self.writer.add(f"{prefix}{name}", msgspec.json.encode({**data, "format": DATA}) + b"\n")
+        page = f"{prefix}{SITE}"
+        if same and self.known.holds(self.out, page):
+            self.writer.keep(page)
+        else:
+            self.writer.add(page, pages.render_page(data, self.wanted.base_url))
+
+    def write_package(self, package: Row) -> Row:
+        self.write_page(pages.folder_of("package", package["package"]), package)
+        return brief_package(package)
+
+    def write_stack(self, stack: Row) -> Row:
+        self.write_page(pages.folder_of("stack", stack["stack"]), stack)
+        return brief_stack(stack)
+
+    def write_snapshot(self, name: str) -> Row:
+        """Give the writer the pages of a snapshot, and every difference to the one before it."""
+        told = describe_snapshot(self.facts, name)
+        data = {"kind": "snapshot", **told, "gone": False, "report": self.find_report(name)}
+        folder = pages.folder_of("snapshot", name)
+        if told["previous"]:
+            changes = list(stream_rows(self.connection, CHANGES, {"snapshot": name}))
+            encoded = msgspec.json.encode({"from_snapshot": told["previous"], "to_snapshot": name, "changes": changes})
+            self.writer.add(f"{folder}/changes.json", encoded + b"\n")
+        self.write_page(folder, data)
+        return data
+
+    def find_report(self, snapshot: str) -> str | None:
+        """The path of a snapshot's report, where it is in the folder; as an address."""
+        files = self.files.get(snapshot, ())
+        return next((pages.address_of(path) for path in files if path.endswith("/report.html")), None)
+
+    def write_gone(self, kind: str) -> Iterator[Row]:
+        """Show again what the warehouse holds no more, by the data that stand in the folder."""
+        for index in sorted(self.out.glob(f"{kind}/*/{INDEX}")):
+            folder = index.parent.relative_to(self.out).as_posix()
+            if f"{folder}/{INDEX}" in self.writer.files:
+                continue
+            try:
+                data = msgspec.json.decode(index.read_bytes())
+                if data.pop("format") != DATA or data["kind"] != kind or pages.folder_of(kind, data[kind]) != folder:
+                    raise ValueError(folder)
+                data["gone"] = True
+                if kind == "snapshot":
+                    data["report"] = self.find_report(data["snapshot"])
+                self.write_page(folder, data)
+            except _UNREADABLE:
+                self.left.append(folder)
+                for path in sorted(index.parent.iterdir()):
+                    self.writer.keep(path.relative_to(self.out).as_posix())
+                continue
+            if (index.parent / "changes.json").is_file():
+                self.writer.keep(f"{folder}/changes.json")
+            yield data
+
+
+def list_other_files(front: Row, wanted: Wanted) -> Iterator[tuple[str, bytes]]:
+    """The files of a site that are neither page nor data of one: what pages load, and what leads to them."""
+    for name in pages.STATIC:
+        yield name, pages.read_static(name)
+    newest = next((one for one in front["snapshots"] if one["snapshot"] == front["newest"]), None)
+    if newest is not None:
+        place = newest["report"] or f"{pages.address_of(pages.folder_of('snapshot', newest['snapshot']))}/{SITE}"
+        latest = {"kind": "latest", "snapshot": newest["snapshot"], "target": f"../{place}"}
+        yield f"latest/{SITE}", pages.render_page(latest, wanted.base_url)

@@ -1,0 +1,86 @@
+"""Of what the reports of each snapshot were made, so that an export makes again only what would change.
+
+A hidden file of the warehouse has, by folder of reports and snapshot, a digest of all that they depend on: the
+published files of the warehouse, the program with what it shows pages with, and the formats. Reports of the same
+inputs stay where every byte of them is as their index says.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib.metadata
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from pipeline.io.disk import renew_file
+from pipeline.layout import DATABASE, BuildPaths, Layout
+from pipeline.report.folder import read_index
+from pipeline.sources.buildcache import ALL
+from pipeline.store.state import fingerprint, read_state
+
+
+class Inputs:
+    """The inputs of the reports in the folder ``root``; those of now are of the warehouse ``layout``."""
+
+    def __init__(self, layout: Layout, root: Path) -> None:
+        self._path, self._root = layout.exports, str(root.resolve())
+        self._warehouse = digest_warehouse(layout)
+        self._exports: dict[str, dict[str, str]] = {}
+        with contextlib.suppress(OSError, msgspec.DecodeError, UnicodeDecodeError):
+            self._exports = msgspec.json.decode(self._path.read_bytes(), type=dict[str, dict[str, str]])
+        self._known = self._exports.setdefault(self._root, {})
+
+    def find_same(self, folder: Path, snapshot: str, formats: Sequence[str]) -> dict[str, Any] | None:
+        """The index of a snapshot's ``folder`` if its reports would be the same; else None."""
+        if self._warehouse is None or self._known.get(snapshot) != self._digest(formats):
+            return None
+        index = read_index(folder)
+        return index if index is not None and index["snapshot"] == snapshot and _is_whole(folder, index) else None
+
+    def note(self, snapshot: str, formats: Sequence[str]) -> None:
+        """That a snapshot's reports are of the inputs of now."""
+        self._known[snapshot] = self._digest(formats)
+
+    def save(self) -> None:
+        """Note it in the warehouse; where that may not be written, the next export makes everything again."""
+        if self._warehouse is not None:
+            with contextlib.suppress(OSError):
+                renew_file(self._path, msgspec.json.encode(self._exports, order="sorted"))
+
+    def _digest(self, formats: Sequence[str]) -> str:
+        return hashlib.sha256(f"{self._warehouse} {sorted(formats)}".encode()).hexdigest()
+
+
+def digest_warehouse(layout: Layout) -> str | None:
+    """A digest of a warehouse's published files and of the program; None of a copy without its build's state.
+
+    The DuckDB file does not count: it is made of the others, and two builds of the same rows give other bytes.
+    """
+    state = read_state(layout.current or BuildPaths(layout.database.resolve().parent))
+    if state is None:
+        return None
+    files = {path: digest for path, digest in state.files.items() if path != DATABASE}
+    digest = hashlib.sha256(f"{fingerprint(ALL)} {sorted(files.items())}".encode())
+    for name in ("jinja2", "xlsxwriter"):
+        digest.update(f"{name}={importlib.metadata.version(name)};".encode())
+    package = Path(__file__).parents[1]
+    for path in sorted(package.glob("*/assets/**/*")):
+        if path.is_file():
+            digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _is_whole(folder: Path, index: dict[str, Any]) -> bool:
+    """Whether the files of a snapshot's folder are those of its index, to the byte."""
+    try:
+        for one in index["reports"]:
+            with (folder / one["path"]).open("rb") as file:
+                if hashlib.file_digest(file, "sha256").hexdigest() != one["sha256"]:
+                    return False
+    except OSError:
+        return False
+    return True

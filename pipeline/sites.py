@@ -1,0 +1,96 @@
+"""The commands of a published site."""
+
+from __future__ import annotations
+
+import re
+import sys
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from pipeline.io.progress import number_of, showing_progress
+from pipeline.io.streams import say, write_line
+from pipeline.layout import Layout
+from pipeline.options import FALLS_SHORT, find_day, refuse_missing, say_some, today_option, warehouse_option
+
+
+@click.command()
+@warehouse_option
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), required=True, metavar="DIR", help="Folder to write to."
+)
+@click.option("--base-url", metavar="URL", help="Where the site will be: each page gives its address there.")
+@click.option(
+    "--format",
+    "formats",
+    default="csv,parquet,markdown,html",
+    show_default=True,
+    metavar="F,F",
+    help="Formats of the snapshots' reports, as of the command report.",
+)
+@click.option(
+    "--gates",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="File of gates, whose verdict the front page shows.",
+)
+@today_option("The day that gates judge on")
+def site(
+    warehouse: Path, out: Path, base_url: str | None, formats: str, gates: Path | None, today: datetime | None
+) -> None:
+    """Write the warehouse as a site for any static host: a front page, a page for each package, stack and snapshot.
+
+    Each page has its data beside it as JSON. The snapshots' reports are a part of it, at the addresses that the
+    command report gives them. Only what changed is written anew; where nothing did, nothing is done. What the
+    warehouse holds no more keeps its page.
+    """
+    from pipeline.publish.site import Wanted, publish_site
+    from pipeline.settings import read_gates
+
+    if base_url is not None and not re.fullmatch(r"https?://[^\s/?#]+[^\s?#]*", base_url):
+        raise click.BadParameter(f"{base_url!r} is no https:// or http:// address", param_hint="--base-url")
+    if gates is not None:
+        refuse_missing(gates, "examples/gates.yaml")
+    wanted = Wanted(split_formats(formats), (), base_url, read_gates(gates) if gates else None, find_day(today))
+    with showing_progress() as progress:
+        summary = publish_site(Layout(warehouse), out, wanted, progress)
+    say_some([f"left as it was, since its data are of another version: {out / one}" for one in summary.left])
+    held = [(summary.packages, "package"), (summary.stacks, "stack"), (summary.snapshots, "snapshot")]
+    told = ", ".join(number_of(number, noun) for number, noun in held)
+    write_line(f"{told} in {out}: {number_of(summary.files, 'file')}, {summary.written:,} written")
+
+
+def split_formats(formats: str) -> list[str]:
+    """The names of formats, each once."""
+    from pipeline.schema import REPORT_FORMATS
+
+    chosen = [name.strip() for name in formats.split(",") if name.strip()]
+    for name in chosen or [formats]:
+        if name not in REPORT_FORMATS:
+            raise click.BadParameter(f"{name!r} is none of: {', '.join(REPORT_FORMATS)}", param_hint="--format")
+    return list(dict.fromkeys(chosen))
+
+
+@click.command()
+@click.argument("site", metavar="URL")
+@click.option("--max-age", default="8d", show_default=True, metavar="DAYS", help="How old it may be, such as 8d.")
+def watch(site: str, max_age: str) -> None:
+    """Fail if a published site, by its URL or folder, is out of date or lacks a source.
+
+    Its status.json says when its sources were read, and which of them could not be. A job elsewhere that asks so
+    notices what the job that publishes cannot report: that it no longer runs.
+    """
+    from pipeline.publish.watch import describe_status, fetch_status, list_faults, parse_age
+
+    try:
+        oldest = parse_age(max_age)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--max-age") from None
+    status = fetch_status(site)
+    write_line(describe_status(status))
+    faults = list(list_faults(status, oldest, find_day(None)))
+    for fault in faults:
+        say(fault)
+    if faults:
+        sys.exit(FALLS_SHORT)

@@ -1,0 +1,24 @@
+-- loss_heads_between: what each lost package went with, for any two snapshots: a row per stack and package that left it.
+-- As the view loss_heads for neighbours.
+--   from_snapshot
+--   to_snapshot
+with losses as (
+{% filter trim(';\n') | indent(4, true) %}{% include 'lost.sql' %}{% endfilter %}
+),
+
+gone as materialized (
+    select distinct
+        {{ from_snapshot }} as older,
+        {{ to_snapshot }} as newer,
+        stack, package,
+    from losses
+    where cause in ('stack removed', 'package gone from the stack')
+),
+
+{% include 'loss_heads.sql' %}
+
+select
+    stack,  -- CI stack that lost the package
+    head,  -- lost package that no other lost one needed, and that needed the package; or the package itself
+    package,  -- package that is proven to be gone from the stack
+from headed;

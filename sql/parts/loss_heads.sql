@@ -1,0 +1,103 @@
+{#- After a step "gone" (older, newer, stack, package): which lost package each went with. -#}
+held as materialized (
+    select distinct gone.older, gone.newer, gone.stack, gone.package, spec_stacks.hash,
+    from gone
+    inner join spec_stacks
+        on
+            gone.older = spec_stacks.snapshot
+            and gone.stack = spec_stacks.stack
+            and gone.package = spec_stacks.package
+),
+
+-- Old DuckDBs work out a step anew wherever it is read, unless it is materialized.
+-- Of each lost package, what is lost with it that it needs: itself, and what is one step below; then two, four and so
+-- on, up to 64.
+below_1 as materialized (
+    select older, newer, stack, package,
+        package as below,
+    from gone
+    union
+    select held.older, held.newer, held.stack, held.package,
+        needed.package as below,
+    from held
+    inner join dependencies on held.older = dependencies.snapshot and held.hash = dependencies.hash
+    inner join held as needed
+        on
+            held.older = needed.older
+            and held.newer = needed.newer
+            and held.stack = needed.stack
+            and dependencies.dependency_hash = needed.hash
+),
+{% for steps in [1, 2, 4, 8, 16, 32] %}
+below_{{ steps * 2 }} as materialized (
+    select distinct upper.older, upper.newer, upper.stack, upper.package, lower.below,
+    from below_{{ steps }} as upper
+    inner join below_{{ steps }} as lower
+        on
+            upper.older = lower.older
+            and upper.newer = lower.newer
+            and upper.stack = lower.stack
+            and upper.below = lower.package
+),
+{% endfor %}
+-- Of those that need one another the first by name stands for all.
+topped as materialized (
+    select down.older, down.newer, down.stack,
+        down.below as package,
+        count(*) - count(up.package) as above,
+        min(case when up.package is not null then down.package end) as first_of_circle,
+    from below_64 as down
+    left join below_64 as up
+        on
+            down.older = up.older
+            and down.newer = up.newer
+            and down.stack = up.stack
+            and down.package = up.below
+            and down.below = up.package
+    group by down.older, down.newer, down.stack, down.below
+),
+
+heads as materialized (
+    select topped.older, topped.newer, topped.stack, topped.package,
+        count(*) as packages,
+    from topped
+    inner join below_64
+        on
+            topped.older = below_64.older
+            and topped.newer = below_64.newer
+            and topped.stack = below_64.stack
+            and topped.package = below_64.package
+    where topped.above = 0 and topped.first_of_circle = topped.package
+    group by topped.older, topped.newer, topped.stack, topped.package
+),
+
+ranked as (
+    select below_64.older, below_64.newer, below_64.stack,
+        below_64.below as package,
+        heads.package as head,
+        row_number() over (
+            partition by below_64.older, below_64.newer, below_64.stack, below_64.below
+            order by case when heads.package = below_64.below then 0 else 1 end, heads.packages desc, heads.package
+        ) as place,
+    from below_64
+    inner join heads
+        on
+            below_64.older = heads.older
+            and below_64.newer = heads.newer
+            and below_64.stack = heads.stack
+            and below_64.package = heads.package
+),
+
+-- What no head reaches in 64 steps is its own.
+headed as (
+    select gone.older, gone.newer, gone.stack, gone.package,
+        coalesce(ranked.head, gone.package) as head,
+    from gone
+    left join ranked
+        on
+            gone.older = ranked.older
+            and gone.newer = ranked.newer
+            and gone.stack = ranked.stack
+            and gone.package = ranked.package
+            and ranked.place = 1
+)

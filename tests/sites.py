@@ -1,0 +1,97 @@
+"""A small warehouse of build caches for the tests of the site, with what its pages have to cope with."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+from typing import NamedTuple
+
+from pipeline.build import build
+from pipeline.layout import Layout
+from pipeline.publish.site import Wanted, publish_site
+from tests.makers import make_hash, make_index, make_record, make_spec, write_page, write_v2
+
+SCRIPT = "<script>alert(1)</script>"
+PROTO = "__proto__"
+FIRST, SECOND, THIRD = "develop-2025-03-02", "develop-2025-03-09", "develop-2025-03-23"
+FAILED_STACK = "hep"
+"""Of :data:`THIRD` its index cannot be read."""
+
+
+class Binary(NamedTuple):
+    """A spec in an index; ``needs`` are the numbers of what it links and runs with."""
+
+    package: str
+    version: str
+    number: int
+    variants: tuple[str, ...] = ("+mpi",)
+    needs: tuple[int, ...] = ()
+
+
+ZLIB = Binary("zlib", "1.3.1", 1)
+QEMU = Binary("qemu", "9.0", 4)
+LIMA = Binary("lima", "1.0.1", 3, needs=(4,))
+ODD = [
+    Binary(name, "1.0", 5 + at) for at, name in enumerate((SCRIPT, "CON", "a/b", "..", "<img src=x onerror=alert(1)>"))
+]
+UMPIRE = Binary("umpire", "2.0", 20)
+OF_PROTO = [ZLIB, Binary(PROTO, "1.0", 21)]
+CACHES: dict[tuple[str, str], list[Binary]] = {
+    (FIRST, "e4s"): [ZLIB, Binary("hdf5", "1.14.3", 30), LIMA, QEMU, *ODD],
+    (FIRST, "hep"): [ZLIB, Binary("hdf5", "1.14.3", 31)],
+    (FIRST, "radiuss"): [ZLIB, UMPIRE],
+    (FIRST, PROTO): OF_PROTO,
+    (SECOND, "e4s"): [ZLIB, Binary("hdf5", "1.14.5", 32), LIMA, QEMU, *ODD],
+    (SECOND, "hep"): [ZLIB, Binary("hdf5", "1.14.3", 33)],
+    (SECOND, "radiuss"): [ZLIB, UMPIRE],
+    (SECOND, PROTO): OF_PROTO,
+    (THIRD, "e4s"): [ZLIB, Binary("hdf5", "1.14.5", 34, ("~mpi",)), Binary("curl", "8.0", 35), *ODD],
+    (THIRD, PROTO): OF_PROTO,
+    ("develop", "e4s"): [ZLIB, Binary("hdf5", "1.14.6", 36), LIMA, QEMU, *ODD],
+    ("develop", PROTO): OF_PROTO,
+    ("v0.23.1", "e4s"): [ZLIB, Binary("hdf5", "1.14.2", 37)],
+    ("package", "e4s"): [ZLIB],
+}
+
+
+def write_site_sources(folder: Path, without: tuple[str, ...] = ()) -> Path:
+    """The build caches of :data:`CACHES`, but for some snapshots; returns the folder."""
+    for (snapshot, stack), binaries in CACHES.items():
+        if snapshot not in without:
+            write_v2(folder / snapshot / stack, make_index(map(make_binary, binaries)))
+    if THIRD not in without:
+        write_page(folder / THIRD / FAILED_STACK, b"{", "build_cache/index.json")
+    return folder
+
+
+def make_binary(one: Binary) -> dict[str, object]:
+    parameters = {"deptypes": ["link", "run"], "virtuals": []}
+    named = {binary.number: binary.package for binaries in CACHES.values() for binary in binaries}
+    needs = [{"name": named[number], "hash": make_hash(number), "parameters": parameters} for number in one.needs]
+    spec = make_spec(one.number, versions=[one.version], variants=list(one.variants))
+    return make_record(spec, one.package, dependencies=needs)
+
+
+def build_site_warehouse(folder: Path, without: tuple[str, ...] = ()) -> Path:
+    """A warehouse of them below ``folder``; returns its folder."""
+    build([write_site_sources(folder / "source", without)], folder / "warehouse", jobs=1)
+    return folder / "warehouse"
+
+
+FORMATS = ("html",)
+BASE_URL = "https://example.org/spack/"
+
+
+def make_site(folder: Path) -> None:
+    """The warehouse below ``folder``, and its site in ``folder/site``: for ``build_once``."""
+    warehouse = build_site_warehouse(folder)
+    publish_site(Layout(warehouse), folder / "site", Wanted(FORMATS, base_url=BASE_URL))
+
+
+def packages_of(snapshot: str) -> dict[str, set[str]]:
+    """By stack the packages that a snapshot has."""
+    held: dict[str, set[str]] = defaultdict(set)
+    for (of, stack), binaries in CACHES.items():
+        if of == snapshot:
+            held[stack].update(binary.package for binary in binaries)
+    return dict(held)
