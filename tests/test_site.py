@@ -1,6 +1,7 @@
 """The site of a warehouse: what its pages say, what is written, and what stays of what is gone."""
 
 import datetime as dt
+import hashlib
 import json
 import os
 import re
@@ -8,21 +9,25 @@ import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
+from xml.etree import ElementTree
 
 import pytest
 
 from pipeline.build import build
 from pipeline.io.disk import put_all
 from pipeline.layout import Layout
+from pipeline.publish.feed import ATOM
 from pipeline.publish.front import order_snapshots
 from pipeline.publish.pages import folder_of
 from pipeline.publish.shown import draw_line, make_command, part_variants
 from pipeline.publish.site import Wanted, publish_site
 from pipeline.publish.snapshots import judge_change
+from pipeline.publish.status import STATUS, encode_status, read_status
 from pipeline.report.export import export_reports, prune_reports
-from pipeline.report.folder import folder_name
+from pipeline.report.folder import MANIFEST, folder_name
 from pipeline.spack.releases import RELEASED
 from pipeline.spack.versions import version_key
+from pipeline.store.state import read_looked_on
 from tests.commands import run
 from tests.makers import ask, build_pages, build_text, make_spec
 from tests.sites import (
@@ -95,7 +100,8 @@ def read_page(out, *parts):
 
 
 def read_data(out, *parts):
-    return json.loads(Path(out, *parts, "index.json").read_text())
+    path = Path(out, *parts)
+    return json.loads((path if path.suffix == ".json" else path / "index.json").read_text())
 
 
 def publish(warehouse, out, **wanted):
@@ -437,7 +443,9 @@ def test_two_sites_of_one_warehouse_are_the_same_bytes(warehouse, site, tmp_path
 
 def test_no_page_tells_when_it_was_made(site):
     today = dt.datetime.now(dt.UTC).date().isoformat()
-    text = "".join(path.read_text() for path in (site / "package").rglob("*.*"))
+    # A feed dates the losses of develop, which has no day of its own, by that on which it was read.
+    files = [path for path in (site / "package").rglob("*.*") if path.suffix != ".atom"]
+    text = "".join(path.read_text() for path in files)
 
     assert today not in text
 
@@ -480,7 +488,7 @@ def test_a_new_snapshot_writes_what_it_changed(tmp_path):
 
     assert after == contents(tmp_path / "new")
     changed = {path for path in after if after[path] != before.get(path)}
-    own = ("package", "stack", "snapshot", "latest", "index.html", "front.json")
+    own = ("package", "stack", "snapshot", "latest", "index.html", "front.json", "feed.atom")
     pages = {path for path in changed if path.split("/")[0] in own}
     assert summary.written == len(pages)
     assert "package/hdf5/index.html" in pages
@@ -692,3 +700,55 @@ def test_the_readme_shows_what_the_command_says(sample, tmp_path):
 
     assert shown
     assert re.sub(r"(?m)^\$.*\n", "", shown[1]) == told
+
+
+def read_titles(path):
+    return [one.text for one in ElementTree.parse(path).iter(f"{{{ATOM}}}title")]
+
+
+def test_feeds_of_the_site_a_stack_and_a_package_have_its_losses(site):
+    lost = "e4s lost lima and 1 that went with it"
+
+    assert lost in read_titles(site / "feed.atom")
+    assert lost in read_titles(site / "stack/e4s/feed.atom")
+    assert lost not in read_titles(site / "stack/__proto__/feed.atom")
+    for package in ("lima", "qemu"):
+        assert lost in read_titles(site / f"package/{package}/feed.atom"), "the package's own, and that it went with"
+    assert lost not in read_titles(site / "package/zlib/feed.atom")
+    links = [one.get("href") for one in ElementTree.parse(site / "feed.atom").iter(f"{{{ATOM}}}link")]
+    for link in links:
+        assert link.startswith(BASE_URL)
+        path = site / unquote(link.removeprefix(BASE_URL))
+        assert path.is_file() or (path / "index.html").is_file()
+
+
+def test_badges_count_what_the_caches_have(site):
+    held = packages_of(THIRD)
+    for stack in ("e4s", PROTO):
+        assert read_data(site, "stack", stack, "badge.json")["message"] == f"{len(held[stack])} packages"
+    assert read_data(site, "stack", "hep", "badge.json")["message"] == "unknown"
+    zlib = read_data(site, "package", "zlib", "badge.json")
+    assert (zlib["label"], zlib["message"]) == ("zlib", f"in {len(held)} of {len(held)} stacks")
+    assert read_data(site, "package", "umpire", "badge.json")["message"] == "no binary"
+
+
+def test_the_status_is_that_of_the_sources_and_is_renewed_where_nothing_changed(warehouse, copy):
+    status = read_status((copy / STATUS).read_bytes())
+
+    assert status.data_through == dt.date(2025, 3, 23)
+    assert status.manifest == hashlib.sha256((copy / MANIFEST).read_bytes()).hexdigest()
+    assert status.sources["failed"] == 1
+    assert [one["state"] for one in status.not_loaded] == ["failed"]
+    assert status.read_on == read_looked_on(Layout(warehouse).current)
+    (copy / STATUS).write_bytes(encode_status(status, dt.date(2020, 1, 1)))
+    assert publish(warehouse, copy, base_url=BASE_URL).written == 0
+    assert read_status((copy / STATUS).read_bytes()) == status
+
+
+def test_what_is_gone_has_a_badge_that_says_so_and_keeps_its_feed(warehouse, copy, tmp_path):
+    before = (copy / "package/lima/feed.atom").read_bytes()
+    only = build_site_warehouse(tmp_path, without=tuple({snapshot for snapshot, _ in CACHES} - {"package"}))
+    publish(only, copy, base_url=BASE_URL)
+
+    assert read_data(copy, "package", "lima", "badge.json")["message"] == "no binary"
+    assert (copy / "package/lima/feed.atom").read_bytes() == before

@@ -8,7 +8,10 @@
     package/  stack/                    lists of them all
     latest/index.html                   leads to the newest snapshot
     SNAPSHOT/  index.json  files.html   the reports, as pipeline.report.export writes them, and the list of their files
+    feed.atom                           losses, of the site and of each package and stack in its folder
+    badge.svg  badge.json               in the folders of packages and stacks
     site.css  site.js  site.json        what every page loads; what was written, and of what
+    status.json                         how new the site is
 """
 
 from __future__ import annotations
@@ -32,7 +35,9 @@ from pipeline.layout import Layout
 from pipeline.publish import packages, pages, stacks
 from pipeline.publish.facts import Row, SiteFacts, read_facts, stream_rows
 from pipeline.publish.front import brief_package, brief_stack, describe_front, judge_gates
+from pipeline.publish.leads import FEED, list_gone_badges, list_leads
 from pipeline.publish.snapshots import describe_snapshot
+from pipeline.publish.status import STATUS, encode_status, make_status, read_status
 from pipeline.publish.writer import Manifest, SiteWriter, list_reports, read_manifest, refuse_others, writing
 from pipeline.report.export import export_reports
 from pipeline.report.folder import INDEX, MANIFEST, SITE, ReportFolder, encode
@@ -40,7 +45,7 @@ from pipeline.report.inputs import digest_warehouse
 from pipeline.settings import Gates
 from pipeline.sources.buildcache import ALL
 from pipeline.store.database import find_database, open_database
-from pipeline.store.state import fingerprint
+from pipeline.store.state import fingerprint, read_looked_on
 
 FORMATS = ("csv", "parquet", "markdown", "html")
 """Of the snapshots' reports, where no others are asked for."""
@@ -93,7 +98,7 @@ def publish_site(layout: Layout, out: Path, wanted: Wanted, progress: Progress |
     folder, last = ReportFolder(out), read_manifest(out)
     program = digest_program(wanted)
     inputs = digest_inputs(layout, program, wanted)
-    if last is not None and inputs and last.inputs == inputs and last.is_whole(out):
+    if last is not None and inputs and last.inputs == inputs and last.is_whole(out) and renew_status(layout, out):
         return summarise(last, 0, ())
     if last is None:
         refuse_others(out)
@@ -108,9 +113,34 @@ def publish_site(layout: Layout, out: Path, wanted: Wanted, progress: Progress |
         known = last if last is not None and last.program == program else Manifest()
         site = Site(connection, read_facts(connection), folder, writer, known, wanted)
         site.write(progress)
+        sources = [row for rows in site.facts.sources.values() for row in rows]
     manifest = Manifest(inputs, program, dict(sorted(writer.files.items())), site.reports)
-    renew_file(out / MANIFEST, encode(manifest))
+    encoded = encode(manifest)
+    renew_file(out / MANIFEST, encoded)
+    status = make_status(sources, find_newest_week(site.facts), find_looked_on(layout), encoded)
+    renew_file(out / STATUS, status)
     return summarise(manifest, len(writer.written), site.left)
+
+
+def renew_status(layout: Layout, out: Path) -> bool:
+    """Say that an unchanged site was looked at again; returns whether it had said anything before."""
+    try:
+        status = read_status((out / STATUS).read_bytes())
+    except (OSError, ValueError):
+        return False
+    renew_file(out / STATUS, encode_status(status, find_looked_on(layout)))
+    return True
+
+
+def find_looked_on(layout: Layout) -> dt.date | None:
+    """The day on which the warehouse's sources were looked at last; None where it does not say."""
+    return read_looked_on(layout.current) if layout.current is not None else None
+
+
+def find_newest_week(facts: SiteFacts) -> dt.date | None:
+    """The date of the newest weekly snapshot; None where there is none."""
+    dates = [dt.date.fromisoformat(one["date"]) for one in facts.snapshots if one["series"] == "weekly"]
+    return max(dates, default=None)
 
 
 def summarise(manifest: Manifest, written: int, left: Sequence[str]) -> SiteSummary:
@@ -173,10 +203,12 @@ class Site:
         for package in packages.describe_packages(self.connection, self.facts):
             listed.append(self.write_package(package))
             progress.advance(1)
+        held = [one["package"] for one in listed]
         listed += [brief_package(one) for one in self.write_gone("package")]
         focus = {"focus": self.facts.focus}
         self.write_page("package", {"kind": "packages", **focus, "packages": sorted(listed, key=itemgetter("package"))})
         listed = [self.write_stack(one) for one in stacks.describe_stack_pages(self.connection, self.facts)]
+        stacks_held = [one["stack"] for one in listed]
         listed += [brief_stack(one) for one in self.write_gone("stack")]
         self.write_page("stack", {"kind": "stacks", **focus, "stacks": sorted(listed, key=itemgetter("stack"))})
         snapshots = {one["snapshot"]: self.write_snapshot(one["snapshot"]) for one in self.facts.snapshots}
@@ -186,6 +218,8 @@ class Site:
         front = describe_front(self.connection, self.facts, snapshots, gates)
         self.write_page("", front)
         for path, data in list_other_files(front, self.wanted):
+            self.writer.add(path, data)
+        for path, data in list_leads(self.facts, held, stacks_held, self.wanted.base_url):
             self.writer.add(path, data)
 
     def write_page(self, folder: str, data: Row) -> None:
@@ -243,8 +277,11 @@ class Site:
                 for path in sorted(index.parent.iterdir()):
                     self.writer.keep(path.relative_to(self.out).as_posix())
                 continue
-            if (index.parent / "changes.json").is_file():
-                self.writer.keep(f"{folder}/changes.json")
+            for name in ("changes.json", FEED):
+                if (index.parent / name).is_file():
+                    self.writer.keep(f"{folder}/{name}")
+            for badge_path, badge in list_gone_badges(kind, data[kind]):
+                self.writer.add(badge_path, badge)
             yield data
 
 

@@ -51,14 +51,27 @@ def make_status(
     status = Status(
         data_through,
         read_on,
-        read_on + DUE if read_on else None,
+        _find_due(read_on),
         dict(sorted(Counter(row["state"] for row in sources).items())),
         lost,
         hashlib.sha256(manifest).hexdigest(),
     )
-    while len(data := msgspec.json.encode(status) + b"\n") >= MOST_BYTES:
+    while len(data := _encode(status)) >= MOST_BYTES:
         status.not_loaded.pop()
     return data
+
+
+def encode_status(status: Status, read_on: dt.date | None) -> bytes:
+    """The file of a site that stays as it is, whose sources were looked at again."""
+    return _encode(msgspec.structs.replace(status, read_on=read_on, next_due=_find_due(read_on)))
+
+
+def _encode(status: Status) -> bytes:
+    return msgspec.json.encode(status) + b"\n"
+
+
+def _find_due(read_on: dt.date | None) -> dt.date | None:
+    return read_on + DUE if read_on else None
 
 
 def read_status(data: bytes) -> Status:
