@@ -412,6 +412,13 @@ CHANGES = Relation(
             "replaced_by", "VARCHAR", "what stands in place of what is lost; NULL where nothing does", nullable=True
         ),
         Column("specs", "BIGINT", "distinct hashes that the stack lost or gained"),
+        Column(
+            "head",
+            "VARCHAR",
+            "of a package that is gone from the stack: the lost package that it went with, or itself, see loss_heads; "
+            "NULL of all else",
+            nullable=True,
+        ),
     ),
 )
 

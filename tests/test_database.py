@@ -61,8 +61,8 @@ CALLS = [call(macro.name, ARGUMENTS.get(macro.name, ["v0.9", "v0.10"])) for macr
 COUNTS = {name: f"select count(*) from {name}" for name in (*RELATIONS, *CALLS)}
 
 
-def count_all(warehouse):
-    return {name: ask(warehouse, query)[0][0] for name, query in COUNTS.items()}
+def count_all(warehouse, counts=COUNTS):
+    return {name: ask(warehouse, query)[0][0] for name, query in counts.items()}
 
 
 SHELL = shutil.which("duckdb", path=sysconfig.get_path("scripts"))
@@ -149,10 +149,12 @@ def test_the_oldest_duckdb_gives_the_same_answers(request, tmp_path, made):
         "rows = {n: sorted(map(repr, connection.execute(f'from {n}').fetchall())) for n in counts}\n"
         "print(json.dumps([duckdb.__version__, counts, rows]))\n"
     )
-    version, counts, rows = run_oldest(script, str(warehouse / "warehouse.duckdb"), json.dumps(COUNTS), cwd=tmp_path)
+    # That one says itself that it is for newer ones: its steps are worked out there as often as they are read.
+    asked = {name: query for name, query in COUNTS.items() if not name.startswith("loss_heads_between(")}
+    version, counts, rows = run_oldest(script, str(warehouse / "warehouse.duckdb"), json.dumps(asked), cwd=tmp_path)
 
     assert version.startswith("1.2.")
-    assert counts == count_all(warehouse)
+    assert counts == count_all(warehouse, asked)
     assert rows == {name: sorted(map(repr, ask(warehouse, f"from {name}"))) for name in counts}
 
 

@@ -63,11 +63,9 @@ def render_any(connection, query, arguments=None):
 
 def carry(connection, query, arguments=None):
     """The one statement of a query, in Spark's dialect."""
-    tree = sqlglot.parse_one(render_any(connection, query, arguments), read="duckdb")
-    # A hint to DuckDB, for which Spark has no word.
-    for step in tree.find_all(exp.CTE):
-        step.set("materialized", None)
-    return tree.sql("spark", unsupported_level=sqlglot.ErrorLevel.RAISE)
+    text = render_any(connection, query, arguments)
+    (carried,) = sqlglot.transpile(text, read="duckdb", write="spark", unsupported_level=sqlglot.ErrorLevel.RAISE)
+    return carried
 
 
 def name_function(function):

@@ -1,12 +1,13 @@
 -- loss_heads_between: what each lost package went with, for any two snapshots: a row per stack and package that left it.
--- As the view loss_heads for neighbours.
+-- As the view loss_heads for neighbours. It is for DuckDB 1.4 and newer: older ones work out each of its many steps
+-- anew wherever that is read.
 --   from_snapshot
 --   to_snapshot
 with losses as (
 {% filter trim(';\n') | indent(4, true) %}{% include 'lost.sql' %}{% endfilter %}
 ),
 
-gone as materialized (
+gone as (
     select distinct
         {{ from_snapshot }} as older,
         {{ to_snapshot }} as newer,

@@ -1,5 +1,5 @@
 {#- After a step "gone" (older, newer, stack, package): which lost package each went with. -#}
-held as materialized (
+held as (
     select distinct gone.older, gone.newer, gone.stack, gone.package, spec_stacks.hash,
     from gone
     inner join spec_stacks
@@ -9,10 +9,9 @@ held as materialized (
             and gone.package = spec_stacks.package
 ),
 
--- Old DuckDBs work out a step anew wherever it is read, unless it is materialized.
 -- Of each lost package, what is lost with it that it needs: itself, and what is one step below; then two, four and so
 -- on, up to 64.
-below_1 as materialized (
+below_1 as (
     select older, newer, stack, package,
         package as below,
     from gone
@@ -29,7 +28,7 @@ below_1 as materialized (
             and dependencies.dependency_hash = needed.hash
 ),
 {% for steps in [1, 2, 4, 8, 16, 32] %}
-below_{{ steps * 2 }} as materialized (
+below_{{ steps * 2 }} as (
     select distinct upper.older, upper.newer, upper.stack, upper.package, lower.below,
     from below_{{ steps }} as upper
     inner join below_{{ steps }} as lower
@@ -41,7 +40,7 @@ below_{{ steps * 2 }} as materialized (
 ),
 {% endfor %}
 -- Of those that need one another the first by name stands for all.
-topped as materialized (
+topped as (
     select down.older, down.newer, down.stack,
         down.below as package,
         count(*) - count(up.package) as above,
@@ -57,7 +56,7 @@ topped as materialized (
     group by down.older, down.newer, down.stack, down.below
 ),
 
-heads as materialized (
+heads as (
     select topped.older, topped.newer, topped.stack, topped.package,
         count(*) as packages,
     from topped

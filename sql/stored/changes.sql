@@ -4,6 +4,17 @@
 with lost_rows as (
 {% filter trim(';\n') | indent(4, true) %}{% include 'lost.sql' %}{% endfilter %}
 ),
+gone as (
+    select distinct
+        {{ from_snapshot }} as older,
+        {{ to_snapshot }} as newer,
+        stack, package,
+    from lost_rows
+    where cause in ('stack removed', 'package gone from the stack')
+),
+
+{% include 'loss_heads.sql' %},
+
 {% for side, snapshot in [('before', from_snapshot), ('after', to_snapshot)] %}
 {{ side }} as (
     select package, stack, version, compiler, target, hash,
@@ -54,10 +65,12 @@ gained as (
 select
     {{ from_snapshot }} as from_snapshot,
     {{ to_snapshot }} as to_snapshot,
-    stack, package,
+    lost_rows.stack, lost_rows.package,
     'lost' as change,
-    cause, version, compiler, target, replaced_by, specs,
+    lost_rows.cause, lost_rows.version, lost_rows.compiler, lost_rows.target, lost_rows.replaced_by,
+    lost_rows.specs, headed.head,
 from lost_rows
+left join headed on lost_rows.stack = headed.stack and lost_rows.package = headed.package
 union all
 select
     {{ from_snapshot }} as from_snapshot,
@@ -72,6 +85,7 @@ select
     gained.version, gained.compiler, gained.target,
     null as replaced_by,
     gained.specs,
+    null as head,
 from gained
 left join before_stacks on gained.stack = before_stacks.stack
 left join pages_loaded on gained.package = pages_loaded.package

@@ -3,21 +3,11 @@
 -- other package lost by the stack needed there; one that was needed goes to the head above it, of several to that with
 -- the most below. Where the source lists no dependencies, as pages do not, each package is its own head.
 create view loss_heads as
-with gone as (
-    select distinct
-        from_snapshot as older,
-        to_snapshot as newer,
-        stack, package,
-    from changes
-    where change = 'lost' and cause in ('stack removed', 'package gone from the stack')
-),
-
-{% include 'loss_heads.sql' %}
-
-select
-    older as from_snapshot,
-    newer as to_snapshot,
+select distinct
+    from_snapshot,
+    to_snapshot,
     stack,  -- CI stack that lost the package
     head,  -- lost package that no other lost one needed, and that needed the package; or the package itself
     package,  -- package that is proven to be gone from the stack
-from headed;
+from changes
+where head is not null;
