@@ -134,21 +134,21 @@ def spark():
     session.stop()
 
 
-def lend_tables(connection, spark, folder):
-    """Give Spark the tables, as files that both executors read."""
+def lend(connection, spark, folder, queries, table=""):
+    """Give Spark the tables that ``queries`` stand on, and ``table``, as files that both executors read.
+
+    The views behind the queries, and those that are views themselves, are made of them by their own SQL.
+    """
+    behind = find_views(queries)
+    views = [view for view in list_views() if view in behind or view in queries]
+    used = {table}.union(*(query.find_names() for query in [*queries, *views]))
     folder.mkdir(parents=True)
-    for table in (*TABLES, *COMPUTED_TABLES, *DERIVED_TABLES):
-        connection.execute(f"copy {table.name} to '{folder}/{table.name}.parquet' (format parquet)")
-        spark.read.parquet(f"{folder}/{table.name}.parquet").createOrReplaceTempView(table.name)
-
-
-def lend_views(connection, spark, queries):
-    """Make the views that ``queries`` stand on, and those of them that are views, by their own SQL."""
-    named = {query.name for query in queries}
-    behind = {view.name for view in find_views(queries)}
-    for view in list_views():
-        if view.name in behind | named:
-            spark.sql(carry(connection, view).replace("CREATE VIEW", "CREATE OR REPLACE TEMPORARY VIEW", 1))
+    for name in (one.name for one in (*TABLES, *COMPUTED_TABLES, *DERIVED_TABLES)):
+        if name in used:
+            connection.execute(f"copy {name} to '{folder}/{name}.parquet' (format parquet)")
+            spark.read.parquet(f"{folder}/{name}.parquet").createOrReplaceTempView(name)
+    for view in views:
+        spark.sql(carry(connection, view).replace("CREATE VIEW", "CREATE OR REPLACE TEMPORARY VIEW", 1))
 
 
 def order(rows):
@@ -164,8 +164,8 @@ def test_spark_itself_answers_as_duckdb_does(spark, tmp_path, path):
     case, name = yaml.safe_load(path.read_text()), path.parent.name
     with duckdb.connect() as connection:
         load(connection, case["given"])
-        lend_tables(connection, spark, tmp_path / "tables")
-        lend_views(connection, spark, [query for query in [{**VIEWS, **MACROS}.get(name)] if query])
+        query = {**VIEWS, **MACROS}.get(name)
+        lend(connection, spark, tmp_path / "tables", [query] if query else [], name)
         for arguments in [expected.get("arguments") for expected in case["expect"]]:
             answer = connection.execute(f"from {call(name, arguments)}").fetchall()
             if name in MACROS:
@@ -183,8 +183,7 @@ def test_spark_itself_finds_what_the_checks_find(spark, tmp_path):
     with duckdb.connect() as connection:
         tables = (*TABLES, *COMPUTED_TABLES)
         load(connection, {table.name: [row for rows in added for row in rows.get(table.name, [])] for table in tables})
-        lend_tables(connection, spark, tmp_path / "tables")
-        lend_views(connection, spark, list_checks())
+        lend(connection, spark, tmp_path / "tables", list_checks())
         # What breaks a law is stored otherwise by the DuckDB file: here both engines follow the SQL for all.
         connection.execute(render_any(connection, VIEWS["specs"]).replace("create view", "create or replace view", 1))
         found = {query.name: spark.sql(carry(connection, query)).count() for query in list_checks()}

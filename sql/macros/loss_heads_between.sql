@@ -7,7 +7,7 @@ with losses as (
 {% filter trim(';\n') | indent(4, true) %}{% include 'lost.sql' %}{% endfilter %}
 ),
 
-gone as (
+departed as (
     select distinct
         {{ from_snapshot }} as older,
         {{ to_snapshot }} as newer,

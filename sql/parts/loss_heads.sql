@@ -1,12 +1,12 @@
-{#- After a step "gone" (older, newer, stack, package): which lost package each went with. -#}
+{#- After a step "departed" (older, newer, stack, package): which lost package each went with. -#}
 held as (
-    select distinct gone.older, gone.newer, gone.stack, gone.package, spec_stacks.hash,
-    from gone
+    select distinct departed.older, departed.newer, departed.stack, departed.package, spec_stacks.hash,
+    from departed
     inner join spec_stacks
         on
-            gone.older = spec_stacks.snapshot
-            and gone.stack = spec_stacks.stack
-            and gone.package = spec_stacks.package
+            departed.older = spec_stacks.snapshot
+            and departed.stack = spec_stacks.stack
+            and departed.package = spec_stacks.package
 ),
 
 -- Of each lost package, what is lost with it that it needs: itself, and what is one step below; then two, four and so
@@ -14,7 +14,7 @@ held as (
 below_1 as (
     select older, newer, stack, package,
         package as below,
-    from gone
+    from departed
     union
     select held.older, held.newer, held.stack, held.package,
         needed.package as below,
@@ -70,7 +70,7 @@ heads as (
     group by topped.older, topped.newer, topped.stack, topped.package
 ),
 
-ranked as (
+graded as (
     select below_64.older, below_64.newer, below_64.stack,
         below_64.below as package,
         heads.package as head,
@@ -89,14 +89,14 @@ ranked as (
 
 -- What no head reaches in 64 steps is its own.
 headed as (
-    select gone.older, gone.newer, gone.stack, gone.package,
-        coalesce(ranked.head, gone.package) as head,
-    from gone
-    left join ranked
+    select departed.older, departed.newer, departed.stack, departed.package,
+        coalesce(graded.head, departed.package) as head,
+    from departed
+    left join graded
         on
-            gone.older = ranked.older
-            and gone.newer = ranked.newer
-            and gone.stack = ranked.stack
-            and gone.package = ranked.package
-            and ranked.place = 1
+            departed.older = graded.older
+            and departed.newer = graded.newer
+            and departed.stack = graded.stack
+            and departed.package = graded.package
+            and graded.place = 1
 )

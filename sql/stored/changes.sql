@@ -4,7 +4,7 @@
 with lost_rows as (
 {% filter trim(';\n') | indent(4, true) %}{% include 'lost.sql' %}{% endfilter %}
 ),
-gone as (
+departed as (
     select distinct
         {{ from_snapshot }} as older,
         {{ to_snapshot }} as newer,
