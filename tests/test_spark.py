@@ -156,10 +156,16 @@ def order(rows):
 
 
 VIEWS = {query.name: query for query in list_views()}
+SLOW_WITHOUT_STEPS = ("loss_heads_between",)
+"""Spark, as old DuckDBs, works out a step anew wherever it is read: of this macro, of many steps, hundreds of times."""
 
 
 @pytest.mark.spark
-@pytest.mark.parametrize("path", CASES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+@pytest.mark.parametrize(
+    "path",
+    [path for path in CASES if path.parent.name not in SLOW_WITHOUT_STEPS],
+    ids=lambda path: f"{path.parent.name}/{path.stem}",
+)
 def test_spark_itself_answers_as_duckdb_does(spark, tmp_path, path):
     case, name = yaml.safe_load(path.read_text()), path.parent.name
     with duckdb.connect() as connection:

@@ -31,8 +31,8 @@ SNAPSHOTS = [
 ]
 PACKAGES = ["hdf5", "py-wheel", "<script>", "a'b", "snapshot", "ü"]
 TESTED = set()
-SAID_BY_INDEXES = (None, None, None, False, None, None)
-"""What a page says of libc, whether it says it, of the recipe and the splice."""
+SAID_BY_INDEXES = (None, None, None, False, None, None, None)
+"""What a page says of libc, whether it says it, of the recipe, the splice and of what installs."""
 FAMILIES = {"clang": "llvm", "oneapi": "intel-oneapi-compilers"}
 
 
@@ -88,6 +88,10 @@ def week_of(date):
 
 def share(part, whole):
     return part / whole if whole else None
+
+
+def size_of(spec):
+    return None if spec["size"] == "-" else int(spec["size"])
 
 
 class Oracle:
@@ -153,7 +157,9 @@ class Oracle:
                 if axis != "compiler" or value == "none" or compiler_of(spec) != "none"
             ]
             total = len(set(measured))
-            rows.add((snapshot, value, packages, total, packages / total, len(specs)))
+            sizes = [size for size in (size_of(spec) for _, spec in specs) if size is not None]
+            sized = (sum(sizes) if sizes else None, len(sizes))
+            rows.add((snapshot, value, packages, total, packages / total, len(specs), *sized))
         return rows
 
     def pair(self, first, second):
@@ -179,7 +185,7 @@ class Oracle:
         rows = set()
         for snapshot, package, spec in self.specs:
             compiler = compiler_of(spec)
-            size = None if spec["size"] == "-" else int(spec["size"])
+            size = size_of(spec)
             name, _, version = compiler.partition("@")
             source = f"_cache/{snapshot}/{package}/specs.md"
             rows.add(
@@ -315,7 +321,7 @@ class Oracle:
                         rows.add((*head, None, None, None, None))
                         continue
                     kind = "compiled" if axis == "compiler" and value != "none" else "all"
-                    packages, _, _, specs = summary.get((snapshot, value), (0, 0, 0, 0))
+                    packages, _, _, specs, *_ = summary.get((snapshot, value), (0, 0, 0, 0))
                     total = totals[snapshot][kind]
                     if axis == "stack" and (snapshot, value, "unknown") in states:
                         rows.add((*head, None, total, None, None))
@@ -323,20 +329,50 @@ class Oracle:
                         rows.add((*head, packages, total, share(packages, total), specs))
         return rows
 
-    def stack_state(self):
-        """A stack that is not there was removed if half of its packages before are known to be without it."""
+    def held_packages(self):
+        """By snapshot and stack the packages that it holds."""
         held = defaultdict(set)
         for snapshot, package, spec in self.specs:
             for stack in self.values(spec, "stack"):
                 held[snapshot, stack].add(package)
-        # develop comes after the weekly snapshots.
+        return held
+
+    def chains(self):
+        """The snapshots of each series, the oldest first; develop comes after the weekly ones."""
         names = [row[3] for row in sorted(self.calendar(), key=lambda row: (row[0] == "develop", *row[:2])) if row[3]]
         chains = defaultdict(list)
         for name in names:
             chains["weekly" if kind_of(name) == "develop" else kind_of(name)].append(name)
+        return list(chains.values())
+
+    def previous_snapshots(self):
+        return {(after, before, 0) for chain in self.chains() for before, after in itertools.pairwise(chain)}
+
+    def loss_heads(self):
+        """Of pages no dependencies are known: each package is its own head, if its page proves that it is gone."""
+        held = self.held_packages()
+        known = {(snapshot, package) for snapshot, package, _ in self.loaded_sources()}
+        absent = self.absences()
+        return {
+            (before, after, stack, package, package)
+            for after, before, _ in self.previous_snapshots()
+            for (snapshot, stack), packages in list(held.items())
+            for package in packages - held[after, stack]
+            if snapshot == before and ((after, package) in known or (after, before, package) in absent)
+        }
+
+    def summary_by_libc(self):
+        rows = defaultdict(list)
+        for snapshot, package, _ in self.specs:
+            rows[snapshot].append(package)
+        return {(snapshot, "unknown", len(set(found)), len(found)) for snapshot, found in rows.items()}
+
+    def stack_state(self):
+        """A stack that is not there was removed if half of its packages before are known to be without it."""
+        held = self.held_packages()
         rows = set()
         for stack in {stack for _, stack in held}:
-            for chain in chains.values():
+            for chain in self.chains():
                 last = None
                 for snapshot in chain:
                     state = "not begun"
@@ -437,6 +473,9 @@ OVER_TIME = (
     "coverage_by_host",
     "coverage_trend",
     "survival",
+    "previous_snapshots",
+    "loss_heads",
+    "summary_by_libc",
 )
 
 # Few hashes, so that packages and snapshots share them.
