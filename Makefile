@@ -36,7 +36,6 @@ test: $(VENV)/dev $(VENV)/oldest ## Run the tests, in five minutes on two proces
 
 test-slow: $(VENV)/dev $(VENV)/oldest ## Run the long tests: kills, readers beside builds, all random input
 	$(BIN)/python -m pytest -n auto -m "slow and not spark" --hypothesis-profile=full
-	$(MAKE) test-spark
 
 test-spark: $(VENV)/dev $(VENV)/spark ## Run the SQL on Spark, in two processes, against DuckDB's answers; needs Java
 	PYTHONPATH=$(VENV)/spark-lib $(BIN)/python -m pytest -m spark

@@ -48,7 +48,11 @@ INDEX_COLUMNS = (
     *("compilers", "patches", "compiler_flags", "namespace", "external"),
     *(column.name for column in OF_INDEX),
 )
-COMMON = [name for name in SPEC_STACKS.names if name not in (*INDEX_COLUMNS, "source", "size_bytes", "tarball_url")]
+COMMON = [
+    name
+    for name in SPEC_STACKS.names
+    if name not in (*INDEX_COLUMNS, "source", "size_bytes", "tarball_url", "installable")
+]
 
 
 def build_in(tmp_path, *sources, choice=None):

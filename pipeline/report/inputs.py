@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib.metadata
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,8 @@ class Inputs:
     """The inputs of the reports in the folder ``root``; those of now are of the warehouse ``layout``."""
 
     def __init__(self, layout: Layout, root: Path) -> None:
-        self._path, self._root = layout.exports, str(root.resolve())
+        # JSON has no names that are no UTF-8; so written, each byte is a character.
+        self._path, self._root = layout.exports, os.fsencode(root.resolve()).decode("latin-1")
         self._warehouse = digest_warehouse(layout)
         self._exports: dict[str, dict[str, str]] = {}
         with contextlib.suppress(OSError, msgspec.DecodeError, UnicodeDecodeError):
