@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from pipeline.io.disk import renew_file
+from pipeline.io.disk import renew_file, sweep_staged
 from pipeline.layout import DATABASE, BuildPaths, Layout
 from pipeline.report.folder import read_index
 from pipeline.sources.buildcache import ALL
@@ -50,6 +50,7 @@ class Inputs:
     def save(self) -> None:
         """Note it in the warehouse; where that may not be written, the next export makes everything again."""
         if self._warehouse is not None:
+            sweep_staged(self._path)
             with contextlib.suppress(OSError):
                 renew_file(self._path, msgspec.json.encode(self._exports, order="sorted"))
 
