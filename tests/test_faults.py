@@ -189,7 +189,9 @@ def test_a_source_that_changes_meanwhile_is_right_after_one_more_build(tmp_path,
     try:
         for _ in range(3):
             status, _, errors = finish(start_build(source, warehouse, "--jobs", jobs))
-            assert status in (0, 1), errors
+            # A page that is read while it is written is empty, and stays as it was: stale.
+            assert status in (0, 1, 3), errors
+            assert status != 3 or "stale: " in errors, errors
             assert "Traceback" not in errors
     finally:
         stop.set()
