@@ -21,7 +21,10 @@ def renew_changes(
     of the two snapshots. Rows of its comparisons stay if neither snapshot is ``affected``.
     """
     pairs = connection.execute("select snapshot, previous from previous_snapshots order by snapshot").fetchall()
-    compared = {after: _digest_evidence(connection, before, after) for after, before in pairs}
+    # A file of no known snapshot that cannot be read may be the page of any.
+    files = connection.execute("select path, package from rejects where snapshot is null order by all").fetchall()
+    unread = hashlib.sha256(repr(files).encode()).hexdigest()
+    compared = {after: _digest_evidence(connection, before, after, unread) for after, before in pairs}
     kept = {
         after
         for after, before in pairs
@@ -40,11 +43,10 @@ def renew_changes(
     return compared
 
 
-def _digest_evidence(connection: duckdb.DuckDBPyConnection, before: str, after: str) -> str:
-    """A digest of what else says whether something is lost: the states of sources, and files of no known snapshot."""
+def _digest_evidence(connection: duckdb.DuckDBPyConnection, before: str, after: str, unread: str) -> str:
+    """A digest of what else says whether something is lost: the states of sources, and what is ``unread``."""
     sources = connection.execute(
         "select source, kind, snapshot, stack, state from sources where snapshot in (?, ?) order by all",
         [before, after],
     ).fetchall()
-    files = connection.execute("select path, package from rejects where snapshot is null order by all").fetchall()
-    return hashlib.sha256(repr((before, after, sources, files)).encode()).hexdigest()
+    return hashlib.sha256(repr((before, after, sources, unread)).encode()).hexdigest()

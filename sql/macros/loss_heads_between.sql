@@ -3,18 +3,7 @@
 -- anew wherever that is read.
 --   from_snapshot
 --   to_snapshot
-with losses as (
-{% filter trim(';\n') | indent(4, true) %}{% include 'lost.sql' %}{% endfilter %}
-),
-
-departed as (
-    select distinct
-        {{ from_snapshot }} as older,
-        {{ to_snapshot }} as newer,
-        stack, package,
-    from losses
-    where cause in ('stack removed', 'package gone from the stack')
-),
+with {% include 'departed.sql' %},
 
 {% include 'loss_heads.sql' %}
 

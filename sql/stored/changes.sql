@@ -1,17 +1,7 @@
 -- changes: what came and left between two snapshots, as the table changes has it.
 -- Lost are the rows of the macro lost; gained is what the macro lost would find the other way where a stack has
 -- nothing of the package before.
-with lost_rows as (
-{% filter trim(';\n') | indent(4, true) %}{% include 'lost.sql' %}{% endfilter %}
-),
-departed as (
-    select distinct
-        {{ from_snapshot }} as older,
-        {{ to_snapshot }} as newer,
-        stack, package,
-    from lost_rows
-    where cause in ('stack removed', 'package gone from the stack')
-),
+with {% include 'departed.sql' %},
 
 {% include 'loss_heads.sql' %},
 

@@ -2,22 +2,7 @@
 -- Of its series, where develop comes after the weekly ones. A snapshot with a source that is failed, stale or shrunk
 -- (see sources) is skipped: what it lacks it may have had.
 create view previous_snapshots as
-with chained as (
-    select
-        snapshot,
-        case when series = 'develop' then 'weekly' else series end as chain,
-        case when series = 'develop' then 1 else 0 end as part,
-        position,
-    from calendar
-    where snapshot is not null
-),
-
-placed as (
-    select
-        snapshot, chain,
-        row_number() over (partition by chain order by part, position) as place,
-    from chained
-),
+with {% include 'chained_snapshots.sql' %},
 
 doubtful as (
     select distinct snapshot,

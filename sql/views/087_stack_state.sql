@@ -4,22 +4,7 @@
 -- without it (see stack_absences), or by the pages of half of the packages that it had. Where its source could not be
 -- read, or has far less than before (see sources), nothing is known.
 create view stack_state as
-with chained as (
-    select
-        snapshot,
-        case when series = 'develop' then 'weekly' else series end as chain,
-        case when series = 'develop' then 1 else 0 end as part,
-        position,
-    from calendar
-    where snapshot is not null
-),
-
-placed as (
-    select
-        snapshot, chain,
-        row_number() over (partition by chain order by part, position) as place,
-    from chained
-),
+with {% include 'chained_snapshots.sql' %},
 
 held as (
     select distinct snapshot, stack,

@@ -1,0 +1,13 @@
+{#- Steps "lost_rows", as the macro lost gives them, and "departed", the packages among them that are gone from a stack whole. -#}
+lost_rows as (
+{% filter trim(';\n') | indent(4, true) %}{% include 'lost.sql' %}{% endfilter %}
+),
+
+departed as (
+    select distinct
+        {{ from_snapshot }} as older,
+        {{ to_snapshot }} as newer,
+        stack, package,
+    from lost_rows
+    where cause in ('stack removed', 'package gone from the stack')
+)
