@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from pipeline.ask.scope import Snapshot, find_snapshot
+from pipeline.ask.scope import Snapshot, find_snapshot, list_snapshots
 from pipeline.build import build
 from pipeline.layout import Layout
 from pipeline.report.page import render_page
@@ -82,6 +82,16 @@ def stale(tmp_path_factory):
         index.write_text("{")
     build(sources, folder / "warehouse", jobs=1)
     return folder / "warehouse"
+
+
+def test_the_view_of_previous_snapshots_is_of_the_same_rule(stale):
+    with open_database(Layout(stale)) as connection:
+        snapshots = list_snapshots(connection)
+        view = dict(connection.execute("select snapshot, previous from previous_snapshots").fetchall())
+    found = {one.name: find_snapshot("previous", one, snapshots, lambda line: None) for one in snapshots}
+
+    assert view == {name: before.name for name, before in found.items() if before is not None}
+    assert view == {WEEKS[3]: WEEKS[1], WEEKS[2]: WEEKS[1]}
 
 
 SKIPPED = f"previous is not {WEEKS[2]}: stale since "
