@@ -433,13 +433,14 @@ def drop_empty(
 
 def say_not_of_today(connection: duckdb.DuckDBPyConnection, snapshots: Sequence[str], stacks: Sequence[str]) -> None:
     """Say which sources of some snapshots are stale, shrunk or failed; of indexes only those of ``stacks``, if any."""
-    from pipeline.ask.scope import list_not_loaded
+    from pipeline.ask.scope import group_not_loaded
 
+    not_loaded = group_not_loaded(connection, snapshots)
     say_some(
         [
             f"not of today: {snapshot}: {one.describe()}"
             for snapshot in snapshots
-            for one in list_not_loaded(connection, snapshot)
+            for one in not_loaded[snapshot]
             if not stacks or one.stack is None or one.stack in stacks
         ]
     )

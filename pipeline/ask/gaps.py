@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import duckdb
 
 from pipeline.ask.output import Columns
-from pipeline.ask.scope import list_earlier, list_snapshots
+from pipeline.ask.scope import list_before
 from pipeline.io.progress import name_some
 
 if TYPE_CHECKING:
@@ -77,11 +77,9 @@ def rank_gaps(
     connection: duckdb.DuckDBPyConnection, snapshot: str, stacks: Sequence[str] = (), most: int | None = None
 ) -> list[Gap]:
     """The gaps of a snapshot, not yet judged, what the most other stacks hold first: all, or at ``most`` so many."""
-    snapshots = list_snapshots(connection)
-    this = next(one for one in snapshots if one.name == snapshot)
     where = "and list_contains($stacks, stack)" if stacks else ""
     given: dict[str, object] = {"snapshot": snapshot, **({"stacks": list(stacks)} if stacks else {})}
-    given["earlier"] = [one.name for one in list_earlier(this, snapshots)]
+    given["earlier"] = list_before(connection, [snapshot])
     rows = connection.execute(
         f"""
         with seen as (

@@ -132,7 +132,7 @@ def judge(connection: duckdb.DuckDBPyConnection, gates: Gates, today: dt.date) -
     verdict = Verdict(gates)
     snapshots = list_snapshots(connection)
     skipped: list[str] = []
-    snapshot = find_snapshot(gates.snapshot, snapshots[0], snapshots, skipped.append) if snapshots else None
+    snapshot = find_snapshot(gates.snapshot, None, snapshots, skipped.append)
     verdict.notes += [(gates.line, note) for note in skipped]
     if snapshot is None:
         reason = "cannot be judged: the snapshot is not in the warehouse"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
@@ -65,12 +66,23 @@ class NotLoaded(NamedTuple):
 
 def list_not_loaded(connection: duckdb.DuckDBPyConnection, snapshot: str) -> list[NotLoaded]:
     """The rows of ``sources`` of a snapshot that are not loaded, in the order of stack and source."""
+    return group_not_loaded(connection, [snapshot])[snapshot]
+
+
+def group_not_loaded(
+    connection: duckdb.DuckDBPyConnection, snapshots: Sequence[str]
+) -> defaultdict[str, list[NotLoaded]]:
+    """As :func:`list_not_loaded`, of several snapshots, by snapshot."""
     rows = connection.execute(
-        "select coalesce(source, 'an unknown source'), stack, state, cast(last_seen as varchar), reason "
-        "from sources where snapshot = ? and state <> 'loaded' order by stack, source, reason",
-        [snapshot],
+        "select snapshot, coalesce(source, 'an unknown source'), stack, state, cast(last_seen as varchar), reason "
+        "from sources where list_contains(cast(? as varchar[]), snapshot) and state <> 'loaded' "
+        "order by stack, source, reason",
+        [list(snapshots)],
     ).fetchall()
-    return [NotLoaded(*row) for row in rows]
+    grouped = defaultdict(list)
+    for snapshot, *cells in rows:
+        grouped[snapshot].append(NotLoaded(*cells))
+    return grouped
 
 
 def list_snapshots(connection: duckdb.DuckDBPyConnection) -> list[Snapshot]:
@@ -82,21 +94,17 @@ def list_snapshots(connection: duckdb.DuckDBPyConnection) -> list[Snapshot]:
     rows = connection.execute(
         "select snapshot, kind, cast(date as varchar) from snapshots order by sort_position desc"
     ).fetchall()
-    reasons = _list_not_whole(connection)
-    snapshots = (Snapshot(name, kind, date, reasons.get(name)) for name, kind, date in rows)
+    not_loaded = group_not_loaded(connection, [name for name, *_ in rows])
+    snapshots = (Snapshot(name, kind, date, _describe_not_whole(not_loaded[name])) for name, kind, date in rows)
     return sorted(snapshots, key=lambda snapshot: _NEWEST_FIRST.index(snapshot.kind))
 
 
-def _list_not_whole(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
-    """By snapshot the first source that failed, or is stale or shrunk, and how many others there are."""
-    names = connection.execute(
-        "select distinct snapshot from sources where snapshot is not null and state in ('failed', 'stale', 'shrunk')"
-    ).fetchall()
-    reasons = {}
-    for (name,) in names:
-        first, *others = [one for one in list_not_loaded(connection, name) if one.state != "empty"]
-        reasons[name] = first.describe() + (f", and {number_of(len(others), 'other source')}" if others else "")
-    return reasons
+def _describe_not_whole(not_loaded: Iterable[NotLoaded]) -> str | None:
+    """The first source that failed, or is stale or shrunk, and how many others there are; None where none is."""
+    listed = [one.describe() for one in not_loaded if one.state != "empty"]
+    if not listed:
+        return None
+    return listed[0] + (f", and {number_of(len(listed) - 1, 'other source')}" if listed[1:] else "")
 
 
 def list_earlier(snapshot: Snapshot, snapshots: Sequence[Snapshot]) -> list[Snapshot]:
@@ -112,16 +120,20 @@ def list_before(connection: duckdb.DuckDBPyConnection, names: Sequence[str]) -> 
     return [one.name for one in snapshots if one in before and one.name not in names]
 
 
-def find_snapshot(name: str, seen_from: Snapshot, snapshots: Sequence[Snapshot], say: Say) -> Snapshot | None:
+def find_snapshot(name: str, seen_from: Snapshot | None, snapshots: Sequence[Snapshot], say: Say) -> Snapshot | None:
     """The one of ``snapshots``, the newest first, that a name or word means; None: it is not there.
 
     A snapshot so named comes first. Else ``latest`` and ``newest`` are the first of all. ``previous`` is the one before
     ``seen_from`` in its series (for ``develop`` the newest weekly); those that are not whole are skipped, and ``say``
     takes which and why. ``-7d`` is the newest weekly one that is 7 days older at least than ``seen_from``, which
-    without a date counts as of the newest weekly one's.
+    without a date counts as of the newest weekly one's. ``seen_from`` None is the latest.
     """
     if named := next((one for one in snapshots if one.name == name), None):
         return named
+    if not snapshots:
+        return None
+    if seen_from is None:
+        seen_from = snapshots[0]
     if name in (LATEST, NEWEST):
         return snapshots[0]
     if name == PREVIOUS:
@@ -165,7 +177,7 @@ def choose_snapshot(connection: duckdb.DuckDBPyConnection, name: str | None, say
 
 
 def _require_snapshot(name: str, snapshots: Sequence[Snapshot], say: Say) -> Snapshot:
-    found = find_snapshot(name, snapshots[0], snapshots, say) if snapshots else None
+    found = find_snapshot(name, None, snapshots, say)
     if found is None:
         raise NotInWarehouseError("snapshot", name, [one.name for one in snapshots])
     return found
@@ -202,7 +214,7 @@ def _choose_place(name: str, snapshots: Sequence[Snapshot], say: Say) -> Place:
     """A snapshot so named comes first; of a name with several slashes the longest that is a snapshot's."""
     parts = name.split("/")
     for end in range(len(parts), 0, -1):
-        found = find_snapshot("/".join(parts[:end]), snapshots[0], snapshots, say) if snapshots else None
+        found = find_snapshot("/".join(parts[:end]), None, snapshots, say)
         if found:
             return Place(found.name, "/".join(parts[end:]) or None)
     raise NotInWarehouseError("snapshot", name, [one.name for one in snapshots])
