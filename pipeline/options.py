@@ -30,12 +30,12 @@ warehouse_option = click.option(
 )
 
 
-def format_option(more: str = "", note: str = "") -> Callable[[Command], Command]:
-    """The option ``--format``: table, csv, json, and one ``more``, which a ``note`` may explain."""
+def format_option(*more: str, note: str = "") -> Callable[[Command], Command]:
+    """The option ``--format``: table, csv, json, and ``more``, which a ``note`` may explain."""
     return click.option(
         "--format",
         "format",
-        type=click.Choice([*filter(None, ("table", "csv", "json", more))]),
+        type=click.Choice(["table", "csv", "json", *more]),
         default="table",
         show_default=True,
         help=f"What to write to stdout{note}.",

@@ -362,7 +362,7 @@ def judge_installable(
     not_loaded = {one.stack: one.describe() for one in list_not_loaded(connection, snapshot)}
     rows = connection.execute(
         """
-        select stack, count(*), coalesce(sum(case when installable then 1 else 0 end), 0), count(installable)
+        select stack, count(*), count(*) filter (where installable), count(installable)
         from spec_stacks
         where snapshot = ?
         group by stack
@@ -376,7 +376,7 @@ def judge_installable(
         yield Shortfall("installable", snapshot, reason, gate.line, gate.stack)
     for stack, specs, installable, known in chosen:
         why = unknown.get(stack)
-        share = int(installable) / specs
+        share = installable / specs
         if why is None and share < gate.minimum:
             why = not_loaded.get(ROOT)
             if (installable + specs - known) / specs >= gate.minimum:

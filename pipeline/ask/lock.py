@@ -93,9 +93,7 @@ def parse_lock(text: str, name: str, with_build: bool = False) -> ExpectedList:
     expected = _expect(held, reached, starts, {*_NEEDED, "build"} if with_build else _NEEDED)
     roots = {held[root.hash].hash for root in lock.roots or () if root.hash in held}
     dependents = Counter(
-        hash
-        for one in expected
-        for hash in {held[key].hash for key, _ in reached[one].edges if held[key].hash in expected}
+        hash for one in expected for hash in {held[key].hash for key, _ in reached[one].edges} & expected
     )
     nodes = {key: one.node for key, one in held.items()}
     versions = {one.hash: one.node.version for one in held.values()}
