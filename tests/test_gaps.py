@@ -36,7 +36,7 @@ def ask_gaps(warehouse, *options):
 
 
 def judge_by_walking(indexes):
-    """(state, the fewest that are missing) of each gap, by (stack, package), over the JSON of indexes by stack."""
+    """The fewest packages that each gap lacks, by (stack, platform, package), over the JSON of indexes by stack."""
     records = {}
     for index in indexes.values():
         for hash, record in json.loads(index)["database"]["installs"].items():
@@ -65,7 +65,8 @@ def judge_by_walking(indexes):
                         missing.add(each["name"])
                     if each["hash"] not in seen:
                         seen.append(each["hash"])
-            found[stack, name] = min(found.get((stack, name), len(missing)), len(missing))
+            gap = (stack, platform, name)
+            found[gap] = min(found.get(gap, len(missing)), len(missing))
     return found
 
 
@@ -113,9 +114,9 @@ def test_states_are_those_of_a_walk(tmp_path_factory, stacks):
         found = judge_gaps(connection, rank_gaps(connection, SNAPSHOT)) if snapshots else []
 
     walked = judge_by_walking(stacks)
-    assert {(gap.stack, gap.package) for gap in found} == walked.keys()
+    assert {(gap.stack, gap.platform, gap.package) for gap in found} == walked.keys()
     for gap in found:
-        fewest = walked[gap.stack, gap.package]
+        fewest = walked[gap.stack, gap.platform, gap.package]
         assert (gap.state, len(gap.blocked_by)) == ("blocked" if fewest else "ready", fewest)
 
 
