@@ -21,7 +21,8 @@ from pipeline.errors import NoWarehouseError, SourceError, WarehouseError
 from pipeline.io.disk import hold_lock
 from pipeline.io.progress import Progress, name_some, number_of
 from pipeline.io.temporary import database_path
-from pipeline.io.workers import Workers, count_cpus, open_workers
+from pipeline.io.workers import Workers, open_workers
+from pipeline.io.workplace import Workplace
 from pipeline.layout import BuildPaths, Layout, find_cache
 from pipeline.sources.buildcache import ALL, Choice, find_indexes
 from pipeline.sources.files import Entry, Source, find_sources, in_order, scan
@@ -137,32 +138,38 @@ def build(
     wishes: Wishes = NO_WISHES,
     today: dt.date | None = None,
     sizes: bool = False,
+    cluster: str | None = None,
 ) -> BuildSummary:
     """Make ``warehouse`` the warehouse of ``sources``, at once or not at all.
 
-    ``jobs`` is the number of processes, by default that of the processors; ``choice`` says which
-    snapshots and stacks of build caches count, ``wishes`` what stays of the last warehouse. What is fetched from
-    URLs is kept in the folder ``cache``, by default the user's own; with ``offline`` nothing is fetched and what is
-    there counts. ``allow_hosts`` are hosts and buckets that listings may lead to besides their own. ``today`` is the
-    day of the build, by default this one (UTC). With ``sizes`` the sizes of the binaries behind URLs are fetched.
+    ``jobs`` is the number of processes, by default that of the processors, ``cluster`` the address of a Dask
+    scheduler whose workers are taken instead: they must see the sources and the warehouse by the same paths.
+    ``choice`` says which snapshots and stacks of build caches count, ``wishes`` what stays of the last warehouse. What
+    is fetched from URLs is kept in the folder ``cache``, by default the user's own; with ``offline`` nothing is fetched
+    and what is there counts. ``allow_hosts`` are hosts and buckets that listings may lead to besides their own.
+    ``today`` is the day of the build, by default this one (UTC). With ``sizes`` the sizes of the binaries behind URLs
+    are fetched.
 
     Raises:
         SourceError: no source can be read, none holds a page or an index, two files that differ are the page of one
             package in one snapshot, or the snapshot and stack of an index are not known.
-        WarehouseError: the machine refuses: no space, no permission.
+        WarehouseError: the machine refuses: no space, no permission; the cluster cannot be reached.
     """
     began = time.monotonic()
     progress = progress or Progress()
-    layout = Layout(warehouse)
+    # Workers of a cluster stand in folders of their own.
+    layout = Layout(warehouse if cluster is None else warehouse.absolute())
     try:
-        sources = find_sources(sources, allow_hosts)
-        fetched, faults = fetch(sources, choice, cache, offline, progress, sizes)
-        given = Input(sources, fetched, faults, choice, wishes, today or dt.datetime.now(dt.UTC).date())
+        found = find_sources(sources, allow_hosts)
+        if cluster is not None:
+            found = [source.from_anywhere() for source in found]
+        fetched, faults = fetch(found, choice, cache, offline, progress, sizes)
+        given = Input(found, fetched, faults, choice, wishes, today or dt.datetime.now(dt.UTC).date())
         warehouse.mkdir(parents=True, exist_ok=True)
         layout.refuse_foreign()
         with hold_lock(layout.lock, partial(progress.wait, warehouse, "build")):
             try:
-                summary = update(layout, given, jobs or count_cpus(), progress)
+                summary = update(layout, given, Workplace(jobs, cluster), progress)
             finally:
                 left = layout.sweep()
             for folder in left:
@@ -172,7 +179,7 @@ def build(
         raise WarehouseError(f"{error.filename or warehouse}: {error.strerror or error}") from error
     except MemoryError as error:
         raise WarehouseError(f"{warehouse}: out of memory; with several processors, try --jobs 1") from error
-    optional = frozenset(source.name for source in sources if source.optional)
+    optional = frozenset(source.name for source in found if source.optional)
     return replace(summary, optional=optional, seconds=time.monotonic() - began)
 
 
@@ -227,12 +234,12 @@ def fetch(
     return entries, faults | failed
 
 
-def update(layout: Layout, given: Input, jobs: int, progress: Progress) -> BuildSummary:
+def update(layout: Layout, given: Input, workplace: Workplace, progress: Progress) -> BuildSummary:
     """The part of a build that runs under the lock."""
     began_ns = time.time_ns()
     current = layout.current
     last, seen = load_state(current, given.choice)
-    with open_workers(jobs) as workers, database_path(layout.builds) as builds:
+    with open_workers(workplace, progress.note) as workers, database_path(layout.builds) as builds:
         plan = look(layout, given, seen, workers)
         del seen
         given = replace(given, tags=read_tags(given.sources, NO_TAGS if last is None else last.tags))

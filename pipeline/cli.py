@@ -33,6 +33,7 @@ from pipeline.io.streams import (
     write_line,
     write_lines,
 )
+from pipeline.io.workplace import HERE, Workplace, parse_workers
 from pipeline.layout import Layout
 from pipeline.options import FALLS_SHORT, refuse_missing, say_some, today_option, warehouse_option
 from pipeline.queries import check, describe_check, shell, sql
@@ -120,6 +121,15 @@ def cli() -> None:
     """
 
 
+def check_workers(ctx: click.Context, option: click.Parameter, text: str | None) -> Workplace:
+    if text is None:
+        return HERE
+    try:
+        return parse_workers(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
 def check_hosts(ctx: click.Context, option: click.Parameter, hosts: tuple[str, ...]) -> tuple[str, ...]:
     from pipeline.io.urls import ALLOWED_HOST, show_url
 
@@ -134,6 +144,13 @@ def check_hosts(ctx: click.Context, option: click.Parameter, hosts: tuple[str, .
 @warehouse_option
 @click.option("--strict", is_flag=True, help="Exit with 3 where anything was rejected, or a source is empty.")
 @click.option("--jobs", type=click.IntRange(1), metavar="N", help="Processes that read; by default one a processor.")
+@click.option(
+    "--workers",
+    "workplace",
+    callback=check_workers,
+    metavar="WHERE",
+    help="local:N, as --jobs N, or dask:ADDRESS, the workers of a Dask cluster.",
+)
 @click.option(
     "--snapshot",
     "snapshots",
@@ -182,6 +199,7 @@ def build(
     warehouse: Path,
     strict: bool,
     jobs: int | None,
+    workplace: Workplace,
     snapshots: tuple[str, ...],
     stacks: tuple[str, ...],
     allow_hosts: tuple[str, ...],
@@ -217,6 +235,8 @@ def build(
 
     if bool(sources) == rollback:
         raise click.UsageError("--rollback takes no SOURCE" if rollback else "Missing argument 'SOURCE...'.")
+    if jobs is not None and workplace != HERE:
+        raise click.UsageError("--jobs and --workers both say where to work: name one")
     if rollback:
         with showing_progress() as progress:
             name = roll_back(warehouse, progress)
@@ -226,7 +246,17 @@ def build(
         choice = Choice(tuple(map(make_readable, snapshots)), tuple(map(make_readable, stacks)))
         wishes = Wishes(keep, frozenset(accept), frozenset(drop))
         summary = run_build(
-            sources, warehouse, jobs, progress, choice, cache, offline, allow_hosts, wishes, sizes=sizes
+            sources,
+            warehouse,
+            jobs or workplace.jobs,
+            progress,
+            choice,
+            cache,
+            offline,
+            allow_hosts,
+            wishes,
+            sizes=sizes,
+            cluster=workplace.cluster,
         )
     write_line(describe_summary(summary))
     say_some(summary.list_troubles())

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.errors import FileFaultsError
+from pipeline.io.workplace import HERE, Workplace
 from pipeline.layout import PUBLISHED, Layout
 from pipeline.settings import Gates, Notify, Reports, RunSettings, read_gates
 from pipeline.sources.buildcache import ALL, Choice
@@ -36,7 +37,7 @@ class Config:
     cache: Path | None = None
     offline: bool = False
     sizes: bool = False
-    jobs: int | None = None
+    workplace: Workplace = HERE
     choice: Choice = ALL
     keep: bool | None = None
     strict: bool = False
@@ -94,7 +95,7 @@ def parse_config(text: str, name: str, folder: Path = Path()) -> Config:
         cache=given.cache,
         offline=given.offline,
         sizes=given.sizes,
-        jobs=given.jobs,
+        workplace=given.workers or Workplace(given.jobs),
         choice=Choice(given.snapshots, given.stacks),
         keep=given.keep_snapshots,
         strict=given.strict,

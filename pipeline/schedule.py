@@ -266,7 +266,7 @@ def build_warehouse(config: Config, outcome: Outcome, log: StepLog, day: dt.date
         summary = build(
             config.sources,
             config.warehouse,
-            config.jobs,
+            config.workplace.jobs,
             waiting,
             config.choice,
             config.cache,
@@ -274,6 +274,7 @@ def build_warehouse(config: Config, outcome: Outcome, log: StepLog, day: dt.date
             wishes=Wishes(config.keep),
             today=day,
             sizes=config.sizes,
+            cluster=config.workplace.cluster,
         )
     except WarehouseError as error:
         raise WarehouseError(config.show_paths(str(error))) from error

@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationInfo
 from pydantic.functional_validators import PlainValidator, WrapValidator
 
 from pipeline.errors import FileFaultsError
+from pipeline.io.workplace import NEITHER, Workplace, parse_workers
 from pipeline.schema import DEFAULT_FORMATS, NEWEST, REPORT_FORMATS
 from pipeline.yamlfiles.models import (
     ANY_TEXT,
@@ -45,6 +46,8 @@ Formats = Annotated[
     tuple[Format, ...], WrapValidator(one_or_many), not_empty(f"none is in it; there are: {', '.join(REPORT_FORMATS)}")
 ]
 Log = Annotated[Literal["text", "json"], spelt("{shown} is none of: text, json", "text|json"), ANY_TEXT]
+
+Workers = Annotated[Workplace, spelt(f"{{shown}} {NEITHER}", parse=parse_workers), ANY_TEXT]
 
 # Sources
 
@@ -260,6 +263,7 @@ class RunSettings(Section):
     offline: Flag = False
     sizes: Flag = False
     jobs: Positive | None = None
+    workers: Workers | None = None
     snapshots: WrittenList = ()
     stacks: WrittenList = ()
     keep_snapshots: Flag | None = None
@@ -268,3 +272,8 @@ class RunSettings(Section):
     reports: Reports = Reports()
     notify: Notify = Notify()
     log: Log = "text"
+
+    @classmethod
+    def list_contradictions(cls, given: Mapping[str, object]) -> Iterable[str]:
+        if "jobs" in given and "workers" in given:
+            yield "jobs and workers both say where to work: name one"

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from pipeline.config import parse_config, read_config
 from pipeline.errors import FileFaultsError
+from pipeline.io.workplace import Workplace
 from pipeline.schema import DEFAULT_FORMATS
 from pipeline.settings import Notify, Reports, RunSettings
 from pipeline.sources.buildcache import Choice
@@ -37,7 +38,8 @@ def test_what_is_left_out_is_as_documented(folder):
     assert config.out == folder / "warehouse" / "reports"
     assert config.reports == Reports.model_construct(formats=DEFAULT_FORMATS)
     assert config.notify == Notify.model_construct(file=None, webhook=None, timeout=10)
-    assert (config.cache, config.offline, config.jobs, config.strict, config.gates) == (None, False, None, False, None)
+    assert (config.cache, config.offline, config.strict, config.gates) == (None, False, False, None)
+    assert config.workplace == Workplace()
     assert (config.choice, config.log) == (Choice(), "text")
 
 
@@ -74,7 +76,7 @@ log: json
         ("https://example.org/m", None, None),
     ]
     assert (config.warehouse, config.cache) == (folder / "w", folder / "c")
-    assert (config.offline, config.jobs, config.strict, config.log) == (True, 2, True, "json")
+    assert (config.offline, config.workplace.jobs, config.strict, config.log) == (True, 2, True, "json")
     assert config.choice == Choice(("develop*", "v1"), ("e4s",))
     assert config.gates.rejects.maximum == 0
     assert config.gates.name == str(folder / "gates.yaml")
@@ -113,6 +115,9 @@ def test_gates_may_stand_in_the_file(folder):
         ("{ok}sourcse: x\n", ["c.yaml:3: configuration: 'sourcse' is no key of it; there are: " + ", ".join(KEYS)]),
         ("{ok}strict: perhaps\n", ["c.yaml:3: strict: 'perhaps' is neither true nor false"]),
         ("{ok}jobs: 0\n", ["c.yaml:3: jobs: '0' is no whole number from 1 on"]),
+        ("{ok}workers: dask\n", ["c.yaml:3: workers: 'dask' is neither local:N nor dask:ADDRESS*"]),
+        ("{ok}workers: local:0\n", ["c.yaml:3: workers: 'local:0' is neither local:N nor dask:ADDRESS*"]),
+        ("{ok}jobs: 2\nworkers: local:2\n", ["c.yaml:*: jobs and workers both say where to work: name one"]),
         ("{ok}log: xml\n", ["c.yaml:3: log: 'xml' is none of: text, json"]),
         ("{ok}gates: none.yaml\n", ["c.yaml:3: gates: {folder}/none.yaml: No such file or directory"]),
         ("{ok}gates: bad.yaml\n", ["{folder}/bad.yaml:1: gates: 'x' is no key of it; *"]),

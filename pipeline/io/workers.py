@@ -1,4 +1,4 @@
-"""Run the stages that cost in several processes."""
+"""Run the stages that cost in several processes, of this machine or of a cluster."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from pipeline.errors import WarehouseError
 from pipeline.io.limits import describe_limits, end_when_stuck
+from pipeline.io.workplace import Workplace
 
 Result = TypeVar("Result")
 
@@ -30,8 +31,27 @@ def count_cpus() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-class Workers:
-    """Calls functions over arguments, in ``jobs`` processes where that is worth their start."""
+class Workers(Protocol):
+    """Calls functions over arguments, in other processes where that is worth it."""
+
+    def start(self) -> None:
+        """Get ready in the background, as much work is coming."""
+
+    def run(self, function: Callable[..., Result], *arguments: Sequence[object]) -> Iterator[Result]:
+        """The results of ``function`` over ``arguments``, in their order, as they come.
+
+        Other processes begin at once; without any, the work is done when its result is asked for.
+
+        Raises:
+            WarehouseError: now or later: the work could not be done, as where a process was killed.
+        """
+
+    def close(self) -> None:
+        """End what was started."""
+
+
+class Processes:
+    """Workers that are ``jobs`` processes of this machine."""
 
     def __init__(self, jobs: int) -> None:
         self._jobs = jobs
@@ -55,13 +75,7 @@ class Workers:
             self._starting.start()
 
     def run(self, function: Callable[..., Result], *arguments: Sequence[object]) -> Iterator[Result]:
-        """The results of ``function`` over ``arguments``, in their order, as they come.
-
-        Other processes begin at once; without any, the work is done when its result is asked for.
-
-        Raises:
-            WarehouseError: now or later: a process was killed, as the kernel does when memory runs out.
-        """
+        """As of :class:`Workers`; a process is killed by the kernel when memory runs out."""
         if self._pool is None or self._starting is None:
             return map(function, *arguments)
         self._starting.join()
@@ -78,8 +92,19 @@ class Workers:
 
 
 @contextlib.contextmanager
-def open_workers(jobs: int) -> Iterator[Workers]:
-    workers = Workers(jobs)
+def open_workers(workplace: Workplace, note: Callable[[str], None]) -> Iterator[Workers]:
+    """The workers of a build, until it ends; ``note`` is given a line on what the user should know.
+
+    Raises:
+        WarehouseError: the cluster cannot be reached, or its workers are not of this program's version.
+    """
+    workers: Workers
+    if workplace.cluster is None:
+        workers = Processes(workplace.jobs or count_cpus())
+    else:
+        from pipeline.io.cluster import Cluster
+
+        workers = Cluster(workplace.cluster, note)
     try:
         yield workers
     finally:

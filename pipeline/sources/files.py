@@ -133,6 +133,10 @@ class Source(NamedTuple):
         """The same source, which may lead to ``hosts``, too."""
         return self._replace(allow_hosts=tuple(dict.fromkeys([*self.allow_hosts, *hosts])))
 
+    def from_anywhere(self) -> Source:
+        """The same source, by a path that leads to it from any folder."""
+        return self if self.is_remote else self._replace(folder=os.path.abspath(self.folder), written=self.name)
+
     def show(self, entry: Entry) -> str:
         """The path or URL of an entry, as messages name it."""
         return entry.path if self.is_remote else f"{self.folder}/{entry.path}"
