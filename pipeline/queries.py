@@ -7,15 +7,15 @@ import signal
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from pipeline.errors import WarehouseError
+from pipeline.errors import QueryError, WarehouseError
 from pipeline.io.progress import number_of
-from pipeline.io.streams import show_text, write_lines
+from pipeline.io.streams import say, show_text, write_lines
 from pipeline.layout import Layout
 from pipeline.options import FALLS_SHORT, format_option, warehouse_option
 
@@ -59,24 +59,60 @@ def describe_check(check: Check) -> Iterator[str]:
 
 
 @click.command()
-@click.argument("query")
+@click.argument("queries", nargs=-1, metavar="QUERY")
 @warehouse_option
 @format_option("parquet")
-def sql(query: str, warehouse: Path, format: str) -> None:
+@click.option(
+    "--dialect",
+    type=click.Choice(("spark", "trino", "athena")),
+    help="Print the SQL of views, macros and checks for another engine in place of an answer.",
+)
+def sql(queries: tuple[str, ...], warehouse: Path, format: str, dialect: str | None) -> None:
     """Answer one QUERY, which can read the warehouse, and change nothing and read nothing else.
 
     \b
       spack-warehouse sql "from snapshots"
       spack-warehouse sql --format csv "select * from matrix_by_stack where snapshot = 'develop'"
+      spack-warehouse sql --dialect spark summary_by_stack "usable_on('zen4')"
 
     QUERY is one statement of SELECT, FROM, WITH, VALUES, PIVOT, SHOW, DESCRIBE, SUMMARIZE, EXPLAIN of
     these, or PRAGMA table_info. The tables and views: describe them with "show tables", or see the data
     dictionary in the README. For files of your own, and to write any, there is the command shell. CSV is
     exact here: a text that a spreadsheet would take for a formula stays as it is.
+
+    With --dialect nothing is answered: each QUERY is the name of a view, macro or check, or a macro with its
+    arguments, and its SQL is printed as the other engine spells it, after that of the views it reads; without any,
+    that of all. The engine must have the warehouse's tables by their names.
     """
+    if dialect is not None:
+        print_for_engine(Layout(warehouse), queries, dialect)
+        return
+    if len(queries) != 1:
+        raise click.UsageError("Missing argument 'QUERY'." if not queries else "One QUERY is answered at a time.")
     from pipeline.ask.query import run_query
 
-    run_query(Layout(warehouse), query, format)
+    run_query(Layout(warehouse), queries[0], format)
+
+
+def print_for_engine(layout: Layout, names: Sequence[str], dialect: str) -> None:
+    """Print the SQL of the queries that ``names`` are, or of all; what sqlglot does not carry is listed on stderr.
+
+    Raises:
+        QueryError: one that is named does not exist, or is not carried.
+    """
+    from pipeline.store.database import open_database
+    from pipeline.store.dialects import carry, find_asked, list_all
+
+    with open_database(layout) as connection:
+        for asked in find_asked(names) if names else list_all():
+            try:
+                text = carry(connection, asked, dialect, pretty=True)
+            except QueryError as error:
+                if names:
+                    raise
+                say(str(error))
+                continue
+            write_lines(f"-- {asked.query.name}: {asked.query.rule}\n{text};\n\n")
 
 
 @click.command(context_settings={"ignore_unknown_options": True})

@@ -9,7 +9,9 @@ from sqlglot import exp
 from pipeline.schema import COMPUTED_TABLES, DERIVED_TABLES, TABLES
 from pipeline.store.checks import run_check
 from pipeline.store.database import quote_text, render
+from pipeline.store.dialects import Asked, carry, find_asked
 from pipeline.store.sqlfiles import find_views, list_checks, list_macros, list_views
+from tests.commands import run
 from tests.test_checks import GOOD, OFFENCES
 from tests.test_sql_cases import CASES, call, load
 
@@ -50,22 +52,24 @@ KNOWN_TO_SPARK = {
 }
 
 
-def render_any(connection, query, arguments=None):
-    """The SQL of a query; of a macro with arguments in place, since Spark's functions are made otherwise."""
+def ask_with(query, arguments=None):
+    """A query; a macro with arguments in place, since Spark's functions are made otherwise."""
     names = [one.name for one in query.parameters]
     if not names:
-        return render(connection, query)
+        return Asked(query)
     if not isinstance(arguments, dict):
         arguments = dict(zip(names, arguments or ["zen4"] * len(names), strict=False))
     given = {name: quote_text(value) for name, value in arguments.items()}
-    return query.render(arguments={name: given.get(name, "null") for name in names})
+    return Asked(query, {name: given.get(name, "null") for name in names})
 
 
-def carry(connection, query, arguments=None):
-    """The one statement of a query, in Spark's dialect."""
-    text = render_any(connection, query, arguments)
-    (carried,) = sqlglot.transpile(text, read="duckdb", write="spark", unsupported_level=sqlglot.ErrorLevel.RAISE)
-    return carried
+def render_any(connection, query):
+    arguments = ask_with(query).arguments
+    return query.render(arguments=arguments) if arguments else render(connection, query)
+
+
+def carry_to_spark(connection, query, arguments=None):
+    return carry(connection, ask_with(query, arguments), "spark")
 
 
 def name_function(function):
@@ -87,7 +91,7 @@ each_query = pytest.mark.parametrize(
 
 @each_query
 def test_it_is_carried_to_spark(connection, query):
-    assert sqlglot.parse_one(carry(connection, query), read="spark")
+    assert sqlglot.parse_one(carry_to_spark(connection, query), read="spark")
 
 
 @each_query
@@ -100,7 +104,7 @@ def test_it_uses_nothing_that_spark_lacks(connection, query):
 
 @each_query
 def test_its_functions_are_known_to_mean_the_same_in_spark(connection, query):
-    tree = sqlglot.parse_one(carry(connection, query), read="spark")
+    tree = sqlglot.parse_one(carry_to_spark(connection, query), read="spark")
 
     assert {name_function(function) for function in tree.find_all(exp.Func)} - KNOWN_TO_SPARK == set()
 
@@ -108,10 +112,60 @@ def test_its_functions_are_known_to_mean_the_same_in_spark(connection, query):
 @each_query
 def test_no_select_unnests_two_lists(connection, query):
     # DuckDB walks through both at once; Spark refuses, or gives every pair of them.
-    tree = sqlglot.parse_one(carry(connection, query), read="spark")
+    tree = sqlglot.parse_one(carry_to_spark(connection, query), read="spark")
 
     for select in tree.find_all(exp.Select):
         assert sum(len(list(column.find_all(exp.Explode))) for column in select.expressions) <= 1
+
+
+def test_the_command_prints_all_that_is_carried(sample):
+    done = run("sql", "--dialect", "spark", "--warehouse", sample)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    statements = [one for one in sqlglot.parse(done.stdout, read="spark") if one is not None]
+    assert len(statements) == len([*list_views(), *list_macros(), *list_checks()])
+
+
+def test_the_command_prints_what_is_named_after_the_views_that_it_reads(sample):
+    done = run("sql", "--dialect", "trino", "usable_on('zen4', host_libc := '2.35')", "gaps", "--warehouse", sample)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    made = [line.split(": ")[0] for line in done.stdout.splitlines() if line.startswith("-- ")]
+    assert made == [f"-- {one.query.name}" for one in find_asked(["gaps", "usable_on('zen4')"])]
+    assert "CREATE OR REPLACE VIEW gaps" in done.stdout
+    assert "'2.35'" in done.stdout
+
+
+def test_what_an_engine_has_no_words_for_is_named(sample):
+    done = run("sql", "--dialect", "trino", "--warehouse", sample)
+    assert done.returncode == 0
+    lines = done.stderr.splitlines()
+    assert lines
+    for line in lines:
+        name = line.split(": ")[0]
+        assert "sqlglot does not carry it to trino" in line
+        assert f"-- {name}:" not in done.stdout
+        assert run("sql", "--dialect", "trino", name, "--warehouse", sample).returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("coverage", "there is no view, macro or check of this name"),
+        ("lost('develop')", "without to_snapshot"),
+        ("usable_on(cpu := 'zen4')", "its parameters are: host_target"),
+        ("gaps('a')", "its parameters are: none"),
+        ("a b c; drop", "is no name"),
+        ("'", "is no name"),
+        ("", "is no name"),
+    ],
+)
+def test_a_name_that_is_none_is_one_line(sample, text, words):
+    done = run("sql", "--dialect", "spark", text, "--warehouse", sample)
+
+    assert done.returncode == 1
+    assert words in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +202,7 @@ def lend(connection, spark, folder, queries, table=""):
             connection.execute(f"copy {name} to '{folder}/{name}.parquet' (format parquet)")
             spark.read.parquet(f"{folder}/{name}.parquet").createOrReplaceTempView(name)
     for view in views:
-        spark.sql(carry(connection, view).replace("CREATE VIEW", "CREATE OR REPLACE TEMPORARY VIEW", 1))
+        spark.sql(carry_to_spark(connection, view))
 
 
 def order(rows):
@@ -175,7 +229,7 @@ def test_spark_itself_answers_as_duckdb_does(spark, tmp_path, path):
         for arguments in [expected.get("arguments") for expected in case["expect"]]:
             answer = connection.execute(f"from {call(name, arguments)}").fetchall()
             if name in MACROS:
-                found = spark.sql(carry(connection, MACROS[name], arguments)).collect()
+                found = spark.sql(carry_to_spark(connection, MACROS[name], arguments)).collect()
             else:
                 found = spark.table(name).collect()
             assert order(found) == order(answer)
@@ -192,7 +246,7 @@ def test_spark_itself_finds_what_the_checks_find(spark, tmp_path):
         lend(connection, spark, tmp_path / "tables", list_checks())
         # What breaks a law is stored otherwise by the DuckDB file: here both engines follow the SQL for all.
         connection.execute(render_any(connection, VIEWS["specs"]).replace("create view", "create or replace view", 1))
-        found = {query.name: spark.sql(carry(connection, query)).count() for query in list_checks()}
+        found = {query.name: spark.sql(carry_to_spark(connection, query)).count() for query in list_checks()}
 
         assert found == {query.name: run_check(connection, query).offenders for query in list_checks()}
         assert sum(map(bool, found.values())) >= 8
