@@ -23,7 +23,7 @@ from pipeline.yamlfiles.values import read_text
 
 @dataclass(frozen=True)
 class Config:
-    """A file of a scheduled run; ``name`` is its path, ``out`` the folder of its reports.
+    """A file of a scheduled run; ``name`` is its path, ``out`` the folder of its reports, ``site`` that of its site.
 
     A source that cannot be found or read is no fault of the file, but the source's own.
     ``written`` has the sources' paths as the user wrote them, by the absolute ones.
@@ -34,6 +34,8 @@ class Config:
     warehouse: Path
     out: Path
     reports: Reports
+    site: Path | None = None
+    base_url: str | None = None
     cache: Path | None = None
     offline: bool = False
     sizes: bool = False
@@ -78,10 +80,11 @@ def parse_config(text: str, name: str, folder: Path = Path()) -> Config:
         raise FileFaultsError(file.list_faults())
     warehouse = given.warehouse or folder / "warehouse"
     out = given.reports.out or Layout(warehouse).reports
+    site = None if given.site is None else given.site.out or out
     reader = SourceReader(Path(name))
     found = [(entry.line, one) for entry in given.sources if entry for one in reader.read_entry(file, entry)]
     gates = _find_gates(file, given.gates)
-    for line, reason in _list_conflicts(file, given, warehouse, out, found):
+    for line, reason in _list_conflicts(file, given, warehouse, out, site, found):
         file.refuse(line, reason)
     faults = file.list_faults()
     if faults:
@@ -92,6 +95,8 @@ def parse_config(text: str, name: str, folder: Path = Path()) -> Config:
         warehouse=warehouse,
         out=out,
         reports=given.reports,
+        site=site,
+        base_url=None if given.site is None else given.site.base_url,
         cache=given.cache,
         offline=given.offline,
         sizes=given.sizes,
@@ -121,7 +126,12 @@ def _find_gates(file: SettingsFile, gates: Gates | Path | None) -> Gates | None:
 
 
 def _list_conflicts(
-    file: SettingsFile, given: RunSettings, warehouse: Path, out: Path, sources: Sequence[tuple[int, Source]]
+    file: SettingsFile,
+    given: RunSettings,
+    warehouse: Path,
+    out: Path,
+    site: Path | None,
+    sources: Sequence[tuple[int, Source]],
 ) -> Iterable[tuple[int, str]]:
     """Where a build would remove what is there, or a run a build, as (line, text); so are ``sources``."""
     internal = f"is what the warehouse {warehouse} itself keeps"
@@ -130,19 +140,22 @@ def _list_conflicts(
         if _is_internal(path, warehouse):
             yield line, f"sources: {path}: {internal}"
     notification = given.notify.file
-    written = {("cache",): given.cache, ("reports", "out"): given.reports.out, ("notify", "file"): notification}
+    site_out = None if given.site is None else given.site.out
+    folders: dict[tuple[str, ...], Path | None] = {("reports", "out"): given.reports.out, ("site", "out"): site_out}
+    written = {("cache",): given.cache, **folders, ("notify", "file"): notification}
     for keys, place in written.items():
         if place is not None and _is_internal(place, warehouse):
             yield file.line_at(*keys), f"{'.'.join(keys)}: {place}: {internal}"
-    for _, path in local if given.reports.out else ():
-        # A source that holds the warehouse is searched without it.
-        if _is_in(path, out) or (_is_in(out, path) and not _is_in(out, warehouse)):
-            line = file.line_at("reports", "out")
-            yield line, f"reports.out: {out}: holds the source {path}, or lies in it"
+    for keys, folder in folders.items():
+        for _, path in local if folder else ():
+            # A source that holds the warehouse is searched without it.
+            if folder and (_is_in(path, folder) or (_is_in(folder, path) and not _is_in(folder, warehouse))):
+                yield file.line_at(*keys), f"{'.'.join(keys)}: {folder}: holds the source {path}, or lies in it"
     if notification is not None:
         reasons = {
             "is this file": _is_same(notification, Path(file.name)),
             "lies in the folder of the reports": _is_in(notification, out),
+            "lies in the folder of the site": site is not None and _is_in(notification, site),
             "is a source": any(_is_same(notification, path) for _, path in local),
         }
         line = file.line_at("notify", "file")

@@ -29,6 +29,7 @@ from pipeline.io.disk import hold_lock, renew_file
 from pipeline.io.progress import Progress, number_of
 from pipeline.io.streams import show_json
 from pipeline.layout import Layout, find_cache
+from pipeline.publish.site import Wanted, publish_site
 from pipeline.report.export import choose_kept, export_reports, prune_reports
 from pipeline.report.notify import VERSION, encode_notification, escape_text, may_replace, post_notification
 from pipeline.report.summary import Found, summarise_run
@@ -41,7 +42,7 @@ DONE, SHORT, FAILED, SKIPPED, NOTE, ENDED = "done", "falls short", "failed", "sk
 """How a step ended; a note is a detail of the step before it, and a run that a signal ends is ended."""
 SHOWN_NOTES = 10
 """So many notes of a step are listed."""
-STEPS = ("sources", "build", "checks", "gates", "reports", "retention")
+STEPS = ("sources", "build", "checks", "gates", "reports", "retention", "site")
 EXIT_OF = {DONE: 0, SKIPPED: 0, SHORT: 3, FAILED: 1}
 """Exit statuses, the better first: a step that could not be done is worse than one that found something."""
 _BADNESS = (DONE, SKIPPED, SHORT, FAILED)
@@ -127,6 +128,8 @@ def list_steps(config: Config, environment: Mapping[str, str]) -> list[tuple[str
     chosen = ", ".join(reports.snapshots) or "all"
     steps.append(("reports", f"{', '.join(reports.formats)} of snapshots: {chosen}; to {config.out}"))
     steps.append(("retention", f"the {reports.keep:,} newest snapshots' stay" if reports.keep else "all reports stay"))
+    address = f"; to be at {config.base_url}" if config.base_url else ""
+    steps.append(("site", f"{config.site}{address}" if config.site else "none"))
     if notify.file:
         steps.append(("notify", str(notify.file)))
     if notify.webhook:
@@ -136,7 +139,10 @@ def list_steps(config: Config, environment: Mapping[str, str]) -> list[tuple[str
 
 
 def list_paths(config: Config) -> dict[str, Path]:
-    """Where a run of ``config`` keeps what it makes, by name; what is fetched from URLs is ``downloads``."""
+    """Where a run of ``config`` keeps what it makes, by name; what is fetched from URLs is ``downloads``.
+
+    ``site`` is what to publish: the folder of the reports where there is no site.
+    """
     paths = {"warehouse": config.warehouse}
     try:
         paths["downloads"] = config.cache or find_cache()
@@ -144,6 +150,7 @@ def list_paths(config: Config) -> dict[str, Path]:
         if any(source.is_remote for source in config.sources):
             raise
     paths["reports"] = config.out
+    paths["site"] = config.site or config.out
     if config.notify.file is not None:
         paths["notification"] = config.notify.file
     return paths
@@ -196,6 +203,7 @@ def do_steps(config: Config, layout: Layout, outcome: Outcome, log: StepLog, tod
         run_step(outcome, log, "retention", lambda: retain_reports(config, layout, Waiting(log, "retention")))
     else:
         skip_steps(outcome, log, ("retention",))
+    run_step(outcome, log, "site", lambda: write_site(config, layout, day, Waiting(log, "site")))
 
 
 def run_step(outcome: Outcome, log: StepLog, step: str, work: Callable[[], Ending | None]) -> bool:
@@ -331,19 +339,25 @@ def describe_shortfall(row: tuple[object, ...]) -> str:
 def write_reports(config: Config, layout: Layout, progress: Progress) -> Ending:
     """Write the reports of the chosen snapshots that are to be kept."""
     reports = config.reports
-    with open_database(layout) as connection:
-        held = [one.name for one in list_snapshots(connection)]
-        skipped: list[str] = []
-        chosen = choose_names(connection, held, reports.snapshots, skipped.append)
-    if reports.keep is not None:
-        kept = choose_kept(config.out, held, chosen, reports.keep)
-        chosen = [name for name in chosen if name in kept]
+    skipped: list[str] = []
+    chosen = choose_reported(config, layout, config.out, skipped.append)
     exports = export_reports(layout, config.out, reports.formats, chosen, progress) if chosen else []
     cuts = [line for export in exports for line in export.describe_cuts()]
     size = sum(export.bytes for export in exports)
     told = f"{number_of(len(exports), 'file')} of {number_of(len(chosen), 'snapshot')}"
     message = f"{told}, {size:,} bytes, in {config.out}"
     return Ending(message, DONE, skipped + cuts)
+
+
+def choose_reported(config: Config, layout: Layout, out: Path, say: Say) -> list[str]:
+    """The snapshots whose reports a folder ``out`` is to have: of those that are chosen, those that are kept."""
+    with open_database(layout) as connection:
+        held = [one.name for one in list_snapshots(connection)]
+        chosen = choose_names(connection, held, config.reports.snapshots, say)
+    if config.reports.keep is None:
+        return chosen
+    kept = choose_kept(out, held, chosen, config.reports.keep)
+    return [name for name in chosen if name in kept]
 
 
 def choose_names(
@@ -374,6 +388,21 @@ def retain_reports(config: Config, layout: Layout, progress: Progress) -> Ending
     removed = prune_reports(config.out, kept, progress)
     stay = f"reports of {number_of(len(kept), 'snapshot')} stay"
     return Ending(f"{stay}, {len(removed):,} removed: {', '.join(removed) or 'none'}")
+
+
+def write_site(config: Config, layout: Layout, day: dt.date, progress: Progress) -> Ending:
+    """Write the site, with the reports of the snapshots that are chosen and kept; a pruned snapshot's page stays."""
+    out = config.site
+    if out is None:
+        return Ending("none", SKIPPED)
+    chosen = choose_reported(config, layout, out, lambda line: None)
+    wanted = Wanted(config.reports.formats, chosen, config.base_url, config.gates, day)
+    if config.reports.keep is not None:
+        with open_database(layout) as connection:
+            held = [one.name for one in list_snapshots(connection)]
+        prune_reports(out, choose_kept(out, held, chosen, config.reports.keep), progress)
+    summary = publish_site(layout, out, wanted, progress)
+    return Ending(summary.describe(out), DONE, summary.list_left(out))
 
 
 # Telling others

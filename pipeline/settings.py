@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationInfo
 from pydantic.functional_validators import PlainValidator, WrapValidator
 
 from pipeline.errors import FileFaultsError
+from pipeline.io.urls import SITE_ADDRESS
 from pipeline.io.workplace import NEITHER, Workplace, parse_workers
 from pipeline.schema import DEFAULT_FORMATS, NEWEST, REPORT_FORMATS
 from pipeline.yamlfiles.models import (
@@ -240,6 +241,13 @@ class Reports(Section):
     keep: Positive | None = None
 
 
+class SitePlace(Section):
+    """Where to write the site, and the address that it will have; ``out`` None is the reports' folder."""
+
+    out: PathBeside | None = None
+    base_url: Annotated[str | None, spelt("{shown} is no https:// or http:// address", SITE_ADDRESS), ANY_TEXT] = None
+
+
 class Notify(Section):
     """Where to tell of what falls short: a file, and the environment variable that holds a webhook's URL.
 
@@ -270,6 +278,7 @@ class RunSettings(Section):
     strict: Flag = False
     gates: Annotated[Gates | Path | None, PlainValidator(_gates_or_path), alone(Gates)] = None
     reports: Reports = Reports()
+    site: SitePlace | None = None
     notify: Notify = Notify()
     log: Log = "text"
 

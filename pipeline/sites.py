@@ -9,8 +9,9 @@ from pathlib import Path
 
 import click
 
-from pipeline.io.progress import number_of, showing_progress
+from pipeline.io.progress import showing_progress
 from pipeline.io.streams import say, write_line
+from pipeline.io.urls import SITE_ADDRESS
 from pipeline.layout import Layout
 from pipeline.options import FALLS_SHORT, find_day, refuse_missing, say_some, today_option, warehouse_option
 
@@ -42,23 +43,21 @@ def site(
     """Write the warehouse as a site for any static host: a front page, a page for each package, stack and snapshot.
 
     Each page has its data beside it as JSON. The snapshots' reports are a part of it, at the addresses that the
-    command report gives them. Only what changed is written anew; where nothing did, nothing is done. What the
-    warehouse holds no more keeps its page.
+    command report gives them. Only what changed is written anew; where nothing did, nothing is done. A
+    package, stack or snapshot that is no longer in the warehouse keeps its page.
     """
     from pipeline.publish.site import Wanted, publish_site
     from pipeline.settings import read_gates
 
-    if base_url is not None and not re.fullmatch(r"https?://[^\s/?#]+[^\s?#]*", base_url):
+    if base_url is not None and not re.fullmatch(SITE_ADDRESS, base_url):
         raise click.BadParameter(f"{base_url!r} is no https:// or http:// address", param_hint="--base-url")
     if gates is not None:
         refuse_missing(gates, "examples/gates.yaml")
     wanted = Wanted(split_formats(formats), (), base_url, read_gates(gates) if gates else None, find_day(today))
     with showing_progress() as progress:
         summary = publish_site(Layout(warehouse), out, wanted, progress)
-    say_some([f"left as it was, since its data are of another version: {out / one}" for one in summary.left])
-    held = [(summary.packages, "package"), (summary.stacks, "stack"), (summary.snapshots, "snapshot")]
-    told = ", ".join(number_of(number, noun) for number, noun in held)
-    write_line(f"{told} in {out}: {number_of(summary.files, 'file')}, {summary.written:,} written")
+    say_some(summary.list_left(out))
+    write_line(summary.describe(out))
 
 
 def split_formats(formats: str) -> list[str]:

@@ -115,6 +115,16 @@ def test_gates_may_stand_in_the_file(folder):
         ("{ok}sourcse: x\n", ["c.yaml:3: configuration: 'sourcse' is no key of it; there are: " + ", ".join(KEYS)]),
         ("{ok}strict: perhaps\n", ["c.yaml:3: strict: 'perhaps' is neither true nor false"]),
         ("{ok}jobs: 0\n", ["c.yaml:3: jobs: '0' is no whole number from 1 on"]),
+        (
+            "{ok}site:\n  base_url: example.org\n",
+            ["c.yaml:4: site.base_url: 'example.org' is no https:// or http:// address"],
+        ),
+        ("{ok}site: {ou: s}\n", ["c.yaml:3: site: *'ou'*"]),
+        ("{ok}site: {out: pages}\n", ["c.yaml:3: site.out: *pages: holds the source *"]),
+        (
+            "{ok}site: {out: s}\nnotify: {file: s/n.json}\n",
+            ["c.yaml:4: notify.file: *: lies in the folder of the site"],
+        ),
         ("{ok}workers: dask\n", ["c.yaml:3: workers: 'dask' is neither local:N nor dask:ADDRESS*"]),
         ("{ok}workers: local:0\n", ["c.yaml:3: workers: 'local:0' is neither local:N nor dask:ADDRESS*"]),
         ("{ok}jobs: 2\nworkers: local:2\n", ["c.yaml:*: jobs and workers both say where to work: name one"]),

@@ -99,11 +99,52 @@ def test_a_second_run_changes_nothing(folder):
 
     assert done.returncode == 0
     assert steps_of(done) == [
-        *((step, "skipped" if step == "retention" else "done") for step in STEPS),
+        *((step, "skipped" if step in ("retention", "site") else "done") for step in STEPS),
         ("run", "done"),
     ]
     assert "no snapshot changed" in done.stderr
     assert contents(folder) == before
+
+
+def test_a_site_is_written_and_left_alone_where_nothing_changed(folder):
+    site = {"out": "site", "base_url": "https://example.org/cache"}
+    reports = {"formats": ["csv"], "snapshots": ["develop*"], "keep": 1, "out": "out"}
+    config = write_config(folder, site=site, reports=reports, gates=None)
+    done = run("--config", config, "--log-format", "json", "--today", "2025-04-01")
+    before = contents(folder / "site")
+
+    assert ("site", "done") in steps_of(done)
+    # Every snapshot has a page, and the one that is kept its reports.
+    assert len(list((folder / "site" / "snapshot").iterdir())) == 3
+    assert (folder / "site" / "develop" / "summary_by_stack.csv").is_file()
+    assert not (folder / "site" / "develop-2025-03-30").exists()
+    assert "https://example.org/cache/package/" in (folder / "site/package/py-wheel/index.html").read_text()
+    again = run("--config", config, "--log-format", "json", "--today", "2025-04-01")
+    assert ("site", "done") in steps_of(again)
+    assert "0 written" in again.stderr
+    assert contents(folder / "site") == before
+
+
+def test_a_site_may_be_the_folder_of_the_reports(folder):
+    assert run("--config", write_config(folder, site={"out": "out"}, reports=FEW)).returncode == 0
+    first = {*files_of(folder / "out")}
+    assert run("--config", write_config(folder, site={"out": "out"}, reports=FEW)).returncode == 0
+
+    assert {*files_of(folder / "out")} == first
+    assert {"index.html", "status.json", "develop/index.json"} <= first
+
+
+def test_a_dry_run_says_where_the_site_will_be(folder):
+    config = write_config(folder, site={"out": "site", "base_url": "https://example.org"})
+    done = run("--config", config, "--dry-run")
+    paths = run("--config", config, "--paths")
+
+    assert f"site       {folder}/site; to be at https://example.org\n" in done.stdout
+    assert f"site={folder}/site\n" in paths.stdout
+
+
+def files_of(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
 @pytest.mark.slow
@@ -267,6 +308,7 @@ def test_paths_are_told_a_line_each_and_nothing_done(folder):
             ("warehouse", "warehouse"),
             ("downloads", "c"),
             ("reports", "out"),
+            ("site", "out"),
             ("notification", "notification.json"),
         ]
     }
@@ -274,6 +316,7 @@ def test_paths_are_told_a_line_each_and_nothing_done(folder):
         "warehouse": str(folder / "warehouse"),
         "downloads": str(home / "spack-warehouse"),
         "reports": str(folder / "warehouse" / "reports"),
+        "site": str(folder / "warehouse" / "reports"),
     }
     assert sorted(path.name for path in folder.iterdir()) == ["c.yaml", "pages"]
 
@@ -396,7 +439,7 @@ def test_a_summary_tells_steps_shortfalls_and_the_snapshot(folder):
 
     assert done.returncode == 3
     assert text.startswith("# Spack Warehouse: develop: falls short\n")
-    assert [line.split(" | ")[0][2:] for line in text.splitlines() if line.startswith("| ")][2:8] == [*STEPS]
+    assert [line.split(" | ")[0][2:] for line in text.splitlines() if line.startswith("| ")][2:9] == [*STEPS]
     assert "| gates | falls short |" in text
     assert "| coverage | develop | e4s |  | 1,000 packages at least | 2 | too few packages |" in text
     assert r"a\|&lt;b&gt;\*" in text

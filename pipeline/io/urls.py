@@ -21,6 +21,9 @@ HIDDEN = "…"
 ALLOWED_HOST = r"(?:s3://)?(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
 """What may be allowed as another place: ``HOST`` or ``HOST:PORT``, of https and http, or ``s3://BUCKET``."""
 
+SITE_ADDRESS = r"https?://[^\s/?#]+[^\s?#]*"
+"""Where a site is published, without a query."""
+
 _PORTS = {"http": 80, "https": 443}
 _HOST = re.compile(r"[\w.~-]+|\[[0-9A-Fa-f:.]+\]")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")

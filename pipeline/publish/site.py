@@ -30,7 +30,7 @@ import jinja2
 import msgspec
 
 from pipeline.io.disk import renew_file
-from pipeline.io.progress import Progress
+from pipeline.io.progress import Progress, number_of
 from pipeline.layout import Layout
 from pipeline.publish import packages, pages, stacks
 from pipeline.publish.facts import Row, SiteFacts, read_facts, stream_rows
@@ -82,6 +82,16 @@ class SiteSummary:
     files: int
     written: int
     left: Sequence[str] = ()
+
+    def describe(self, out: Path) -> str:
+        """What the site in ``out`` holds, as a line."""
+        held = [(self.packages, "package"), (self.stacks, "stack"), (self.snapshots, "snapshot")]
+        listed = ", ".join(number_of(number, noun) for number, noun in held)
+        return f"{listed} in {out}: {number_of(self.files, 'file')}, {self.written:,} written"
+
+    def list_left(self, out: Path) -> list[str]:
+        """A line for each old page that stays as it was."""
+        return [f"left as it was, since its data are of another version: {out / one}" for one in self.left]
 
 
 def publish_site(layout: Layout, out: Path, wanted: Wanted, progress: Progress | None = None) -> SiteSummary:
@@ -161,8 +171,8 @@ def digest_program(wanted: Wanted) -> str:
 def digest_inputs(layout: Layout, program: str, wanted: Wanted) -> str:
     """A digest of all that a site is made of; empty where the warehouse does not say of what it is."""
     warehouse = digest_warehouse(layout)
-    told = (warehouse, program, list(wanted.formats), list(wanted.snapshots), list_gate_inputs(wanted))
-    return hashlib.sha256(repr(told).encode()).hexdigest() if warehouse is not None else ""
+    inputs = (warehouse, program, list(wanted.formats), list(wanted.snapshots), list_gate_inputs(wanted))
+    return hashlib.sha256(repr(inputs).encode()).hexdigest() if warehouse is not None else ""
 
 
 def list_gate_inputs(wanted: Wanted) -> list[str]:
