@@ -15,6 +15,7 @@ from typing import Any
 
 import duckdb
 
+from pipeline.ask.diff import Comparison, compare_with_previous
 from pipeline.ask.output import guard, guard_text
 from pipeline.errors import WarehouseError
 from pipeline.io.progress import Progress
@@ -125,13 +126,18 @@ def export_snapshot(
 ) -> list[Export]:
     """Write one snapshot's reports and their index, and only then put them in the old ones' place."""
     exports: list[Export] = []
+    compared = compare_with_previous(connection, snapshot)
     with reports.replace(snapshot) as folder, plain_path(folder) as new:
         # The page comes last: it links to the files beside it.
         for format in sorted(formats, key=lambda name: name == "html"):
             if format in TABLE_FORMATS:
                 exports += [export_report(connection, new, report, snapshot, format) for report in REPORTS]
+            elif format == "xlsx":
+                exports.append(export_workbook(connection, new, snapshot))
+            elif format == "markdown":
+                exports.append(export_summary(connection, new, compared))
             else:
-                exports.append(export_whole(connection, new, snapshot, format, exports))
+                exports.append(export_page(connection, new, compared, exports, reports.is_site))
         told = read_figures(connection, snapshot)
         index = {**told, "reports": [describe_export(export) for export in exports]}
         (new / INDEX).write_bytes(encode(index))
@@ -199,26 +205,33 @@ def export_report(
     return _describe_file(path, report, snapshot, format, int(count[0]) if count else 0, names)
 
 
-def export_whole(
-    connection: duckdb.DuckDBPyConnection, folder: Path, snapshot: str, format: str, beside: Sequence[Export]
-) -> Export:
-    """Write a snapshot's reports as one file; ``beside`` are those written before it."""
-    what, name = FILES[format]
-    path = folder / name
-    if format == "xlsx":
-        queries = [(report, f"select * {select_report(report, snapshot)}") for report in REPORTS]
-        sheets = write_workbook(connection, path, snapshot, queries)
-        rows = sum(sheet.written_rows for sheet in sheets)
-        return _describe_file(path, what, snapshot, format, rows, None, [sheet.describe() for sheet in sheets])
-    if format == "html":
-        # The page asks commands that stand right of here, and print rows as the reports do.
-        from pipeline.report.page import render_page
+def export_workbook(connection: duckdb.DuckDBPyConnection, folder: Path, snapshot: str) -> Export:
+    """Write a snapshot's reports as one workbook."""
+    what, name = FILES["xlsx"]
+    queries = [(report, f"select * {select_report(report, snapshot)}") for report in REPORTS]
+    sheets = write_workbook(connection, folder / name, snapshot, queries)
+    rows = sum(sheet.written_rows for sheet in sheets)
+    return _describe_file(folder / name, what, snapshot, "xlsx", rows, None, [sheet.describe() for sheet in sheets])
 
-        page = render_page(connection, snapshot, beside)
-        path.write_bytes(page.html)
-        return _describe_file(path, what, snapshot, format, page.rows, page.columns)
-    path.write_text(write_summary(connection, snapshot), "utf-8")
-    return _describe_file(path, what, snapshot, format)
+
+def export_summary(connection: duckdb.DuckDBPyConnection, folder: Path, compared: Comparison) -> Export:
+    """Write a snapshot's summary."""
+    what, name = FILES["markdown"]
+    (folder / name).write_text(write_summary(connection, compared), "utf-8")
+    return _describe_file(folder / name, what, compared.snapshot.name, "markdown")
+
+
+def export_page(
+    connection: duckdb.DuckDBPyConnection, folder: Path, compared: Comparison, beside: Sequence[Export], in_site: bool
+) -> Export:
+    """Write a snapshot's page; ``beside`` are the files written before it, ``in_site`` as of ``render_page``."""
+    # Jinja is loaded only where a page is made.
+    from pipeline.report.page import render_page
+
+    what, name = FILES["html"]
+    page = render_page(connection, compared, beside, in_site)
+    (folder / name).write_bytes(page.html)
+    return _describe_file(folder / name, what, compared.snapshot.name, "html", page.rows, page.columns)
 
 
 def _describe_file(
