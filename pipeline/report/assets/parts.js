@@ -252,7 +252,8 @@ class Grid {
         if (row) this.tell(row.getData(), cell.getAttribute("tabulator-field"), cell);
       });
       this.box.addEventListener("mouseleave", () => this.hush());
-      this.holder.addEventListener("scroll", () => this.hush());
+      // A cell moved to by the keyboard is scrolled to, and its line follows it.
+      this.holder.addEventListener("scroll", () => { const cell = this.box.querySelector(".at"); if (cell) this.say(this.line.textContent, cell); else this.hush(); });
     }
   }
 
@@ -278,21 +279,15 @@ class Grid {
       column: clamp(this.place.column + right, columns.length - 1),
     };
     const column = columns[this.place.column];
-    let element;
-    if (this.place.row === -1 || !this.rows.length) {
-      element = column.getElement();
-      this.say(`${column.getDefinition().title}: Enter sorts`, element);
-    } else {
-      const row = this.rows[this.place.row];
-      await this.table.scrollToRow(row, "nearest", false).catch(() => {});
-      element = row.getCell(column).getElement();
-    }
-    if (!column.getDefinition().frozen) await this.table.scrollToColumn(column, "middle", false).catch(() => {});
-    if (this.place.row >= 0 && this.rows.length) this.tell(this.rows[this.place.row].getData(), column.getField(), element);
+    const row = this.place.row === -1 ? undefined : this.rows[this.place.row];
+    if (row) await this.table.scrollToRow(row, "nearest", false).catch(() => {});
+    const element = row ? row.getCell(column).getElement() : column.getElement();
     this.unmark();
     element.classList.add("at");
     element.id = `${this.holderId}-at`;
     this.box.setAttribute("aria-activedescendant", element.id);
+    if (row) this.tell(row.getData(), column.getField(), element); else this.say(`${column.getDefinition().title}: Enter sorts`, element);
+    if (!column.getDefinition().frozen) await this.table.scrollToColumn(column, "middle", false).catch(() => {});
   }
 
   unmark() {
@@ -319,7 +314,7 @@ class Grid {
   say(text, cell) {
     this.line.textContent = text;
     this.line.classList.toggle("shown", Boolean(text));
-    if (!text) return;
+    if (!text || !this.describe) return;
     const { left, top, bottom } = cell.getBoundingClientRect();
     const { offsetWidth: width, offsetHeight: height } = this.line;
     this.line.style.left = `${Math.max(8, Math.min(left, document.documentElement.clientWidth - width - 8))}px`;
