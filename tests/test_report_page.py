@@ -28,7 +28,7 @@ from pipeline.report.page import (
     render_page,
     show_size,
 )
-from pipeline.report.pagedata import collect
+from pipeline.report.pagedata import Shared, collect
 from pipeline.store.database import open_database
 from tests.makers import ask, build_pages, make_page, make_spec, write_page
 
@@ -79,7 +79,7 @@ class Reader(HTMLParser):
 
 def render(warehouse, snapshot, files=(), in_site=False):
     with open_database(Layout(warehouse)) as connection:
-        return render_page(connection, compare_with_previous(connection, snapshot), files, in_site)
+        return render_page(compare_with_previous(connection, snapshot), Shared(connection), files, in_site)
 
 
 def read_payload(html):
@@ -177,7 +177,7 @@ def test_what_is_lost_is_told_with_its_cause_and_only_where_it_is_proven(tmp_pat
         },
     )
     with open_database(Layout(warehouse)) as connection:
-        payload = collect(connection, compare_with_previous(connection, "develop-2025-03-23"))
+        payload = collect(compare_with_previous(connection, "develop-2025-03-23"), Shared(connection))
         expected = connection.execute(
             "select change, package from hash_diff('develop-2025-03-16', 'develop-2025-03-23') "
             "where package in ('gone', 'new') order by change desc"

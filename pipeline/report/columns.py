@@ -28,18 +28,29 @@ def encode_column(values: Sequence[Cell], order: Mapping[str, str] | None = None
         return {"v": list(values)}
     if order is None and _are_codes(values):
         return {"w": len(str(values[0])), "t": "".join(map(str, values))}
-    lists = [None if value is None else tuple(_as_texts(value)) for value in values]
-    texts = sorted({text for one in lists if one is not None for text in one}, key=lambda text: _rank(text, order))
+    if any(isinstance(value, list | tuple) for value in values):
+        return _encode_lists([None if value is None else tuple(_as_texts(value)) for value in values], order)
+    texts = _sort_texts(set(values), order)
+    place: dict[Any, int] = {text: index for index, text in enumerate(texts)}
+    return {"d": texts, "i": list(map({**place, None: -1}.__getitem__, values))}
+
+
+def _encode_lists(values: Sequence[tuple[str, ...] | None], order: Mapping[str, str] | None) -> Encoded:
+    distinct = sorted({one for one in values if one is not None})
+    texts = _sort_texts({text for one in distinct for text in one}, order)
     position = {text: index for index, text in enumerate(texts)}
-    if not any(isinstance(value, list | tuple) for value in values):
-        return {"d": texts, "i": [-1 if one is None else position[one[0]] for one in lists]}
-    distinct = sorted({one for one in lists if one is not None})
-    place = {one: index for index, one in enumerate(distinct)}
+    place: dict[Any, int] = {one: index for index, one in enumerate(distinct)}
     return {
         "d": texts,
         "l": [[position[text] for text in one] for one in distinct],
-        "i": [-1 if one is None else place[one] for one in lists],
+        "i": list(map({**place, None: -1}.__getitem__, values)),
     }
+
+
+def _sort_texts(values: Iterable[Cell], order: Mapping[str, str] | None) -> list[str]:
+    """Texts in their order or that of their keys; NULL is left out."""
+    texts = [value for value in values if isinstance(value, str)]
+    return sorted(texts, key=lambda text: (order.get(text, ""), text)) if order else sorted(texts)
 
 
 def _are_codes(values: Sequence[Cell]) -> bool:
@@ -50,10 +61,6 @@ def _are_codes(values: Sequence[Cell]) -> bool:
 
 def _as_texts(value: Cell) -> Iterable[str]:
     return (value,) if isinstance(value, str) else value  # type: ignore[return-value]
-
-
-def _rank(text: str, order: Mapping[str, str] | None) -> tuple[str, str]:
-    return (order.get(text, "") if order else "", text)
 
 
 def encode_table(

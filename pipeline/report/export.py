@@ -23,6 +23,7 @@ from pipeline.io.temporary import plain_path
 from pipeline.layout import Layout
 from pipeline.report.folder import INDEX, ReportFolder, encode
 from pipeline.report.inputs import Inputs
+from pipeline.report.pagedata import Shared
 from pipeline.report.summary import write_summary
 from pipeline.report.workbook import write_workbook
 from pipeline.schema import AXES, DEFAULT_FORMATS, TABLE_FORMATS
@@ -107,13 +108,13 @@ def export_reports(
         chosen = [snapshot for snapshot in held if not snapshots or snapshot in snapshots]
         reports.refuse_foreign(chosen, list_names())
         progress.stage("reporting", len(chosen), "snapshot")
-        inputs = Inputs(layout, reports.root)
+        inputs, shared = Inputs(layout, reports.root), Shared(connection)
         for snapshot in chosen:
             index = inputs.find_same(reports.folder(snapshot), snapshot, formats)
             if index is not None:
                 exports += [Export(snapshot=snapshot, **one) for one in index["reports"]]
             else:
-                exports += export_snapshot(connection, reports, snapshot, formats)
+                exports += export_snapshot(shared, reports, snapshot, formats)
                 inputs.note(snapshot, formats)
             progress.advance(1)
         inputs.save()
@@ -121,11 +122,13 @@ def export_reports(
     return exports
 
 
-def export_snapshot(
-    connection: duckdb.DuckDBPyConnection, reports: ReportFolder, snapshot: str, formats: Sequence[str]
-) -> list[Export]:
-    """Write one snapshot's reports and their index, and only then put them in the old ones' place."""
+def export_snapshot(shared: Shared, reports: ReportFolder, snapshot: str, formats: Sequence[str]) -> list[Export]:
+    """Write one snapshot's reports and their index, and only then put them in the old ones' place.
+
+    ``shared`` is what its page shows as those of the others do.
+    """
     exports: list[Export] = []
+    connection = shared.connection
     compared = compare_with_previous(connection, snapshot)
     with reports.replace(snapshot) as folder, plain_path(folder) as new:
         # The page comes last: it links to the files beside it.
@@ -137,7 +140,7 @@ def export_snapshot(
             elif format == "markdown":
                 exports.append(export_summary(connection, new, compared))
             else:
-                exports.append(export_page(connection, new, compared, exports, reports.is_site))
+                exports.append(export_page(shared, new, compared, exports, reports.is_site))
         told = read_figures(connection, snapshot)
         index = {**told, "reports": [describe_export(export) for export in exports]}
         (new / INDEX).write_bytes(encode(index))
@@ -221,15 +224,13 @@ def export_summary(connection: duckdb.DuckDBPyConnection, folder: Path, compared
     return _describe_file(folder / name, what, compared.snapshot.name, "markdown")
 
 
-def export_page(
-    connection: duckdb.DuckDBPyConnection, folder: Path, compared: Comparison, beside: Sequence[Export], in_site: bool
-) -> Export:
+def export_page(shared: Shared, folder: Path, compared: Comparison, beside: Sequence[Export], in_site: bool) -> Export:
     """Write a snapshot's page; ``beside`` are the files written before it, ``in_site`` as of ``render_page``."""
     # Jinja is loaded only where a page is made.
     from pipeline.report.page import render_page
 
     what, name = FILES["html"]
-    page = render_page(connection, compared, beside, in_site)
+    page = render_page(compared, shared, beside, in_site)
     (folder / name).write_bytes(page.html)
     return _describe_file(folder / name, what, compared.snapshot.name, "html", page.rows, page.columns)
 

@@ -21,14 +21,13 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import quote
 
-import duckdb
 import jinja2
 import msgspec
 from markupsafe import Markup
 
 from pipeline.ask.diff import Comparison
 from pipeline.report.folder import SITE, folder_of
-from pipeline.report.pagedata import collect
+from pipeline.report.pagedata import Shared, collect
 
 ASSETS = Path(__file__).parent / "assets"
 SCRIPTS = (
@@ -88,12 +87,12 @@ def pack(payload: Mapping[str, Any]) -> str:
 
 
 def render_page(
-    connection: duckdb.DuckDBPyConnection, compared: Comparison, files: Sequence[File] = (), in_site: bool = False
+    compared: Comparison, shared: Shared, files: Sequence[File] = (), in_site: bool = False
 ) -> RenderedPage:
     """The page of a snapshot; ``files`` are those beside it, and where it is ``in_site`` the site's pages lie around
     it: it links to both.
     """
-    payload = collect(connection, compared, in_site)
+    payload = collect(compared, shared, in_site)
     specs = payload["tables"]["specs"]
     scripts, styles = [read_asset(name) for name in SCRIPTS], [read_asset(name) for name in STYLES]
     theme = read_asset("theme.js")

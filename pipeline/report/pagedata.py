@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import Any
 
 import duckdb
@@ -22,8 +23,44 @@ MIRROR = "https://binaries.spack.io"
 """Where Spack's own build caches are, a folder per snapshot (https://cache.spack.io says how to use them)."""
 
 
-def collect(connection: duckdb.DuckDBPyConnection, compared: Comparison, in_site: bool = False) -> dict[str, Any]:
+class Shared:
+    """What the pages of all snapshots of a warehouse show alike, asked once."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self.connection = connection
+
+    @cached_property
+    def tables(self) -> dict[str, Encoded]:
+        """Snapshots over time, and what archspec knows."""
+        connection = self.connection
+        return {
+            "trend": read_table(
+                connection,
+                "select series, position, cast(date as varchar) as date, snapshot, axis, value, packages, packages_total, "
+                "specs from coverage_trend order by series, axis, value, position",
+            ),
+            "calendar": read_table(
+                connection,
+                "select calendar.series, calendar.position, cast(calendar.date as varchar) as date, calendar.snapshot, "
+                "snapshots.packages, snapshots.specs from calendar left join snapshots "
+                "on calendar.snapshot = snapshots.snapshot order by calendar.series, calendar.position",
+            ),
+            "targets": read_table(
+                connection, "select target, ancestor, distance, vendor from targets order by target, distance, ancestor"
+            ),
+            "hosts": read_table(connection, "select target, platform, machines from hosts order by rowid"),
+        }
+
+    @cached_property
+    def snapshots(self) -> list[dict[str, str]]:
+        """The snapshots, the newest first, each with the folder of its reports."""
+        rows = self.connection.execute("select snapshot from snapshots order by sort_position desc").fetchall()
+        return [{"snapshot": name, "folder": folder_name(name)} for (name,) in rows]
+
+
+def collect(compared: Comparison, shared: Shared, in_site: bool = False) -> dict[str, Any]:
     """All that the page of a snapshot shows; ``in_site``: the pages of a site lie around it."""
+    connection = shared.connection
     snapshot, previous, skipped = compared.snapshot.name, compared.previous, compared.skipped
     tables = {
         "specs": read_specs(connection, snapshot),
@@ -33,21 +70,7 @@ def collect(connection: duckdb.DuckDBPyConnection, compared: Comparison, in_site
             "order by held_by desc, package, stack, platform",
             [snapshot],
         ),
-        "trend": read_table(
-            connection,
-            "select series, position, cast(date as varchar) as date, snapshot, axis, value, packages, packages_total, "
-            "specs from coverage_trend order by series, axis, value, position",
-        ),
-        "calendar": read_table(
-            connection,
-            "select calendar.series, calendar.position, cast(calendar.date as varchar) as date, calendar.snapshot, "
-            "snapshots.packages, snapshots.specs from calendar left join snapshots "
-            "on calendar.snapshot = snapshots.snapshot order by calendar.series, calendar.position",
-        ),
-        "targets": read_table(
-            connection, "select target, ancestor, distance, vendor from targets order by target, distance, ancestor"
-        ),
-        "hosts": read_table(connection, "select target, platform, machines from hosts order by rowid"),
+        **shared.tables,
         "rejects": read_table(
             connection,
             f"select path, place, reason from rejects where snapshot = $1 or snapshot is null "
@@ -73,7 +96,7 @@ def collect(connection: duckdb.DuckDBPyConnection, compared: Comparison, in_site
         "causes": CAUSES,
         "rebuilt": REBUILT,
         "matrix_columns": MATRIX_COLUMNS,
-        "snapshots": list_folders(connection),
+        "snapshots": shared.snapshots,
         "in_site": in_site,
         "tables": tables,
     }
@@ -90,12 +113,6 @@ def collect(connection: duckdb.DuckDBPyConnection, compared: Comparison, in_site
         ]
     payload["addresses"] = list_addresses(tables) if in_site else {}
     return payload
-
-
-def list_folders(connection: duckdb.DuckDBPyConnection) -> list[dict[str, str]]:
-    """The warehouse's snapshots, the newest first, each with the folder of its reports."""
-    rows = connection.execute("select snapshot from snapshots order by sort_position desc").fetchall()
-    return [{"snapshot": name, "folder": folder_name(name)} for (name,) in rows]
 
 
 def list_addresses(tables: dict[str, Any]) -> dict[str, dict[str, str]]:
