@@ -5,7 +5,7 @@ import itertools
 import re
 import time
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -35,7 +35,7 @@ from tests.test_versions import COMMIT, versions
 
 PAGE = FILES["html"][1]
 PAGES = Path(__file__).parent / "data" / "pages"
-VIEWS = ("overview", "matrix", "find", "host", "gaps", "trends")
+VIEWS = ("overview", "matrix", "find", "host", "gaps", "trends", "compare")
 SNAPSHOT = "develop-2025-03-23"
 HOSTILE = "<script>alert(1)</script>"
 HANDLER = "<img src=x onerror=alert(1)>"
@@ -596,6 +596,153 @@ def test_losses_are_those_of_the_macro_lost_packages_first(open_page, warehouse)
     assert headings[1].startswith("Packages that stacks lost: ")
     visit.go()
     assert {row["cause"] for row in visit.rows()} == {row[5] for row in expected} - set(REBUILT)
+
+
+def in_sight(visit, selector):
+    """Whether an element is within the window."""
+    box = visit.page.locator(selector).bounding_box()
+    return box is not None and 0 <= box["y"] < visit.page.viewport_size["height"]
+
+
+def test_a_click_on_a_lost_package_leads_to_its_losses_each_time(open_page):
+    visit = open_page(height=500)
+    link = visit.page.locator(".losses a").first
+    package = link.inner_text()
+    for _ in range(2):
+        visit.page.evaluate("scrollTo(0, 0)")
+        assert not in_sight(visit, "#losses")
+        link.click()
+        visit.settle()
+        visit.wait("document.activeElement.id === 'losses'")
+        assert visit.page.locator("#losses").inner_text() == f"Losses of {package}"
+        assert in_sight(visit, "#losses")
+        assert {row["package"] for row in visit.rows()} == {package}
+    visit.page.evaluate("scrollTo(0, 0)")
+    visit.fill("Package", "")
+    assert visit.page.evaluate("scrollY") < 5000, "who types stays where he is"
+
+
+def test_packages_are_lost_in_the_order_of_stacks_and_bars_are_those_of_sql(open_page, warehouse):
+    visit = open_page()
+    listed = visit.page.locator(".losses a").all_inner_texts()
+    lost = ask(
+        warehouse,
+        f"select package, count(distinct stack) from changes where to_snapshot = '{SNAPSHOT}' and head is not null "
+        "group by package order by 2 desc, 1",
+    )
+    packages = ask(
+        warehouse,
+        f"select stack, count(distinct package) from (select package, unnest(stacks) as stack from specs "
+        f"where snapshot = '{SNAPSHOT}') group by stack",
+    )
+    rows = [
+        row.locator("th, td").all_inner_texts()
+        for row in visit.page.locator(".body table").first.locator("tbody tr").all()
+    ]
+
+    assert listed == [package for package, _ in lost]
+    assert {row[0]: int(row[2]) for row in rows if row[0].split(" ")[0] != "gone-stack"} == dict(packages)
+    assert any(row[0].startswith("gone-stack removed") for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("asked", "summary", "said"),
+    [
+        ("hdf5", "7 specs of 1 package", "1 more package contains hdf5"),
+        ("hdf", "8 specs of 2 packages", "No package is called hdf: shown are the 2 packages whose names contain it."),
+        ("hdf*@1.14.5", "4 specs of 2 packages", ""),
+        ("hdf5@1.14.5+mpi", "2 specs of 1 package", "1 more package contains hdf5"),
+        ("pyton", "0 specs of 0 packages", "No package is called pyton. Near: python"),
+        (
+            "hdf5@2:",
+            "0 specs of 0 packages",
+            "None of the 7 specs is hdf5@2:; nearest: 3 specs: version: asked @2:, has 1.14.5",
+        ),
+        ("hdf5@1.10 ~cuda", "0 specs of 0 packages", "1 spec: variants: asked ~cuda, has +cuda"),
+        ("hdf5@[", "0 specs of 0 packages", "Not understood, so nothing fits: “@” at letter 5 is not part of a spec."),
+        ("hdf5 ^zlib", "0 specs of 0 packages", "Not understood, so nothing fits: this page holds no dependencies"),
+    ],
+)
+def test_find_takes_specs_and_says_what_it_fell_back_to_or_why_nothing_fits(open_page, asked, summary, said):
+    visit = open_page()
+    visit.go(f"#find?q={quote(asked)}")
+
+    assert visit.summary() == summary
+    assert said in " ".join(visit.page.locator(".told").inner_text().split())
+    assert len(visit.rows()) == int(summary.split()[0])
+
+
+def test_a_near_miss_and_a_wider_name_are_a_click_away(open_page):
+    visit = open_page("#find?q=hdf5%402:")
+    visit.page.locator(".told a").last.click()
+    visit.settle()
+    assert "hdf5@" in visit.page.locator(".spec h3").inner_text()
+    visit.page.locator(".told a").first.click()
+    visit.settle()
+    assert visit.page.get_by_label("Spec", exact=True).input_value() == "*hdf5*@2:"
+    visit.go("#find?q=hdf5&stack=radiuss")
+    assert "No spec of it passes the other filters; there are some in e4s" in visit.page.locator(".told").inner_text()
+
+
+def test_a_host_is_told_why_nothing_fits(open_page):
+    visit = open_page("#host?host=m1&q=python&show=missing")
+    assert visit.summary().endswith("Nothing fits: its specs are for linux (6)")
+    assert [row["why"] for row in visit.rows()] == ["for linux (6)"]
+    visit.go("#host?host=zen4&os=rhel8&q=hdf5&show=missing")
+    why = dict(row.rsplit(" (", 1) for row in visit.rows()[0]["why"].removesuffix(")").split("), "))
+    assert why["for ubuntu22.04"].isdigit()
+
+
+def test_the_matrix_is_all_that_scrolls_and_its_header_stays(open_page):
+    visit = open_page("#matrix", height=600)
+    assert visit.page.evaluate("document.documentElement.scrollHeight <= innerHeight")
+    visit.page.evaluate("document.querySelector('#view-matrix .tabulator-tableholder').scrollTop = 1e6")
+    visit.page.keyboard.press("End")
+    assert in_sight(visit, "#view-matrix .tabulator-header")
+    names = "[...document.querySelectorAll('#view-matrix .turned')]"
+    whole = f"{names}.every((one) => one.scrollHeight <= one.clientHeight + 1)"
+    assert visit.page.evaluate(whole), "names are whole"
+
+
+def test_a_cell_shows_presence_change_and_lag(open_page, warehouse):
+    visit = open_page("#matrix")
+    lags = ask(warehouse, f"select package, stack, versions_behind from version_lag where snapshot = '{SNAPSHOT}'")
+    lag = {(package, stack): behind for package, stack, behind in lags}
+    moved = ask(
+        warehouse,
+        "select distinct package, stack, change from changes "
+        f"where to_snapshot = '{SNAPSHOT}' and (head is not null or change = 'gained')",
+    )
+    changes = {(package, stack): change for package, stack, change in moved}
+    replaced = ask(
+        warehouse, f"select package, stack from changes where to_snapshot = '{SNAPSHOT}' and cause = 'version replaced'"
+    )
+    cells = visit.page.evaluate(
+        """() => Tabulator.findTable("#view-matrix .tabulator")[0].getRows("active").flatMap((row) =>
+            row.getCells().filter((cell) => /^c[0-9]/.test(cell.getField())).map((cell) =>
+                [row.getData().package, cell.getColumn().getDefinition().title, cell.getElement().textContent]))"""
+    )
+    sign = {"lost": "−", "gained": "+"}
+    for package, stack, text in cells:
+        place = (package, stack)
+        if place in changes:
+            assert text == sign[changes[place]], place
+        elif place in replaced:
+            assert text == "▲", place
+        else:
+            assert text == str(lag.get(place) or ""), place
+    assert {text for *_, text in cells} >= {"−", "+", ""}
+
+
+def test_a_phone_shows_many_columns_of_the_matrix_and_a_small_find(open_page):
+    visit = open_page("#matrix", width=390)
+    columns = visit.page.locator("#view-matrix .tabulator-col[tabulator-field^=c]")
+    widths = columns.evaluate_all("all => all.map((one) => one.offsetWidth)")
+    assert max(widths) <= 26
+    name = visit.page.locator("#view-matrix .tabulator-col.tabulator-frozen").first.bounding_box()
+    assert (390 - name["x"] - name["width"]) / 26 >= 8
+    visit.go("#find")
+    assert visit.page.locator("#view-find form").bounding_box()["height"] < 300
 
 
 def test_trends_are_those_of_the_view_and_a_missing_week_is_no_zero(open_page, warehouse):

@@ -36,8 +36,8 @@ class Shared:
         return {
             "trend": read_table(
                 connection,
-                "select series, position, cast(date as varchar) as date, snapshot, axis, value, packages, packages_total, "
-                "specs from coverage_trend order by series, axis, value, position",
+                "select series, position, cast(date as varchar) as date, snapshot, axis, value, packages, "
+                "packages_total, specs from coverage_trend order by series, axis, value, position",
             ),
             "calendar": read_table(
                 connection,
