@@ -172,7 +172,7 @@ class Grid {
     this.place = { row: 0, column: 0 };
     this.ready = new Promise((resolve) => { this.resolve = resolve; });
     this.options = {
-      data: [], height, layout: wide ? "fitData" : "fitDataStretch", rowHeight: wide ? 26 : 32, headerSortTristate: true,
+      data: [], [wide ? "height" : "maxHeight"]: height, layout: wide ? "fitData" : "fitDataStretch", rowHeight: wide ? 26 : 32, headerSortTristate: true,
       columnHeaderVertAlign: "bottom", placeholder: make("span", { class: "empty" }, empty), initialSort: [],
       columnDefaults: { headerSort: true, resizable: wide ? false : "header", titleFormatter: (cell) => make("span", {}, cell.getValue()) },
       columns: columns.map((column) => this.complete(column)),

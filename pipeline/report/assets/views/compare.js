@@ -58,7 +58,7 @@ class Compare {
       open: (row) => this.app.go("find", { package: row.package }),
       columns: [
         { title: "Package", field: "package", frozen: true, width: this.app.nameWidth }, { title: "Change", field: "change", width: 130 },
-        { title: `Newest in ${other.facts.snapshot}`, field: "before", width: 190 }, { title: "Newest here", field: "now", width: 120 },
+        { title: `Newest in ${other.facts.snapshot}`, field: "before", width: 270 }, { title: "Newest here", field: "now", width: 150 },
         { title: "Stacks that lost it", field: "lost", width: 320 }, { title: "Stacks that gained it", field: "gained", width: 320 },
       ],
     });

@@ -64,7 +64,7 @@ class Overview {
       return [
         make("span", {}, this.app.siteLink("stack", stack), state === "held" ? null : make("span", { class: known ? "lost" : "quiet" }, known ? ` ${state}` : " not known: its source did not load")),
         makeBar([{ size: now - gained.length, kind: known ? "kept" : "unknown" }, { size: gained.length, kind: "gained" }, { size: lost.length, kind: "lost" }], whole),
-        now, known ? changeOf(now - then) : changeOf(null), lost.length ? changeOf(-lost.length) : changeOf(0), changeOf(gained.length),
+        known || now ? now : null, known ? changeOf(now - then) : changeOf(null), lost.length ? changeOf(-lost.length) : changeOf(0), changeOf(gained.length),
         lost.length ? make("a", { href: this.app.link("overview", { stack }) }, cut(this.headsOf(stack), 3)) : "",
       ];
     };
