@@ -20,21 +20,30 @@ class Host {
       { name: "platform", label: "Platform", kind: "select", options: () => [["", "as the machine’s maker has it"], ...columns.platform.values.map((value) => [value, value])] },
       { name: "q", label: "Package", kind: "text" },
       { name: "show", label: "Show", kind: "select", options: () => [["", "what I can use"], ["missing", "what I cannot"]] },
-    ], (values) => this.app.change("host", values));
+    ], (values) => this.app.change("host", (values.show === "missing") === this.missing ? values : { ...values, sort: "" }));
     this.summary = make("p", { class: "summary", role: "status" });
     this.note = make("p", { class: "quiet" });
+    this.place = make("div");
+    section.append(this.filters.element, this.summary, this.note, this.place);
+  }
+
+  /** The grid of what can be used, or of what cannot and why. */
+  draw(missing) {
+    const { data } = this.app;
+    this.missing = missing;
     this.grid = new Grid({
       label: "Packages for this machine", empty: "No package.", sorted: this.app.sorter("host"),
       open: (row) => this.app.go("find", { package: row.package, ...(row.specs ? { host: this.asked.host, os: this.asked.os, platform: this.asked.platform } : {}) }),
       columns: [
         { title: "Package", field: "package", frozen: true, width: this.app.nameWidth },
-        { title: "Specs", field: "specs", width: 90, hozAlign: "right", headerSortStartingDir: "desc" },
+        ...(missing ? [{ title: "Why not", field: "why", width: 520 }] : [{ title: "Specs", field: "specs", width: 90, hozAlign: "right", headerSortStartingDir: "desc" },
         { title: "Newest version", field: "newest", width: 165, sorter: (one, other) => (data.versionRank.get(one) ?? -1) - (data.versionRank.get(other) ?? -1) },
-        { title: "Best target", field: "best", width: 150 }, { title: "Compilers", field: "compilers", width: 260 },
-        { title: "Why not", field: "why", width: 330 }, { title: "C library", field: "libcs", width: 190 }, { title: "OS", field: "oss", width: 220 }, { title: "Stacks", field: "stacks", width: 420 },
+        { title: "Best target", field: "best", width: 150 }, { title: "Compilers", field: "compilers", width: 260 }]),
+        { title: "C library", field: "libcs", width: 190 },
+        ...(missing ? [] : [{ title: "OS", field: "oss", width: 220 }, { title: "Stacks", field: "stacks", width: 420 }]),
       ],
     });
-    section.append(this.filters.element, this.summary, this.note, this.grid.element);
+    this.place.replaceChildren(this.grid.element);
   }
 
   async show(values) {
@@ -43,6 +52,7 @@ class Host {
     const host = values.host ?? "zen4";
     this.asked = { ...values, host };
     this.filters.set(this.asked);
+    if (this.missing !== (values.show === "missing")) this.draw(values.show === "missing");
     if (!data.runs.has(host)) {
       this.summary.textContent = `Unknown machine: ${host} is no target that archspec knows. Choose one above.`;
       this.note.textContent = "";
