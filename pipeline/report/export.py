@@ -6,8 +6,9 @@ Tables are CSV, Parquet or JSON, a file per report; a workbook and a summary are
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -46,6 +47,8 @@ REPORTS = {
     "meta_mismatches": ("snapshot", "package", "field", "said"),
 }
 """The relations that are exported, each with the columns that order it."""
+_HELD = "exported_"
+"""What the names of their temporary tables begin with."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +133,10 @@ def export_snapshot(shared: Shared, reports: ReportFolder, snapshot: str, format
     exports: list[Export] = []
     connection = shared.connection
     compared = compare_with_previous(connection, snapshot)
-    with reports.replace(snapshot) as folder, plain_path(folder) as new:
+    holding = (
+        hold_rows(connection, snapshot) if {*TABLE_FORMATS, "xlsx"}.intersection(formats) else contextlib.nullcontext()
+    )
+    with reports.replace(snapshot) as folder, plain_path(folder) as new, holding:
         # The page comes last: it links to the files beside it.
         for format in sorted(formats, key=lambda name: name == "html"):
             if format in TABLE_FORMATS:
@@ -180,11 +186,21 @@ def write_index(reports: ReportFolder) -> None:
     write_site(reports.root, snapshots)
 
 
-def select_report(report: str, snapshot: str) -> str:
-    """The clauses that take a snapshot's rows out of a report, in its order."""
-    # A file that could not be read has no snapshot: every snapshot's report names it.
-    where = f"snapshot = {quote_text(snapshot)}" + (" or snapshot is null" if report == "rejects" else "")
-    return f"from {report} where {where} order by {', '.join(map(quote_name, REPORTS[report]))}"
+@contextlib.contextmanager
+def hold_rows(connection: duckdb.DuckDBPyConnection, snapshot: str) -> Iterator[None]:
+    """Hold a snapshot's rows of every report in temporary tables: each view is asked once for all formats."""
+    for report in REPORTS:
+        # A file that could not be read has no snapshot: every snapshot's report names it.
+        where = f"snapshot = {quote_text(snapshot)}" + (" or snapshot is null" if report == "rejects" else "")
+        connection.execute(f"create or replace temp table {_HELD}{report} as select * from {report} where {where}")
+    yield
+    for report in REPORTS:
+        connection.execute(f"drop table {_HELD}{report}")
+
+
+def select_report(report: str) -> str:
+    """The clauses that take a report, in its order, out of what :func:`hold_rows` holds."""
+    return f"from {_HELD}{report} order by {', '.join(map(quote_name, REPORTS[report]))}"
 
 
 def export_report(
@@ -192,9 +208,9 @@ def export_report(
 ) -> Export:
     """Write one report of one snapshot as one file."""
     path = folder / f"{report}.{format}"
-    columns = connection.execute(f"describe {report}").fetchall()
+    columns = connection.execute(f"describe {_HELD}{report}").fetchall()
     names = [column[0] for column in columns]
-    chosen = select_report(report, snapshot)
+    chosen = select_report(report)
     if format == "csv":
         cells = ", ".join(guard(name, type) for name, type, *_ in columns)
         header = ", ".join(quote_name(guard_text(name)) for name in names)
@@ -211,7 +227,7 @@ def export_report(
 def export_workbook(connection: duckdb.DuckDBPyConnection, folder: Path, snapshot: str) -> Export:
     """Write a snapshot's reports as one workbook."""
     what, name = FILES["xlsx"]
-    queries = [(report, f"select * {select_report(report, snapshot)}") for report in REPORTS]
+    queries = [(report, f"select * {select_report(report)}") for report in REPORTS]
     sheets = write_workbook(connection, folder / name, snapshot, queries)
     rows = sum(sheet.written_rows for sheet in sheets)
     return _describe_file(folder / name, what, snapshot, "xlsx", rows, None, [sheet.describe() for sheet in sheets])
