@@ -188,19 +188,23 @@ def write_index(reports: ReportFolder) -> None:
 
 @contextlib.contextmanager
 def hold_rows(connection: duckdb.DuckDBPyConnection, snapshot: str) -> Iterator[None]:
-    """Hold a snapshot's rows of every report in temporary tables: each view is asked once for all formats."""
+    """Hold a snapshot's rows of every report in temporary tables, so that formats need not ask each view again."""
     for report in REPORTS:
-        # A file that could not be read has no snapshot: every snapshot's report names it.
-        where = f"snapshot = {quote_text(snapshot)}" + (" or snapshot is null" if report == "rejects" else "")
-        connection.execute(f"create or replace temp table {_HELD}{report} as select * from {report} where {where}")
+        connection.execute(f"create or replace temp table {_HELD}{report} as select * {_select_rows(report, snapshot)}")
     yield
     for report in REPORTS:
         connection.execute(f"drop table {_HELD}{report}")
 
 
-def select_report(report: str) -> str:
-    """The clauses that take a report, in its order, out of what :func:`hold_rows` holds."""
-    return f"from {_HELD}{report} order by {', '.join(map(quote_name, REPORTS[report]))}"
+def _select_rows(report: str, snapshot: str) -> str:
+    """The clauses that take a snapshot's rows out of a report."""
+    # A file that could not be read has no snapshot: every snapshot's report names it.
+    where = f"snapshot = {quote_text(snapshot)}" + (" or snapshot is null" if report == "rejects" else "")
+    return f"from {report} where {where}"
+
+
+def _order(report: str) -> str:
+    return f"order by {', '.join(map(quote_name, REPORTS[report]))}"
 
 
 def export_report(
@@ -210,7 +214,7 @@ def export_report(
     path = folder / f"{report}.{format}"
     columns = connection.execute(f"describe {_HELD}{report}").fetchall()
     names = [column[0] for column in columns]
-    chosen = select_report(report)
+    chosen = f"from {_HELD}{report} {_order(report)}"
     if format == "csv":
         cells = ", ".join(guard(name, type) for name, type, *_ in columns)
         header = ", ".join(quote_name(guard_text(name)) for name in names)
@@ -219,6 +223,8 @@ def export_report(
     elif format == "json":
         query, options = f"select * {chosen}", "format json, array true"
     else:
+        # Of the view itself: of a table DuckDB would call columns required by what the rows happen to be.
+        chosen = f"{_select_rows(report, snapshot)} {_order(report)}"
         query, options = f"select * {chosen}", "format parquet, compression zstd"
     count = connection.execute(f"copy ({query}) to {quote_text(str(path))} ({options})").fetchone()
     return _describe_file(path, report, snapshot, format, int(count[0]) if count else 0, names)
@@ -227,7 +233,7 @@ def export_report(
 def export_workbook(connection: duckdb.DuckDBPyConnection, folder: Path, snapshot: str) -> Export:
     """Write a snapshot's reports as one workbook."""
     what, name = FILES["xlsx"]
-    queries = [(report, f"select * {select_report(report)}") for report in REPORTS]
+    queries = [(report, f"select * from {_HELD}{report} {_order(report)}") for report in REPORTS]
     sheets = write_workbook(connection, folder / name, snapshot, queries)
     rows = sum(sheet.written_rows for sheet in sheets)
     return _describe_file(folder / name, what, snapshot, "xlsx", rows, None, [sheet.describe() for sheet in sheets])
