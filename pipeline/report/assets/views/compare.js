@@ -52,7 +52,7 @@ class Compare {
       return { package: name, change: !then ? "gained" : !here ? "lost" : stacks.length ? "in fewer stacks" : more.length ? "in more stacks" : newest[0] !== newest[1] ? "version" : "", before: newest[0] ?? "", now: newest[1] ?? "", lost: sorted(stacks), gained: sorted(more) };
     }).filter((row) => row.change);
     const order = ["lost", "in fewer stacks", "gained", "in more stacks", "version"];
-    rows.sort((one, other_) => order.indexOf(one.change) - order.indexOf(other_.change) || other_.lost.length - one.lost.length || compareTexts(one.package, other_.package));
+    rows.sort((a, b) => order.indexOf(a.change) - order.indexOf(b.change) || b.lost.length - a.lost.length || compareTexts(a.package, b.package));
     const grid = new Grid({
       label: "Packages that differ", empty: "No package differs.", height: "min(70vh, 40rem)",
       open: (row) => this.app.go("find", { package: row.package }),

@@ -26,7 +26,7 @@ class Overview {
     const gone = new Set([...data.tables.turnover].filter(({ change }) => change === "lost").map((row) => row.package));
     const item = ({ package: name, stacks, followers, needed }) => make("li", {},
       make("span", { class: "lost", "aria-hidden": "true" }, "− "),
-      make("a", { href: this.app.link("overview", { cause: "*", q: name }), "data-package": name }, name),
+      make("a", { href: this.app.link("overview", { cause: "*", q: name }) }, name),
       make("span", { class: "quiet" }, ` lost by ${plural(stacks.length, "stack")}${stacks.length < 4 ? ` (${stacks.join(", ")})` : ""}${gone.has(name) ? ", no stack has it" : ""}`
         + `${followers.size ? `, ${plural(followers.size, "package")} went with it` : ""}${needed ? `, ${plural(needed, "package")} needed it` : ""}`));
     this.first.append(make("h3", {}, `Packages that stacks lost: ${show(data.losses.length)}`),
