@@ -302,9 +302,9 @@ def diff(
         CAUSE_COLUMNS,
         SUMMARY_COLUMNS,
         Question,
+        SnapshotDiff,
         list_change_columns,
         list_changes,
-        summarise_changes,
     )
     from pipeline.ask.output import print_rows
     from pipeline.ask.scope import LATEST, PREVIOUS, choose_places, choose_stacks
@@ -329,7 +329,7 @@ def diff(
             rows = cut_rows(list_changes(connection, asked, by), limit, format)
             print_rows(list_change_columns(connection, by), rows, format)
             return
-        summary = summarise_changes(connection, asked)
+        summary = SnapshotDiff(connection, asked).summary
     if format == "table":
         print_rows(*drop_empty(SUMMARY_COLUMNS, summary.totals), format)
         print_rows(CAUSE_COLUMNS, summary.causes, format)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.ask.diff import Question, summarise_changes
+from pipeline.ask.diff import Question, SnapshotDiff
 from pipeline.build import build
 from pipeline.layout import Layout
 from pipeline.spack.hosts import STACK_LINEAGE
@@ -354,7 +354,7 @@ def test_a_namespace_is_part_of_a_configuration_wherever_some_are_compared(befor
             return set(connection.execute(query).fetchall())
 
         found = ask(f"select change, version, namespace from configuration_diff('{FROM}', '{TO}')")
-        counted = {what[:2]: what[-1] for what in summarise_changes(connection, Question(FROM, TO)).totals}
+        counted = {what[:2]: what[-1] for what in SnapshotDiff(connection, Question(FROM, TO)).summary.totals}
         survived = ask("select configurations, configurations_survived from survival")
         redundant = ask("select snapshot, redundant from redundancy")
         held = ask("select snapshot, version, namespace from configurations")

@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 from hypothesis import given
 
-from pipeline.ask.diff import CAUSES, ORDERS, Question, list_changes, summarise_changes
+from pipeline.ask.diff import CAUSES, ORDERS, Question, SnapshotDiff, list_changes
 from pipeline.build import build
 from pipeline.layout import Layout
 from pipeline.store.database import open_database
@@ -26,7 +26,7 @@ def test_the_summary_is_what_brute_force_counts(tmp_path_factory, made):
     written = {key: [*specs, BROKEN] if key in broken else specs for key, specs in pages.items()}
     warehouse = build_pages(tmp_path_factory.mktemp("diff"), written, {key: {} for key in written})
     with open_database(Layout(warehouse)) as connection:
-        summary = summarise_changes(connection, Question(FROM, TO))
+        summary = SnapshotDiff(connection, Question(FROM, TO)).summary
         rows = {by: list_changes(connection, Question(FROM, TO), by) for by in ORDERS}
 
     counts = {(what, change): count for what, change, _, _, _, count in summary.totals}

@@ -205,3 +205,12 @@ def test_what_would_not_change_is_left_alone(warehouse, tmp_path):
     (tmp_path / "develop" / "summary.md").write_text("spoilt")
     export_reports(Layout(warehouse), tmp_path, formats)
     assert (tmp_path / "develop" / "summary.md").read_text() != "spoilt"
+
+
+def test_the_columns_of_a_report_are_the_same_whatever_its_rows(warehouse, tmp_path):
+    export_reports(Layout(warehouse), tmp_path, ["parquet"], ["develop", "develop-2025-03-16"])
+    for report in REPORTS:
+        one, other = (
+            pq.read_schema(tmp_path / snapshot / f"{report}.parquet") for snapshot in ("develop", "develop-2025-03-16")
+        )
+        assert one == other, report

@@ -1,13 +1,16 @@
 """Words for snapshots, and stacks compared: the rule alone, and by the commands that take them."""
 
 import json
+import re
 
 import pytest
 
+from pipeline.ask.diff import compare_with_previous
 from pipeline.ask.scope import Snapshot, find_snapshot, list_snapshots
 from pipeline.build import build
 from pipeline.layout import Layout
 from pipeline.report.page import render_page
+from pipeline.report.pagedata import Shared
 from pipeline.report.summary import escape, write_summary
 from pipeline.store.database import open_database
 from tests.makers import build_pages, make_spec, write_caches
@@ -124,13 +127,14 @@ def test_a_gate_skips_a_stale_baseline_and_names_it(stale, tmp_path):
 
 def test_the_summary_and_the_page_name_what_they_skip(stale):
     with open_database(Layout(stale)) as connection:
-        summary = write_summary(connection, WEEKS[3])
-        page = render_page(connection, WEEKS[3]).html.decode()
+        compared = compare_with_previous(connection, WEEKS[3])
+        summary = write_summary(connection, compared)
+        page = render_page(compared, Shared(connection)).html.decode()
 
     assert f"## Lost since {escape(WEEKS[1])}\n" in summary
     assert escape(SKIPPED) in summary
     assert SKIPPED in page
-    assert f"What changed since {WEEKS[1]}" in page
+    assert re.search(rf"(Worse than|Better than|Steady since) {WEEKS[1]}</h2>", page)
 
 
 @pytest.mark.parametrize("days", ["latest", "-0d", WEEKS[3]])

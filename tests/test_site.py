@@ -13,18 +13,17 @@ from xml.etree import ElementTree
 
 import pytest
 
+from pipeline.ask.diff import judge_change
 from pipeline.build import build
 from pipeline.io.disk import put_all
 from pipeline.layout import Layout
 from pipeline.publish.feed import ATOM
 from pipeline.publish.front import order_snapshots
-from pipeline.publish.pages import folder_of
 from pipeline.publish.shown import draw_line, make_command, part_variants
 from pipeline.publish.site import Wanted, publish_site
-from pipeline.publish.snapshots import judge_change
 from pipeline.publish.status import STATUS, encode_status, read_status
 from pipeline.report.export import export_reports, prune_reports
-from pipeline.report.folder import MANIFEST, folder_name
+from pipeline.report.folder import MANIFEST, folder_name, folder_of
 from pipeline.spack.releases import RELEASED
 from pipeline.spack.versions import version_key
 from pipeline.store.state import read_looked_on
@@ -431,8 +430,10 @@ def test_the_addresses_of_reports_stay(warehouse, site, tmp_path):
     landing = reports.pop("index.html")
     published = contents(site)
 
-    assert {path: published[path] for path in reports} == reports
-    assert published["files.html"].replace(b'<p><a href="index.html">Spack Warehouse: today</a></p>\n', b"") == landing
+    # A page in a site links to those around it, so that its bytes are others; its address is the same.
+    assert set(reports) <= set(published)
+    links, within = (re.findall(rb'href="([^"#]+)"', page) for page in (landing, published["files.html"]))
+    assert [link for link in within if link != b"index.html"] == links
 
 
 def test_two_sites_of_one_warehouse_are_the_same_bytes(warehouse, site, tmp_path):

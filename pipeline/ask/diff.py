@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 import duckdb
 
 from pipeline.ask.output import Columns
-from pipeline.ask.scope import Place
+from pipeline.ask.scope import PREVIOUS, Place, Snapshot, find_snapshot, list_snapshots
 from pipeline.store.database import list_columns, quote_text
 
 SOURCE_MISSING = "source missing"
@@ -31,6 +32,8 @@ CAUSES = (
     SOURCE_MISSING,
 )
 """In the order in which they are listed: the gravest loss first, and last what is not known to be one."""
+WHOLLY_LOST = ("stack removed", "package gone from the stack")
+"""The causes of a loss after which a stack holds nothing of a package."""
 _QUOTED_CAUSES = ", ".join(map(quote_text, CAUSES))
 
 ORDERS = {
@@ -51,6 +54,8 @@ SUMMARY_COLUMNS: Columns = (
 
 
 CAUSE_COLUMNS: Columns = (("cause", "VARCHAR"), ("packages", "BIGINT"), ("specs", "BIGINT"), ("stacks", "VARCHAR"))
+STEADY = 0.005
+"""Below this share of the packages before, what came less what left is no change worth a word."""
 NAMED_STACKS = 3
 """So many stacks of a cause are named in a table, those that lost the most specs."""
 
@@ -91,8 +96,21 @@ def list_change_columns(connection: duckdb.DuckDBPyConnection, by: str) -> Colum
 def list_changes(connection: duckdb.DuckDBPyConnection, asked: Question, by: str) -> list[tuple[object, ...]]:
     """Every ``hash`` or ``configuration`` lost or gained, or every loss (``lost``) with its cause."""
     within = _filter(asked, "list_contains($stacks, stack)" if by == "lost" else "list_has_any(stacks, $stacks)")
-    query = f"select * from {_MACRO_OF[by]}($before, $after) where {within} order by {ORDERS[by]}"
+    source = f"{_MACRO_OF[by]}($before, $after)"
+    if by == "lost" and _is_kept(connection, asked):
+        names = ", ".join(name for name, _ in list_change_columns(connection, by))
+        source = f"""(
+            select {names} from changes
+            where from_snapshot = $before and to_snapshot = $after and change = 'lost'
+        )"""
+    query = f"select * from {source} where {within} order by {ORDERS[by]}"
     return connection.execute(query, _parameters(asked, query)).fetchall()
+
+
+def _is_kept(connection: duckdb.DuckDBPyConnection, asked: Question) -> bool:
+    """Whether the table ``changes`` has the losses between the two snapshots."""
+    query = "select 1 from previous_snapshots where snapshot = $after and previous = $before"
+    return connection.execute(query, _parameters(asked, query)).fetchone() is not None
 
 
 def list_turnover(connection: duckdb.DuckDBPyConnection, asked: Question) -> list[tuple[str, str, bool]]:
@@ -120,30 +138,110 @@ def list_turnover(connection: duckdb.DuckDBPyConnection, asked: Question) -> lis
     ).fetchall()
 
 
-def summarise_changes(connection: duckdb.DuckDBPyConnection, asked: Question) -> ChangeSummary:
-    """What changed, counted."""
-    totals: list[tuple[object, ...]] = []
-    among = _filter(asked, "list_has_any(stacks, $stacks)")
-    for what, by in (("hashes", "hash"), ("configurations", "configuration")):
+class SnapshotDiff:
+    """What changed between two snapshots; each part is asked of the warehouse once, and only if it is wanted."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, asked: Question) -> None:
+        self.connection, self.asked = connection, asked
+
+    @cached_property
+    def lost(self) -> list[tuple[object, ...]]:
+        """Every loss with its cause, see :func:`list_changes`."""
+        return list_changes(self.connection, self.asked, "lost")
+
+    @cached_property
+    def configurations(self) -> list[tuple[object, ...]]:
+        """Every configuration lost or gained, see :func:`list_changes`."""
+        return list_changes(self.connection, self.asked, "configuration")
+
+    @cached_property
+    def turnover(self) -> list[tuple[str, str, bool]]:
+        """See :func:`list_turnover`."""
+        return list_turnover(self.connection, self.asked)
+
+    @cached_property
+    def configuration_columns(self) -> list[str]:
+        return [name for name, _ in list_change_columns(self.connection, "configuration")]
+
+    @cached_property
+    def lost_columns(self) -> list[str]:
+        return [name for name, _ in list_change_columns(self.connection, "lost")]
+
+    @cached_property
+    def summary(self) -> ChangeSummary:
+        """What changed, counted."""
+        among = _filter(self.asked, "list_has_any(stacks, $stacks)")
         query = f"""
-            select change, count(distinct package), count(*) from {_MACRO_OF[by]}($before, $after)
+            select change, count(distinct package), count(*) from hash_diff($before, $after)
             where {among} group by change
         """
-        rows = connection.execute(query, _parameters(asked, query)).fetchall()
-        found: dict[str, tuple[int, int]] = {change: (packages, count) for change, packages, count in rows}
-        found["kept"] = _count_kept(connection, asked, by)
-        totals += [(what, change, None, None, *found.get(change, (0, 0))) for change in ("lost", "gained", "kept")]
-    lost = list_changes(connection, asked, "lost")
-    causes, losses = _sum_up(lost, [name for name, _ in list_change_columns(connection, "lost")])
-    gains = _count_gains(connection, asked)
-    unknown = [row for row in losses if row[2] == SOURCE_MISSING]
-    return ChangeSummary(
-        totals,
-        [row for row in causes if row[0] != SOURCE_MISSING],
-        [row for row in losses if row[2] != SOURCE_MISSING],
-        [("specs", "unknown", *row[2:]) for row in unknown],
-        gains,
-    )
+        hashes = self.connection.execute(query, _parameters(self.asked, query)).fetchall()
+        totals: list[tuple[object, ...]] = []
+        for what, by, rows in (
+            ("hashes", "hash", hashes),
+            ("configurations", "configuration", self._count_configurations()),
+        ):
+            found = {change: (packages, count) for change, packages, count in rows}
+            found["kept"] = _count_kept(self.connection, self.asked, by)
+            totals += [(what, change, None, None, *found.get(change, (0, 0))) for change in ("lost", "gained", "kept")]
+        causes, losses = _sum_up(self.lost, self.lost_columns)
+        unknown = [row for row in losses if row[2] == SOURCE_MISSING]
+        return ChangeSummary(
+            totals,
+            [row for row in causes if row[0] != SOURCE_MISSING],
+            [row for row in losses if row[2] != SOURCE_MISSING],
+            [("specs", "unknown", *row[2:]) for row in unknown],
+            self._count_gains(),
+        )
+
+    def _count_configurations(self) -> list[tuple[str, int, int]]:
+        """By change: packages and configurations."""
+        change, package = map(self.configuration_columns.index, ("change", "package"))
+        packages: dict[str, Counter[object]] = defaultdict(Counter)
+        for row in self.configurations:
+            packages[str(row[change])][row[package]] += 1
+        return [(one, len(counts), counts.total()) for one, counts in packages.items()]
+
+    def _count_gains(self) -> list[tuple[object, ...]]:
+        """The configurations that each stack gained, those that gained most first; None for root alone."""
+        change, package, stacks = map(self.configuration_columns.index, ("change", "package", "stacks"))
+        gained: dict[str | None, Counter[object]] = defaultdict(Counter)
+        for row in self.configurations:
+            held: list[str | None] = row[stacks] or [None]  # type: ignore[assignment]
+            for stack in held if row[change] == "gained" else ():
+                if not self.asked.stacks or stack in self.asked.stacks:
+                    gained[stack][row[package]] += 1
+        ranked = sorted(gained.items(), key=lambda item: (-item[1].total(), item[0] is None, item[0] or ""))
+        return [("configurations", "gained", None, stack, len(many), many.total()) for stack, many in ranked]
+
+
+class Comparison(NamedTuple):
+    """A snapshot beside its previous complete one; without one, ``previous`` and ``changes`` are None.
+
+    ``skipped`` are lines on those in between that are not complete.
+    """
+
+    snapshot: Snapshot
+    previous: Snapshot | None
+    skipped: list[str]
+    changes: SnapshotDiff | None
+
+
+def compare_with_previous(connection: duckdb.DuckDBPyConnection, name: str) -> Comparison:
+    """A snapshot of the warehouse beside the one that ``previous`` is to it."""
+    snapshots = list_snapshots(connection)
+    this = next(one for one in snapshots if one.name == name)
+    skipped: list[str] = []
+    previous = find_snapshot(PREVIOUS, this, snapshots, skipped.append)
+    changes = SnapshotDiff(connection, Question(previous.name, name)) if previous else None
+    return Comparison(this, previous, skipped, changes)
+
+
+def judge_change(came: int, left: int, before: int) -> str:
+    """better, worse or steady: packages that came less those that left, as a share of those before."""
+    if not before or abs(came - left) / before < STEADY:
+        return "steady"
+    return "better" if came > left else "worse"
 
 
 def _sum_up(
@@ -168,19 +266,6 @@ def _sum_up(
             ("specs", "lost", cause, stack, len(packages[cause][stack]), specs[cause, stack]) for stack in stacks
         ]
     return causes, losses
-
-
-def _count_gains(connection: duckdb.DuckDBPyConnection, asked: Question) -> list[tuple[object, ...]]:
-    """The configurations that each stack gained, those that gained most first; NULL for root alone."""
-    among = _filter(asked, "list_has_any(stacks, $stacks)")
-    query = f"""
-        select 'configurations', 'gained', null, stack, count(distinct package), count(*) from (
-            select package, unnest(case when stacks = [] then [null] else stacks end) as stack
-            from configuration_diff($before, $after) where change = 'gained' and {among}
-        )
-        where {"list_contains($stacks, stack)" if asked.stacks else "true"} group by stack order by 6 desc, stack
-    """
-    return connection.execute(query, _parameters(asked, query)).fetchall()
 
 
 # As in the view configurations, but that a namespace is the only one of both snapshots.

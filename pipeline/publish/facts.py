@@ -14,8 +14,7 @@ from typing import Any
 
 import duckdb
 
-from pipeline.ask.diff import SOURCE_MISSING
-from pipeline.report.page import WHOLLY_LOST
+from pipeline.ask.diff import SOURCE_MISSING, WHOLLY_LOST
 from pipeline.spack.releases import RELEASED
 
 Row = dict[str, Any]

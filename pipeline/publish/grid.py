@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from pipeline.ask.diff import SOURCE_MISSING
+from pipeline.ask.diff import SOURCE_MISSING, WHOLLY_LOST
 from pipeline.publish.facts import Row, is_apart
-from pipeline.report.page import WHOLLY_LOST
 from pipeline.spack.versions import version_key
 
 MINUS = "\N{MINUS SIGN}"

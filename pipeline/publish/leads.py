@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator
 from pipeline.publish.badges import describe_package, describe_stack, render_badge
 from pipeline.publish.facts import Row, SiteFacts, count_packages, group_rows
 from pipeline.publish.feed import UNDATED, Loss, render_feed
-from pipeline.publish.pages import address_of, folder_of
+from pipeline.publish.pages import address_of
+from pipeline.report.folder import folder_of
 
 FEED = "feed.atom"
 BADGES = ("badge.svg", "badge.json")

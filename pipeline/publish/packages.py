@@ -15,7 +15,7 @@ import duckdb
 
 from pipeline.ask.scope import list_snapshots
 from pipeline.publish.facts import Row, SiteFacts, group_rows, read_rows, stream_rows
-from pipeline.report.page import MIRROR
+from pipeline.report.pagedata import MIRROR
 
 PACKAGES = """
 select package, count(*) as specs from specs group by package order by package

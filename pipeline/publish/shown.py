@@ -7,10 +7,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from pipeline.ask.diff import SOURCE_MISSING
+from pipeline.ask.diff import SOURCE_MISSING, WHOLLY_LOST
 from pipeline.publish.facts import Row
 from pipeline.publish.grid import lay_out_grid
-from pipeline.report.page import WHOLLY_LOST
 
 HASH = re.compile(r"[a-z2-7]{32}")
 PLAIN = re.compile(r"[a-z0-9][a-z0-9_-]*")

@@ -40,7 +40,7 @@ from pipeline.publish.snapshots import describe_snapshot
 from pipeline.publish.status import STATUS, encode_status, make_status, read_status
 from pipeline.publish.writer import Manifest, SiteWriter, list_reports, read_manifest, refuse_others, writing
 from pipeline.report.export import export_reports
-from pipeline.report.folder import INDEX, MANIFEST, SITE, ReportFolder, encode
+from pipeline.report.folder import INDEX, MANIFEST, SITE, ReportFolder, encode, folder_of
 from pipeline.report.inputs import digest_warehouse
 from pipeline.settings import Gates
 from pipeline.sources.buildcache import ALL
@@ -244,18 +244,18 @@ class Site:
             self.writer.add(page, pages.render_page(data, self.wanted.base_url))
 
     def write_package(self, package: Row) -> Row:
-        self.write_page(pages.folder_of("package", package["package"]), package)
+        self.write_page(folder_of("package", package["package"]), package)
         return brief_package(package)
 
     def write_stack(self, stack: Row) -> Row:
-        self.write_page(pages.folder_of("stack", stack["stack"]), stack)
+        self.write_page(folder_of("stack", stack["stack"]), stack)
         return brief_stack(stack)
 
     def write_snapshot(self, name: str) -> Row:
         """Give the writer the pages of a snapshot, and every difference to the one before it."""
         told = describe_snapshot(self.facts, name)
         data = {"kind": "snapshot", **told, "gone": False, "report": self.find_report(name)}
-        folder = pages.folder_of("snapshot", name)
+        folder = folder_of("snapshot", name)
         if told["previous"]:
             changes = list(stream_rows(self.connection, CHANGES, {"snapshot": name}))
             encoded = msgspec.json.encode({"from_snapshot": told["previous"], "to_snapshot": name, "changes": changes})
@@ -276,7 +276,7 @@ class Site:
                 continue
             try:
                 data = msgspec.json.decode(index.read_bytes())
-                if data.pop("format") != DATA or data["kind"] != kind or pages.folder_of(kind, data[kind]) != folder:
+                if data.pop("format") != DATA or data["kind"] != kind or folder_of(kind, data[kind]) != folder:
                     raise ValueError(folder)
                 data["gone"] = True
                 if kind == "snapshot":
@@ -301,6 +301,6 @@ def list_other_files(front: Row, wanted: Wanted) -> Iterator[tuple[str, bytes]]:
         yield name, pages.read_static(name)
     newest = next((one for one in front["snapshots"] if one["snapshot"] == front["newest"]), None)
     if newest is not None:
-        place = newest["report"] or f"{pages.address_of(pages.folder_of('snapshot', newest['snapshot']))}/{SITE}"
+        place = newest["report"] or f"{pages.address_of(folder_of('snapshot', newest['snapshot']))}/{SITE}"
         latest = {"kind": "latest", "snapshot": newest["snapshot"], "target": f"../{place}"}
         yield f"latest/{SITE}", pages.render_page(latest, wanted.base_url)

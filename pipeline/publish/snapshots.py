@@ -7,19 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipeline.ask.diff import CAUSES
+from pipeline.ask.diff import CAUSES, judge_change
 from pipeline.publish.facts import TREND, Row, SiteFacts, count_packages, group_rows, list_weeks
 from pipeline.store.state import LOADED
-
-STEADY = 0.005
-"""Below this share of the packages before, what came less what left is no change worth a word."""
-
-
-def judge_change(came: int, left: int, before: int) -> str:
-    """better, worse or steady: packages that came less those that left, as a share of those before."""
-    if not before or abs(came - left) / before < STEADY:
-        return "steady"
-    return "better" if came > left else "worse"
 
 
 def describe_snapshot(facts: SiteFacts, name: str) -> Row:

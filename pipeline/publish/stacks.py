@@ -16,7 +16,7 @@ from pipeline.publish.facts import (
     read_rows,
 )
 from pipeline.publish.snapshots import describe_stacks
-from pipeline.report.page import MIRROR
+from pipeline.report.pagedata import MIRROR
 
 BUILT_FOR = """
 select stack, platform, os, target, count(*) as specs

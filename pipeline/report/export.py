@@ -6,8 +6,9 @@ Tables are CSV, Parquet or JSON, a file per report; a workbook and a summary are
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 
 import duckdb
 
+from pipeline.ask.diff import Comparison, compare_with_previous
 from pipeline.ask.output import guard, guard_text
 from pipeline.errors import WarehouseError
 from pipeline.io.progress import Progress
@@ -22,6 +24,7 @@ from pipeline.io.temporary import plain_path
 from pipeline.layout import Layout
 from pipeline.report.folder import INDEX, ReportFolder, encode
 from pipeline.report.inputs import Inputs
+from pipeline.report.pagedata import Shared
 from pipeline.report.summary import write_summary
 from pipeline.report.workbook import write_workbook
 from pipeline.schema import AXES, DEFAULT_FORMATS, TABLE_FORMATS
@@ -44,6 +47,8 @@ REPORTS = {
     "meta_mismatches": ("snapshot", "package", "field", "said"),
 }
 """The relations that are exported, each with the columns that order it."""
+_HELD = "exported_"
+"""What the names of their temporary tables begin with."""
 
 
 @dataclass(frozen=True)
@@ -106,13 +111,13 @@ def export_reports(
         chosen = [snapshot for snapshot in held if not snapshots or snapshot in snapshots]
         reports.refuse_foreign(chosen, list_names())
         progress.stage("reporting", len(chosen), "snapshot")
-        inputs = Inputs(layout, reports.root)
+        inputs, shared = Inputs(layout, reports.root), Shared(connection)
         for snapshot in chosen:
             index = inputs.find_same(reports.folder(snapshot), snapshot, formats)
             if index is not None:
                 exports += [Export(snapshot=snapshot, **one) for one in index["reports"]]
             else:
-                exports += export_snapshot(connection, reports, snapshot, formats)
+                exports += export_snapshot(shared, reports, snapshot, formats)
                 inputs.note(snapshot, formats)
             progress.advance(1)
         inputs.save()
@@ -120,18 +125,28 @@ def export_reports(
     return exports
 
 
-def export_snapshot(
-    connection: duckdb.DuckDBPyConnection, reports: ReportFolder, snapshot: str, formats: Sequence[str]
-) -> list[Export]:
-    """Write one snapshot's reports and their index, and only then put them in the old ones' place."""
+def export_snapshot(shared: Shared, reports: ReportFolder, snapshot: str, formats: Sequence[str]) -> list[Export]:
+    """Write one snapshot's reports and their index, and only then put them in the old ones' place.
+
+    ``shared`` is what its page shows as those of the others do.
+    """
     exports: list[Export] = []
-    with reports.replace(snapshot) as folder, plain_path(folder) as new:
+    connection = shared.connection
+    compared = compare_with_previous(connection, snapshot)
+    holding = (
+        hold_rows(connection, snapshot) if {*TABLE_FORMATS, "xlsx"}.intersection(formats) else contextlib.nullcontext()
+    )
+    with reports.replace(snapshot) as folder, plain_path(folder) as new, holding:
         # The page comes last: it links to the files beside it.
         for format in sorted(formats, key=lambda name: name == "html"):
             if format in TABLE_FORMATS:
                 exports += [export_report(connection, new, report, snapshot, format) for report in REPORTS]
+            elif format == "xlsx":
+                exports.append(export_workbook(connection, new, snapshot))
+            elif format == "markdown":
+                exports.append(export_summary(connection, new, compared))
             else:
-                exports.append(export_whole(connection, new, snapshot, format, exports))
+                exports.append(export_page(shared, new, compared, exports, reports.is_site))
         told = read_figures(connection, snapshot)
         index = {**told, "reports": [describe_export(export) for export in exports]}
         (new / INDEX).write_bytes(encode(index))
@@ -171,11 +186,25 @@ def write_index(reports: ReportFolder) -> None:
     write_site(reports.root, snapshots)
 
 
-def select_report(report: str, snapshot: str) -> str:
-    """The clauses that take a snapshot's rows out of a report, in its order."""
+@contextlib.contextmanager
+def hold_rows(connection: duckdb.DuckDBPyConnection, snapshot: str) -> Iterator[None]:
+    """Hold a snapshot's rows of every report in temporary tables, so that formats need not ask each view again."""
+    for report in REPORTS:
+        connection.execute(f"create or replace temp table {_HELD}{report} as select * {_select_rows(report, snapshot)}")
+    yield
+    for report in REPORTS:
+        connection.execute(f"drop table {_HELD}{report}")
+
+
+def _select_rows(report: str, snapshot: str) -> str:
+    """The clauses that take a snapshot's rows out of a report."""
     # A file that could not be read has no snapshot: every snapshot's report names it.
     where = f"snapshot = {quote_text(snapshot)}" + (" or snapshot is null" if report == "rejects" else "")
-    return f"from {report} where {where} order by {', '.join(map(quote_name, REPORTS[report]))}"
+    return f"from {report} where {where}"
+
+
+def _order(report: str) -> str:
+    return f"order by {', '.join(map(quote_name, REPORTS[report]))}"
 
 
 def export_report(
@@ -183,9 +212,9 @@ def export_report(
 ) -> Export:
     """Write one report of one snapshot as one file."""
     path = folder / f"{report}.{format}"
-    columns = connection.execute(f"describe {report}").fetchall()
+    columns = connection.execute(f"describe {_HELD}{report}").fetchall()
     names = [column[0] for column in columns]
-    chosen = select_report(report, snapshot)
+    chosen = f"from {_HELD}{report} {_order(report)}"
     if format == "csv":
         cells = ", ".join(guard(name, type) for name, type, *_ in columns)
         header = ", ".join(quote_name(guard_text(name)) for name in names)
@@ -194,31 +223,38 @@ def export_report(
     elif format == "json":
         query, options = f"select * {chosen}", "format json, array true"
     else:
+        # Of the view itself: of a table DuckDB would call columns required by what the rows happen to be.
+        chosen = f"{_select_rows(report, snapshot)} {_order(report)}"
         query, options = f"select * {chosen}", "format parquet, compression zstd"
     count = connection.execute(f"copy ({query}) to {quote_text(str(path))} ({options})").fetchone()
     return _describe_file(path, report, snapshot, format, int(count[0]) if count else 0, names)
 
 
-def export_whole(
-    connection: duckdb.DuckDBPyConnection, folder: Path, snapshot: str, format: str, beside: Sequence[Export]
-) -> Export:
-    """Write a snapshot's reports as one file; ``beside`` are those written before it."""
-    what, name = FILES[format]
-    path = folder / name
-    if format == "xlsx":
-        queries = [(report, f"select * {select_report(report, snapshot)}") for report in REPORTS]
-        sheets = write_workbook(connection, path, snapshot, queries)
-        rows = sum(sheet.written_rows for sheet in sheets)
-        return _describe_file(path, what, snapshot, format, rows, None, [sheet.describe() for sheet in sheets])
-    if format == "html":
-        # The page asks commands that stand right of here, and print rows as the reports do.
-        from pipeline.report.page import render_page
+def export_workbook(connection: duckdb.DuckDBPyConnection, folder: Path, snapshot: str) -> Export:
+    """Write a snapshot's reports as one workbook."""
+    what, name = FILES["xlsx"]
+    queries = [(report, f"select * from {_HELD}{report} {_order(report)}") for report in REPORTS]
+    sheets = write_workbook(connection, folder / name, snapshot, queries)
+    rows = sum(sheet.written_rows for sheet in sheets)
+    return _describe_file(folder / name, what, snapshot, "xlsx", rows, None, [sheet.describe() for sheet in sheets])
 
-        page = render_page(connection, snapshot, beside)
-        path.write_bytes(page.html)
-        return _describe_file(path, what, snapshot, format, page.rows, page.columns)
-    path.write_text(write_summary(connection, snapshot), "utf-8")
-    return _describe_file(path, what, snapshot, format)
+
+def export_summary(connection: duckdb.DuckDBPyConnection, folder: Path, compared: Comparison) -> Export:
+    """Write a snapshot's summary."""
+    what, name = FILES["markdown"]
+    (folder / name).write_text(write_summary(connection, compared), "utf-8")
+    return _describe_file(folder / name, what, compared.snapshot.name, "markdown")
+
+
+def export_page(shared: Shared, folder: Path, compared: Comparison, beside: Sequence[Export], in_site: bool) -> Export:
+    """Write a snapshot's page; ``beside`` are the files written before it, ``in_site`` as of ``render_page``."""
+    # Jinja is loaded only where a page is made.
+    from pipeline.report.page import render_page
+
+    what, name = FILES["html"]
+    page = render_page(compared, shared, beside, in_site)
+    (folder / name).write_bytes(page.html)
+    return _describe_file(folder / name, what, compared.snapshot.name, "html", page.rows, page.columns)
 
 
 def _describe_file(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import filecmp
+import hashlib
 import os
 import re
 import secrets
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -32,6 +34,10 @@ TAKEN = frozenset(
     ("package", "stack", "snapshot", "latest", "badge", "feed.atom", "status.json", "front.json", "site.css", "site.js")
 )
 """What a whole site has beside :data:`SITE`, :data:`INDEX`, :data:`FILES_PAGE` and :data:`MANIFEST`."""
+
+
+LONGEST = 200
+"""Letters of the name of a page's folder; what is longer ends in a digest."""
 
 
 class _File(msgspec.Struct):
@@ -69,6 +75,15 @@ def safe_name(text: str) -> str:
     if name.startswith(".") or name in (INDEX, SITE):
         return name.replace(".", "%2E")
     return _encode_first(name) if _DEVICE.fullmatch(name) else name
+
+
+@lru_cache(maxsize=8192)
+def folder_of(kind: str, name: str) -> str:
+    """The folder of the page of a package, stack or snapshot, relative to the site's top."""
+    folder = safe_name(name)
+    if len(folder) > LONGEST:
+        folder = f"{folder[:LONGEST]}~{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+    return f"{kind}/{folder}"
 
 
 def _encode_first(name: str) -> str:

@@ -1,8 +1,8 @@
 """Of what the reports of each snapshot were made, so that an export makes again only what would change.
 
 A hidden file of the warehouse has, by folder of reports and snapshot, a digest of all that they depend on: the
-published files of the warehouse, the program with what it shows pages with, and the formats. Reports of the same
-inputs stay where every byte of them is as their index says.
+published files of the warehouse, the program with what it shows pages with, whether they lie in a site, and the
+formats. Reports of the same inputs stay where every byte of them is as their index says.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import msgspec
 
 from pipeline.io.disk import renew_file, sweep_staged
 from pipeline.layout import DATABASE, BuildPaths, Layout
-from pipeline.report.folder import read_index
+from pipeline.report.folder import ReportFolder, read_index
 from pipeline.sources.buildcache import ALL
 from pipeline.store.state import fingerprint, read_state
 
@@ -30,7 +30,7 @@ class Inputs:
     def __init__(self, layout: Layout, root: Path) -> None:
         # JSON has no names that are no UTF-8; so written, each byte is a character.
         self._path, self._root = layout.exports, os.fsencode(root.resolve()).decode("latin-1")
-        self._warehouse = digest_warehouse(layout)
+        self._warehouse, self._in_site = digest_warehouse(layout), ReportFolder(root).is_site
         self._exports: dict[str, dict[str, str]] = {}
         with contextlib.suppress(OSError, msgspec.DecodeError, UnicodeDecodeError):
             self._exports = msgspec.json.decode(self._path.read_bytes(), type=dict[str, dict[str, str]])
@@ -55,7 +55,7 @@ class Inputs:
                 renew_file(self._path, msgspec.json.encode(self._exports, order="sorted"))
 
     def _digest(self, formats: Sequence[str]) -> str:
-        return hashlib.sha256(f"{self._warehouse} {sorted(formats)}".encode()).hexdigest()
+        return hashlib.sha256(f"{self._warehouse} {self._in_site} {sorted(formats)}".encode()).hexdigest()
 
 
 def digest_warehouse(layout: Layout) -> str | None:

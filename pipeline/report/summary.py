@@ -8,16 +8,17 @@ in them is markup, a link or a line's end.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import duckdb
 
-from pipeline.ask.diff import ChangeSummary, Question, list_changes, list_turnover, summarise_changes
+from pipeline.ask.diff import WHOLLY_LOST, Comparison, SnapshotDiff, compare_with_previous
 from pipeline.ask.gaps import count_gaps, judge_gaps, rank_gaps
 from pipeline.ask.gates import SHORTFALL_COLUMNS
-from pipeline.ask.scope import PREVIOUS, Snapshot, find_snapshot, list_not_loaded, list_snapshots
+from pipeline.ask.scope import Snapshot, list_not_loaded, list_snapshots
 from pipeline.errors import NoWarehouseError
 from pipeline.layout import Layout
 from pipeline.store.database import open_database
@@ -41,27 +42,23 @@ class Head(NamedTuple):
     meta_mismatches: int
 
 
-def write_summary(connection: duckdb.DuckDBPyConnection, snapshot: str) -> str:
+def write_summary(connection: duckdb.DuckDBPyConnection, compared: Comparison) -> str:
     """The summary of a snapshot: head figures, lost and gained since the one before, and the largest gaps.
 
     The one before is ``previous``: that of its series whose sources are all loaded, for ``develop`` the newest
     weekly one.
     """
-    snapshots = list_snapshots(connection)
-    this = next(one for one in snapshots if one.name == snapshot)
-    skipped: list[str] = []
-    before = find_snapshot(PREVIOUS, this, snapshots, skipped.append)
+    this, before, skipped, changes = compared
+    snapshot = this.name
     lines = [f"# Coverage of {escape(snapshot)}", "", *_tell_head(connection, this, before)]
     lines += _list_not_of_today(connection, snapshot)
     lines += [line for note in skipped for line in (f"{escape(note)}.", "")]
     lines += _list_libcs(connection, snapshot)
-    if before is None:
+    if changes is None:
         lines += ["No earlier snapshot of its series is in the warehouse to compare it with.", ""]
     else:
-        asked = Question(before.name, snapshot)
-        summary = summarise_changes(connection, asked)
-        lines += _tell_lost(connection, asked, summary)
-        lines += _tell_gained(connection, asked, summary)
+        lines += _tell_lost(connection, changes)
+        lines += _tell_gained(changes)
     gaps = judge_gaps(connection, rank_gaps(connection, snapshot, most=SHOWN_GAPS))
     count = count_gaps(connection, snapshot)
     lines += ["## Largest gaps", ""]
@@ -162,10 +159,11 @@ def _tell_change(by: int) -> str:
     return f"{by:+,}" if by else "0"
 
 
-def _tell_lost(connection: duckdb.DuckDBPyConnection, asked: Question, summary: ChangeSummary) -> list[str]:
+def _tell_lost(connection: duckdb.DuckDBPyConnection, changes: SnapshotDiff) -> list[str]:
     """The packages that left the snapshot, then every cause, then what else is gone from stacks."""
-    lines = [f"## Lost since {escape(asked.before)}", ""]
-    gone = _list_gone(connection, asked)
+    summary = changes.summary
+    lines = [f"## Lost since {escape(changes.asked.before)}", ""]
+    gone = _list_gone(connection, changes)
     if gone:
         lines += ["Packages that no stack of the snapshot has any more, nor its root:", ""]
         lines += [*make_table(("package", "stacks that had it", "specs"), gone[:SHOWN_LOST]), ""]
@@ -175,7 +173,7 @@ def _tell_lost(connection: duckdb.DuckDBPyConnection, asked: Question, summary: 
         lines += ["No stack is known to have lost anything." if unknown else "No stack lost anything.", ""]
     else:
         lines += [*make_table(("cause", "packages", "specs", "stacks"), summary.causes), ""]
-        losses = _join_stacks(connection, asked, [package for package, *_ in gone])
+        losses = _join_stacks(changes, [package for package, *_ in gone])
         if losses:
             others = "Other packages" if gone else "Packages"
             lines += [f"{others} that are gone from stacks, those that are gone from the most first:", ""]
@@ -190,9 +188,9 @@ def _tell_lost(connection: duckdb.DuckDBPyConnection, asked: Question, summary: 
     return lines
 
 
-def _list_gone(connection: duckdb.DuckDBPyConnection, asked: Question) -> list[tuple[object, ...]]:
+def _list_gone(connection: duckdb.DuckDBPyConnection, changes: SnapshotDiff) -> list[tuple[object, ...]]:
     """The packages that left the snapshot: a row for each, with the stacks it had and its specs."""
-    names = [package for change, package, proven in list_turnover(connection, asked) if change == "lost" and proven]
+    names = [package for change, package, proven in changes.turnover if change == "lost" and proven]
     return connection.execute(
         """
         select
@@ -204,39 +202,33 @@ def _list_gone(connection: duckdb.DuckDBPyConnection, asked: Question) -> list[t
         group by package
         order by len(list_distinct(flatten(array_agg(stacks)))) desc, count(*) desc, package
         """,
-        {"before": asked.before, "names": names},
+        {"before": changes.asked.before, "names": names},
     ).fetchall()
 
 
-def _join_stacks(
-    connection: duckdb.DuckDBPyConnection, asked: Question, without: Sequence[object]
-) -> list[tuple[object, ...]]:
+def _join_stacks(changes: SnapshotDiff, without: Collection[object]) -> list[tuple[object, ...]]:
     """The packages that stacks hold no more, ``without`` some: a row for each, with its stacks and specs."""
-    return connection.execute(
-        """
-        select
-            package,
-            array_to_string(list_sort(array_agg(distinct stack)), ', ') as stacks,
-            cast(sum(specs) as bigint) as specs,
-        from lost($before, $after)
-        where cause in ('stack removed', 'package gone from the stack') and not list_contains($without, package)
-        group by package
-        order by count(distinct stack) desc, sum(specs) desc, package
-        """,
-        {"before": asked.before, "after": asked.after, "without": list(without)},
-    ).fetchall()
+    stacks: dict[str, set[str]] = defaultdict(set)
+    specs: Counter[str] = Counter()
+    for row in changes.lost:
+        one = dict(zip(changes.lost_columns, map(str, row), strict=True))
+        if one["cause"] in WHOLLY_LOST and one["package"] not in without:
+            stacks[one["package"]].add(one["stack"])
+            specs[one["package"]] += int(one["specs"])
+    ranked = sorted(stacks, key=lambda package: (-len(stacks[package]), -specs[package], package))
+    return [(package, ", ".join(sorted(stacks[package])), specs[package]) for package in ranked]
 
 
-def _tell_gained(connection: duckdb.DuckDBPyConnection, asked: Question, summary: ChangeSummary) -> list[str]:
-    lines = [f"## Gained since {escape(asked.before)}", ""]
+def _tell_gained(changes: SnapshotDiff) -> list[str]:
+    lines = [f"## Gained since {escape(changes.asked.before)}", ""]
     gained: dict[str, tuple[int, set[str]]] = {}
-    for change, package, version, *_ in list_changes(connection, asked, "configuration"):
+    for change, package, version, *_ in changes.configurations:
         if change == "gained":
             count, versions = gained.setdefault(str(package), (0, set()))
             gained[str(package)] = (count + 1, versions | {str(version)})
     if not gained:
         return [*lines, "No configuration is new.", ""]
-    counts = [(stack or "root alone", packages, count) for _, _, _, stack, packages, count in summary.gains]
+    counts = [(stack or "root alone", packages, count) for _, _, _, stack, packages, count in changes.summary.gains]
     lines += [*make_table(("stack", "packages", "new configurations"), counts[:SHOWN_CHANGES]), ""]
     lines += _tell_more(len(counts), SHOWN_CHANGES, "stacks")
     ranked = sorted(gained.items(), key=lambda item: (-item[1][0], item[0]))
@@ -293,6 +285,8 @@ def _summarise_snapshot(snapshot: str | None, layout: Layout) -> str:
     try:
         with open_database(layout) as connection:
             held = [one.name for one in list_snapshots(connection)]
-            return "\n" + write_summary(connection, snapshot) if snapshot in held else ""
+            if snapshot not in held:
+                return ""
+            return "\n" + write_summary(connection, compare_with_previous(connection, snapshot))
     except NoWarehouseError:
         return ""

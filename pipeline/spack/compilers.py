@@ -9,7 +9,7 @@ spec (``Spec.compiler`` in ``lib/spack/spack/spec.py``)."""
 FLAGS = frozenset({"cflags", "cppflags", "cxxflags", "fflags", "ldflags", "ldlibs"})
 """Parameters that are compiler flags and no variants (``FlagMap`` in ``lib/spack/spack/spec.py``)."""
 
-_RENAMED = {
+RENAMED = {
     "arm": "acfl",
     "clang": "llvm",
     "intel": "intel-oneapi-compilers-classic",
@@ -27,4 +27,4 @@ def compiler_family(name: str) -> str:
     ``oneapi`` and ``intel-oneapi-compilers`` are ``intel-oneapi-compilers``. A name without a second
     one (``gcc``, ``apple-clang``, ``cce``, ``msvc``, ``nvhpc``, ``none``, any unknown one) is its own.
     """
-    return _RENAMED.get(name, name)
+    return RENAMED.get(name, name)

@@ -1,14 +1,15 @@
 "use strict";
 // The page: the address says what is shown, and every change of the view is written into it.
 
-const VIEWS = { overview: Overview, matrix: Matrix, find: Find, host: Host, gaps: Gaps, trends: Trends };
+const VIEWS = { overview: Overview, matrix: Matrix, find: Find, host: Host, gaps: Gaps, trends: Trends, compare: Compare };
 
 class App {
   constructor(data) {
     this.data = data;
     this.views = {};
-    // Names stay in sight while the rest scrolls, and leave most of a narrow screen to it.
-    this.nameWidth = window.innerWidth < 600 ? 130 : 230;
+    this.neighbours = new Neighbours(data);
+    // Names stay in sight while the rest scrolls, whole but on a narrow screen, of which they leave most to it.
+    this.nameWidth = isNarrow() ? 130 : Math.max(160, Math.min(420, measureWidest([...data.packages, ...data.losses.map((one) => one.package)]) * 1.2 + 44));
   }
 
   read() {
@@ -22,10 +23,23 @@ class App {
     return `#${view}${query ? `?${query}` : ""}`;
   }
 
+  /** The name of a package or stack; in a site a link to its page there. */
+  siteLink(kind, name) {
+    if (!this.data.in_site) return name;
+    const known = this.data.addresses[kind];
+    return make("a", { href: `../${kind}/${encodeURIComponent(Object.hasOwn(known, name) ? known[name] : name)}/index.html` }, name);
+  }
+
+  /** In a site the link to the page of a package, if a text is the name of one. */
+  pageLink(name) {
+    const known = this.data.packages.includes(name) || this.data.losses.some((one) => one.package === name);
+    return this.data.in_site && known ? [". All weeks: ", this.siteLink("package", name)] : [];
+  }
+
   /** Another view, as a step that the browser's Back takes back. */
   go(view, values) {
     history.pushState(null, "", this.link(view, values));
-    return this.show().then(() => { document.getElementById(`view-${view}`).querySelector("h2").focus(); });
+    return this.show(true).then(() => { document.getElementById(`view-${view}`).querySelector("h2").focus(); });
   }
 
   /** The same view with other filters, in the same order; the latest stands in the address. */
@@ -62,12 +76,14 @@ class App {
     line.textContent = told.join(" ");
   }
 
-  async show() {
+  /** Show what the address asks for; `arrived`: by a link or the address itself, and not by a change within the view. */
+  async show(arrived = false) {
     const asked = this.read();
     const address = location.hash;
     const { view, values } = asked;
     const before = this.shown;
     this.shown = view;
+    document.documentElement.dataset.view = view;
     for (const section of document.querySelectorAll("main > section")) section.hidden = section.id !== `view-${view}`;
     for (const link of document.querySelectorAll("nav a")) {
       const name = link.hash.slice(1).split("?")[0];
@@ -78,8 +94,8 @@ class App {
       this.views[view].build(document.getElementById(`view-${view}`).querySelector(".body"));
     }
     this.tellMisread(asked);
-    await this.views[view].show(values);
     if (before !== undefined && before !== view) window.scrollTo(0, 0);
+    await this.views[view].show(values, arrived);
     // Another address may have been asked for meanwhile, and is not shown yet.
     if (location.hash === address) this.remember(view);
   }
@@ -104,17 +120,23 @@ function setUpTheme(repaint) {
   const place = document.getElementById("data");
   const app = new App(new Warehouse(await readData(place.textContent)));
   place.remove();
-  window.addEventListener("hashchange", () => app.show());
-  window.addEventListener("popstate", () => app.show());
+  window.addEventListener("hashchange", () => app.show(true));
+  window.addEventListener("popstate", () => app.show(true));
+  // A link to where one is already changes no address, and is followed all the same.
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("a[href^='#']");
+    if (link && link.hash === location.hash && !link.classList.contains("skip")) app.show(true);
+  });
   let timer;
   window.addEventListener("resize", () => { clearTimeout(timer); timer = setTimeout(() => app.repaint(), 200); });
   setUpTheme(() => app.repaint());
+  setUpSwitch(app.neighbours, app.data.facts.snapshot);
   // The hash is the address of the view, so that skipping is done by hand.
   document.querySelector(".skip").addEventListener("click", (event) => {
     event.preventDefault();
     document.querySelector("main > section:not([hidden]) h2").focus();
   });
-  await app.show();
+  await app.show(true);
   document.documentElement.dataset.ready = String(Math.round(performance.now()));
 })().catch((error) => {
   // A browser without DecompressionStream is older than 2023.

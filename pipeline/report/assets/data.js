@@ -109,6 +109,7 @@ class Warehouse {
   makeTests(filters) {
     const columns = this.specs.columns;
     const tests = {};
+    if (filters.q) for (const [index, { test }] of this.ask(filters.q).tests.entries()) tests[`q${index}`] = test;
     if (filters.package) tests.package = columns.package.test(matchPackage(filters.package, this.packages));
     if (filters.stack === "root") tests.stack = emptyLists(columns.stacks);
     else if (filters.stack) tests.stack = columns.stacks.test((stack) => stack === filters.stack);
@@ -124,6 +125,34 @@ class Warehouse {
     if (filters.variant) tests.variant = columns.variants.testLists(matchVariants(filters.variant));
     if (filters.host) tests.host = this.testHost(filters.host, filters.platform);
     return tests;
+  }
+
+  /**
+   * What a text asks in Spack's syntax: {query, tests}, or {error, tests} where it is no spec, which then nothing fits.
+   *
+   * A name that no package has is taken for a part of names, and so is a pattern with *: `within`.
+   */
+  ask(text) {
+    if (this.asked?.text === text) return this.asked;
+    const asked = { text, tests: [] };
+    try {
+      const pattern = /^[A-Za-z0-9_.*-]*\*[A-Za-z0-9_.*-]*(?=$|[\s@+~%/])/.exec(text.trim())?.[0] ?? "";
+      asked.query = parseSpec(pattern.length > 1 ? `*${text.trim().slice(pattern.length)}` : text, (target) => this.runs.has(target));
+      const name = pattern.length > 1 ? pattern : asked.query.package;
+      if (name !== undefined && !this.packages.includes(name)) {
+        delete asked.query.package;
+        asked.within = name;
+        const fits = this.specs.columns.package.test(matchPackage(name, this.packages));
+        asked.tests.push({ axis: "package", asked: name, test: fits, found: (row) => this.specs.columns.package.at(row) });
+      }
+      asked.tests.push(...makeSpecTests(asked.query, this));
+    } catch (error) {
+      if (!(error instanceof SpecError)) throw error;
+      asked.error = error.message;
+      asked.tests.push({ test: () => false });
+    }
+    this.asked = asked;
+    return asked;
   }
 
   /** Whether a host of a target can use a row, judged by its microarchitecture. */
@@ -166,32 +195,134 @@ class Warehouse {
     return counts;
   }
 
-  /** Package × axis: a row per package with counts of specs, columns by coverage, at most matrix_columns of all values, and the cells' versions. */
+  /** Whether a target satisfies Spack's constraint: a list of targets and ranges of them. */
+  satisfiesTarget(target, constraint) {
+    const runs = (host, binary) => this.runs.get(host)?.has(binary) ?? false;
+    return constraint.split(",").some((part) => {
+      const [lowest, highest] = part.split(/:(.*)/s);
+      return highest === undefined ? target === lowest : (!lowest || runs(target, lowest)) && (!highest || runs(highest, target));
+    });
+  }
+
+  /** The packages that stacks lost since the snapshot before: those that the most stacks lost and the most packages needed first. */
+  get losses() {
+    if (this.lossesFound) return this.lossesFound;
+    const { presence, dependents } = this.tables;
+    const needed = new Map([...(dependents ?? [])].map((row) => [row.package, row.packages]));
+    const found = new Map();
+    const of = (name) => {
+      if (!found.has(name)) found.set(name, { package: name, stacks: [], followers: new Set(), needed: needed.get(name) ?? 0 });
+      return found.get(name);
+    };
+    for (const { change, stack, package: name, head } of presence ?? []) {
+      if (change !== "lost") continue;
+      of(name).stacks.push(stack);
+      if (head !== name) of(head).followers.add(name);
+    }
+    this.lossesFound = [...found.values()].sort((one, other) => other.stacks.length - one.stacks.length || other.needed - one.needed || compareTexts(one.package, other.package));
+    return this.lossesFound;
+  }
+
+  /** What became of a cell of the matrix of stacks: "lost", "gained" or "newer", undefined where nothing did; JSON of [package, stack]. */
+  get cellChanges() {
+    if (this.cellsFound) return this.cellsFound;
+    this.cellsFound = new Map();
+    for (const { package: name, stack, cause } of this.tables.lost ?? []) if (cause === "version replaced") this.cellsFound.set(JSON.stringify([name, stack]), "newer");
+    for (const { change, stack, package: name } of this.tables.presence ?? []) this.cellsFound.set(JSON.stringify([name, stack]), change);
+    return this.cellsFound;
+  }
+
+  /**
+   * Package × axis: a row per package with its cells, at most matrix_columns of all values, and the cells' versions.
+   *
+   * Rows that changed come first, then those with holes, the fewest holes first, then the full ones. Stacks stand by
+   * family (the first word of their name) and platform; compilers and targets by the coverage that is shown.
+   */
   matrix(axis) {
+    const { package: packages, version, platform } = this.specs.columns;
     const column = this.specs.columns[axis === "stack" ? "stacks" : axis];
-    const packages = this.specs.columns.package;
-    const rows = packages.values.map((name) => ({ package: name, specs: 0, cells: new Map() }));
+    const rows = packages.values.map((name) => ({ package: name, specs: 0, cells: new Map(), changes: new Map(), versions: new Set() }));
+    const totals = column.values.map((value, code) => ({ value, code, packages: 0, specs: 0, platforms: new Map() }));
     for (let row = 0; row < this.specs.rows; row++) {
       const one = rows[packages.codes[row]];
       one.specs++;
       const codes = column.lists ? column.lists[column.codes[row]] : [column.codes[row]];
+      if (this.specs.columns.stacks.at(row).length) one.versions.add(version.codes[row]);
       for (const code of codes) {
         if (!one.cells.has(code)) one.cells.set(code, { specs: 0, versions: new Set() });
         const cell = one.cells.get(code);
         cell.specs++;
-        cell.versions.add(this.specs.columns.version.codes[row]);
+        cell.versions.add(version.codes[row]);
+        const on = platform.at(row);
+        totals[code].platforms.set(on, (totals[code].platforms.get(on) ?? 0) + 1);
       }
     }
-    const totals = column.values.map((value, code) => ({ value, code, packages: 0, specs: 0 }));
     for (const { cells } of rows) for (const [code, cell] of cells) { totals[code].packages++; totals[code].specs += cell.specs; }
-    const columns = totals.filter(({ packages: held }) => held > 0)
-      .sort((one, other) => other.packages - one.packages || other.specs - one.specs || compareTexts(one.value, other.value));
-    rows.sort((one, other) => other.cells.size - one.cells.size || other.specs - one.specs || compareTexts(one.package, other.package));
+    const compiled = rows.filter(({ cells }) => [...cells.keys()].some((code) => column.values[code] !== "none")).length;
     // A compiler is measured on the packages that have compiled code.
-    const compiled = axis === "compiler"
-      ? rows.filter(({ cells }) => [...cells.keys()].some((code) => column.values[code] !== "none")).length
-      : rows.length;
-    return { columns: columns.slice(0, this.matrix_columns), values: columns.length, rows, totalFor: (value) => (axis === "compiler" && value !== "none" ? compiled : rows.length) };
+    for (const one of totals) {
+      one.share = one.packages / (axis === "compiler" && one.value !== "none" ? compiled : rows.length);
+      one.family = one.value.split("-")[0];
+      one.platform = [...one.platforms].sort((a, b) => b[1] - a[1] || compareTexts(a[0], b[0]))[0]?.[0] ?? "";
+    }
+    const widest = (one, other) => other.share - one.share || other.packages - one.packages || other.specs - one.specs || compareTexts(one.value, other.value);
+    const columns = totals.filter(({ packages: held }) => held > 0).sort(widest);
+    const values = columns.length;
+    columns.splice(this.matrix_columns);
+    if (axis === "stack") {
+      this.addChanges(rows, new Map(column.values.map((value, code) => [value, code])));
+      const families = [...new Set(columns.map(({ family }) => family))];
+      columns.sort((one, other) => families.indexOf(one.family) - families.indexOf(other.family) || compareTexts(one.platform, other.platform) || widest(one, other));
+    }
+    const full = (row) => Number(row.cells.size === values);
+    const count = (row, change) => [...row.changes.values()].filter((one) => one === change).length;
+    for (const row of rows) row.changed = ["lost", "gained", "newer"].map((change) => count(row, change));
+    const byChanges = (one, other) => one.changed.reduce((order, number, index) => order || other.changed[index] - number, 0);
+    rows.sort((one, other) => byChanges(one, other) || full(one) - full(other) || other.cells.size - one.cells.size || other.specs - one.specs || compareTexts(one.package, other.package));
+    return { columns, values, rows };
+  }
+
+  /** What became of each cell since the snapshot before, and rows for the packages that no stack has any more. */
+  addChanges(rows, codes) {
+    const byName = new Map(rows.map((row) => [row.package, row]));
+    for (const [key, change] of this.cellChanges) {
+      const [name, stack] = JSON.parse(key);
+      if (!byName.has(name)) {
+        byName.set(name, { package: name, specs: 0, cells: new Map(), changes: new Map(), versions: new Set() });
+        rows.push(byName.get(name));
+      }
+      if (codes.has(stack)) byName.get(name).changes.set(codes.get(stack), change);
+    }
+  }
+
+  /** How many newer versions other cells of a row have than a cell's newest. */
+  lagOf(row, cell) {
+    const newest = Math.max(...cell.versions);
+    return new Set([...row.versions].filter((code) => code > newest && this.versionKeyOf(code) !== this.versionKeyOf(newest)).map((code) => this.versionKeyOf(code))).size;
+  }
+
+  versionKeyOf(code) { return (this.versionKeys ??= this.specs.columns.version.values.map(versionKey))[code]; }
+
+  /** The packages of each stack. */
+  packagesByStack() {
+    if (this.stacksFound) return this.stacksFound;
+    const { package: packages, stacks } = this.specs.columns;
+    const found = new Map();
+    for (const row of this.all) {
+      for (const stack of stacks.at(row)) {
+        if (!found.has(stack)) found.set(stack, new Set());
+        found.get(stack).add(packages.at(row));
+      }
+    }
+    this.stacksFound = found;
+    return found;
+  }
+
+  /** The hashes of the specs of some packages. */
+  hashesOf(wanted) {
+    const { package: packages, hash } = this.specs.columns;
+    const fits = packages.test(wanted);
+    return new Set(Array.from(this.all.filter(fits), (row) => hash.at(row)));
   }
 
   versionsOf(codes) { return [...codes].sort((one, other) => one - other).map((code) => this.specs.columns.version.values[code]); }

@@ -4,6 +4,7 @@
 const NUMBERS = new Intl.NumberFormat("en-GB");
 const show = (number) => (number === null || number === undefined ? "–" : NUMBERS.format(number));
 const percent = (part, whole) => (whole ? `${Math.round((100 * part) / whole)} %` : "–");
+const percentOf = (share) => `${Math.round(100 * share)} %`;
 const plural = (count, one, many = `${one}s`) => `${show(count)} ${count === 1 ? one : many}`;
 
 /** An element with properties and children; a child that is no node is text. */
@@ -17,6 +18,16 @@ function make(tag, properties = {}, ...children) {
     else element.setAttribute(name, value === true ? "" : value);
   }
   element.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  return element;
+}
+
+/** Whether the window is as narrow as a phone's. */
+const isNarrow = () => window.innerWidth < 600;
+
+/** An element of SVG with attributes. */
+function makeSvg(tag, attributes) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
   return element;
 }
 
@@ -50,9 +61,14 @@ async function copyText(text) {
 const copyButton = (text, label) =>
   make("button", { type: "button", class: "copy", "aria-label": label, title: label, onclick: (event) => { event.stopPropagation(); copyText(text); } }, "Copy");
 
+const makeCommand = (text) => make("div", { class: "command" }, make("code", {}, text), copyButton(text, `Copy: ${text}`));
+
+/** A word as a shell takes it: in quotes, where it is more than letters and digits. */
+const quoteShell = (text) => (/^[A-Za-z0-9_.@%+=:,-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
+
 /**
  * A form of filters. `fields` are {name, label, hint, kind: "text" | "select", options(): [[value, text, group]], suggest(),
- * understands(value)}; without the last a field takes any value.
+ * understands(value), wide, folded}; without `understands` a field takes any value, those `folded` open when one has a value.
  * `onChange(values)` hears of each change; `set(values)` fills the form in without a change.
  */
 class Filters {
@@ -61,6 +77,7 @@ class Filters {
     this.controls = {};
     this.element = make("form", { class: "filters", role: "search", "aria-label": label, onsubmit: (event) => event.preventDefault() });
     const changed = () => { clearTimeout(this.timer); onChange(this.values()); };
+    const rest = make("div", { class: "rest" });
     for (const field of fields) {
       const id = nextId("filter");
       let control;
@@ -79,9 +96,13 @@ class Filters {
         }
       }
       this.controls[field.name] = control;
-      this.element.append(make("div", { class: `filter ${field.wide ? "wide" : ""}` },
+      (field.folded ? rest : this.element).append(make("div", { class: `filter ${field.wide ? "wide" : ""}` },
         make("label", { for: id }, field.label), control,
         field.hint ? make("small", { id: `${id}-hint` }, field.hint) : null));
+    }
+    if (rest.childElementCount) {
+      this.folded = make("details", { class: "more" }, make("summary", {}, "More filters"), rest);
+      this.element.append(this.folded);
     }
     this.element.append(make("div", { class: "filter" }, make("button", {
       type: "button", onclick: () => { this.set({}); onChange(this.values()); this.element.querySelector("input,select")?.focus(); },
@@ -94,6 +115,7 @@ class Filters {
 
   set(values) {
     clearTimeout(this.timer);
+    if (this.folded && this.fields.some(({ name, folded }) => folded && values[name])) this.folded.open = true;
     for (const field of this.fields) {
       const value = values[field.name] ?? "";
       if (field.kind === "select") this.fill(field, value);
@@ -135,7 +157,7 @@ class Filters {
  * A grid of Tabulator with one tab stop, moved through by the arrow keys.
  *
  * Columns are Tabulator's, but for `text(row)`, `node(row)` and `decorate(element, row)`, which give a cell's content.
- * `describe(row, field)` tells of a cell in the line below the grid, `open(row, field)` hears of Enter and click.
+ * `describe(row, field)` tells of a cell, in a line next to it; `open(row, field)` hears of Enter and click.
  */
 class Grid {
   constructor({ label, columns, describe, open, sorted, height = "min(75vh, 48rem)", wide = false, empty = "Nothing here." }) {
@@ -145,12 +167,12 @@ class Grid {
     this.queue = Promise.resolve();
     this.holderId = nextId("grid");
     this.box = make("div", { class: wide ? "matrix" : "list" });
-    this.line = make("p", { class: "detail", "aria-live": "polite" }, " ");
+    this.line = make("p", { class: "detail", "aria-live": "polite" });
     this.element = make("div", { class: "grid" }, this.box, describe ? this.line : null);
     this.place = { row: 0, column: 0 };
     this.ready = new Promise((resolve) => { this.resolve = resolve; });
     this.options = {
-      data: [], height, layout: wide ? "fitData" : "fitDataStretch", rowHeight: wide ? 26 : 32, headerSortTristate: true,
+      data: [], [wide ? "height" : "maxHeight"]: height, layout: wide ? "fitData" : "fitDataStretch", rowHeight: wide ? 26 : 32, headerSortTristate: true,
       columnHeaderVertAlign: "bottom", placeholder: make("span", { class: "empty" }, empty), initialSort: [],
       columnDefaults: { headerSort: true, resizable: wide ? false : "header", titleFormatter: (cell) => make("span", {}, cell.getValue()) },
       columns: columns.map((column) => this.complete(column)),
@@ -158,7 +180,7 @@ class Grid {
     this.label = label;
   }
 
-  complete({ text, node, decorate, tip, ...column }) {
+  complete({ text, node, decorate, ...column }) {
     const formatter = (cell) => {
       const row = cell.getData();
       if (decorate) decorate(cell.getElement(), row);
@@ -169,7 +191,6 @@ class Grid {
     const compare = (one, other) => (typeof one === "number" && typeof other === "number" ? one - other : compareTexts(String(one ?? ""), String(other ?? "")));
     return {
       sorter: compare, formatter,
-      ...(tip ? { tooltip: (event, cell) => { const said = tip(cell.getData()); return said ? make("div", { class: "tip" }, said.split("\n").map((one) => make("div", {}, one))) : false; } } : {}),
       ...column,
     };
   }
@@ -228,8 +249,11 @@ class Grid {
         const cell = event.target.closest(".tabulator-cell");
         if (!cell) return;
         const row = this.table.getRows("visible").find((one) => one.getElement().contains(cell));
-        if (row) this.tell(row.getData(), cell.getAttribute("tabulator-field"));
+        if (row) this.tell(row.getData(), cell.getAttribute("tabulator-field"), cell);
       });
+      this.box.addEventListener("mouseleave", () => this.hush());
+      // A cell moved to by the keyboard is scrolled to, and its line follows it.
+      this.holder.addEventListener("scroll", () => { const cell = this.box.querySelector(".at"); if (cell) this.say(this.line.textContent, cell); else this.hush(); });
     }
   }
 
@@ -255,24 +279,19 @@ class Grid {
       column: clamp(this.place.column + right, columns.length - 1),
     };
     const column = columns[this.place.column];
-    let element;
-    if (this.place.row === -1 || !this.rows.length) {
-      element = column.getElement();
-      this.line.textContent = `${column.getDefinition().title}: Enter sorts`;
-    } else {
-      const row = this.rows[this.place.row];
-      await this.table.scrollToRow(row, "nearest", false).catch(() => {});
-      element = row.getCell(column).getElement();
-      this.tell(row.getData(), column.getField());
-    }
-    if (!column.getDefinition().frozen) await this.table.scrollToColumn(column, "middle", false).catch(() => {});
+    const row = this.place.row === -1 ? undefined : this.rows[this.place.row];
+    if (row) await this.table.scrollToRow(row, "nearest", false).catch(() => {});
+    const element = row ? row.getCell(column).getElement() : column.getElement();
     this.unmark();
     element.classList.add("at");
     element.id = `${this.holderId}-at`;
     this.box.setAttribute("aria-activedescendant", element.id);
+    if (row) this.tell(row.getData(), column.getField(), element); else this.say(`${column.getDefinition().title}: Enter sorts`, element);
+    if (!column.getDefinition().frozen) await this.table.scrollToColumn(column, "middle", false).catch(() => {});
   }
 
   unmark() {
+    this.hush();
     for (const element of this.box.querySelectorAll(".at")) { element.classList.remove("at"); element.removeAttribute("id"); }
     this.box.removeAttribute("aria-activedescendant");
   }
@@ -289,7 +308,20 @@ class Grid {
     }
   }
 
-  tell(row, field) { if (this.describe) this.line.textContent = this.describe(row, field) || " "; }
+  tell(row, field, cell) { if (this.describe) this.say(this.describe(row, field), cell); }
+
+  /** Say something next to a cell: below it, or above where there is no room, within the window. */
+  say(text, cell) {
+    this.line.textContent = text;
+    this.line.classList.toggle("shown", Boolean(text));
+    if (!text || !this.describe) return;
+    const { left, top, bottom } = cell.getBoundingClientRect();
+    const { offsetWidth: width, offsetHeight: height } = this.line;
+    this.line.style.left = `${Math.max(8, Math.min(left, document.documentElement.clientWidth - width - 8))}px`;
+    this.line.style.top = `${bottom + height + 12 < innerHeight ? bottom + 6 : Math.max(4, top - height - 6)}px`;
+  }
+
+  hush() { this.line.classList.remove("shown"); }
 }
 
 /** Colours for lines that colour-blind readers tell apart (Okabe and Ito), and a dash for each, for no colour at all. */
@@ -308,11 +340,20 @@ function measureWidest(texts) {
   return Math.max(0, ...texts.map((text) => context.measureText(text).width));
 }
 
+/** The ends of a scale of its own: a little more than what the lines reach, and not below zero. */
+function fitScale(lines) {
+  const known = lines.flatMap(({ values }) => values).filter((value) => value !== null && value !== undefined);
+  if (!known.length) return [0, 1];
+  const [low, high] = [Math.min(...known), Math.max(...known)];
+  const room = Math.max((high - low) * 0.1, high * 0.005, 0.5);
+  return [Math.max(0, low - room), high + room];
+}
+
 /**
- * A line chart over snapshots, from zero. `x` are {label, date}; `lines` are {label, values}; an unknown value, null,
+ * A line chart over snapshots, from zero or on a scale of its own. `x` are {label, date, tick}; `lines` are {label, values}; an unknown value, null,
  * breaks the line. `whole` values have no ticks between them.
  */
-function drawChart(place, { title, x, lines, unit, whole = false, height = 260 }) {
+function drawChart(place, { title, x, lines, unit, whole = false, fromZero = false, height = 260 }) {
   place.replaceChildren();
   const timed = x.every(({ date }) => date);
   const probe = make("span", { class: "axis-colour" });
@@ -323,7 +364,7 @@ function drawChart(place, { title, x, lines, unit, whole = false, height = 260 }
   const at = x.map(({ date }, index) => (timed ? Date.parse(`${date}T00:00:00Z`) / 1000 : index));
   const resolve = (index) => { probe.style.color = `var(--line-${(index % LINES) + 1})`; place.append(probe); const colour = getComputedStyle(probe).color; probe.remove(); return colour; };
   const shorten = (name) => (name.length > LONGEST_TICK ? `${name.slice(0, LONGEST_TICK - 1)}…` : name);
-  const names = new Map(at.map((one, index) => [one, timed ? x[index].date : shorten(x[index].label)]));
+  const names = new Map(at.map((one, index) => [one, timed ? x[index].tick : shorten(x[index].label)]));
   const widest = measureWidest([...names.values()]);
   // As many dates or names as there is room for, each that of a snapshot.
   const splits = (self) => { const step = Math.max(1, Math.ceil((x.length * (widest + 20)) / self.width)); return at.filter((_, index) => (x.length - 1 - index) % step === 0); };
@@ -336,7 +377,7 @@ function drawChart(place, { title, x, lines, unit, whole = false, height = 260 }
     // Until the pointer asks for another snapshot, the legend tells of the last.
     hooks: { ready: [tellLast], setCursor: [(self) => { if (self.cursor.idx === null || self.cursor.idx === undefined) tellLast(self); }] },
     width: Math.max(280, place.clientWidth), height, padding: [12, half, 0, Math.max(0, half - scaleWidth)], cursor: { drag: { x: false, y: false } },
-    scales: { x: { time: timed }, y: { range: (self, low, high) => [0, high > 0 ? high * 1.05 : 1] } },
+    scales: { x: { time: timed }, y: { range: (self, low, high) => (fromZero ? [0, high > 0 ? high * 1.05 : 1] : fitScale(lines)) } },
     tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
     axes: [
       { ...axis, splits, values: (self, ticks) => ticks.map((one) => names.get(one)) },
@@ -355,13 +396,13 @@ function drawChart(place, { title, x, lines, unit, whole = false, height = 260 }
   return chart;
 }
 
-/** A plain table, for few rows. */
+/** A plain table, for few rows; a cell is a text, a number or a node. */
 function makeTable(caption, headers, rows) {
   return make("div", { class: "scroll", tabIndex: 0, role: "region", "aria-label": caption }, make("table", {},
     make("caption", {}, caption),
-    make("thead", {}, make("tr", {}, headers.map((header, index) => make("th", { scope: "col", class: rows.some((row) => typeof row[index] === "number") ? "number" : null }, header)))),
+    make("thead", {}, make("tr", {}, headers.map((header, index) => make("th", { scope: "col", class: rows.some((row) => typeof row[index] === "number" || row[index]?.matches?.(".gained, .lost, span.quiet")) ? "number" : null }, header)))),
     make("tbody", {}, rows.map((row) => make("tr", {}, row.map((cell, index) => {
-      const number = typeof cell === "number" || cell === null;
-      return make(index ? "td" : "th", { scope: index ? null : "row", class: number ? "number" : null }, number ? show(cell) : cell ?? "");
+      const number = typeof cell === "number" || cell === null || cell?.matches?.(".gained, .lost, span.quiet");
+      return make(index ? "td" : "th", { scope: index ? null : "row", class: number ? "number" : null }, typeof cell === "number" || cell === null ? show(cell) : cell ?? "");
     }))))));
 }
