@@ -500,6 +500,11 @@ def with_libcs(tmp_path_factory):
             for number in range(at + 1)
         ]
     records += [make_record(spec(800 + number, compiler="none"), f"p{number}") for number in range(3)]
+    lacks = {"name": "zlib-ng", "hash": make_hash(850), "parameters": {"deptypes": ["link"], "virtuals": []}}
+    records += [
+        make_record(spec(803, compiler="none"), "p3", dependencies=[lacks]),
+        make_record(spec(850), "zlib-ng", in_buildcache=False),
+    ]
     write_v2(folder / "source" / SNAPSHOT / "e4s", make_index(records))
     write_page(folder / "source", make_page([spec(700), spec(701)], "p1", SNAPSHOT))
     build([folder / "source"], folder / "warehouse", jobs=1)
@@ -544,12 +549,29 @@ def test_what_is_no_libc_fits_nothing(open_page, with_libcs, libc):
     assert "Not understood, so nothing fits: C library" in visit.page.locator("body").inner_text()
 
 
-def test_a_spec_says_its_libc(open_page, with_libcs):
-    needing, none = (make_hash(number) for number in (0, 800))
-    for hash, words in ((needing, "glibc@2.31"), (none, "needs none"), (make_hash(700), "not known")):
-        visit = open_page(f"#find?spec={hash}", folder=with_libcs)
+def test_a_spec_says_its_libc_and_what_is_missing_for_it(open_page, with_libcs):
+    for number, libc, installs in (
+        (0, "glibc@2.31", "yes"),
+        (800, "needs none", "yes"),
+        (803, "not known", f"no: missing zlib-ng/{make_hash(850)[:7]}"),
+        (700, "not known", "not known"),
+    ):
+        visit = open_page(f"#find?spec={make_hash(number)}", folder=with_libcs)
         facts = visit.page.locator("section:not([hidden]) dl").inner_text().splitlines()
-        assert facts[facts.index("C library") + 1] == words
+        assert facts[facts.index("C library") + 1] == libc
+        assert facts[facts.index("Installs without building") + 1] == installs
+
+
+def test_specs_are_found_by_whether_they_install(open_page, with_libcs):
+    visit = open_page("#find?installs=no", folder=with_libcs)
+    assert [row["hash"] for row in visit.rows()] == [make_hash(803)]
+    visit.fill("Installs", "yes")
+    assert {row["hash"] for row in visit.rows()} == {
+        hash for (hash,) in ask(with_libcs, "select hash from specs where installable")
+    }
+    visit.go("#overview")
+    table = visit.page.get_by_role("region", name="Missing, what the most specs lack first")
+    assert table.locator("tbody tr").all_inner_texts() == [f"zlib-ng\t{make_hash(850)}\thole\t1\te4s"]
 
 
 def test_gaps_are_those_of_the_view_the_widest_held_first(open_page, warehouse):

@@ -102,6 +102,9 @@ class Warehouse {
     return this.rowOfHash.get(hash);
   }
 
+  /** What is missing for a spec to install without building, the nearest first. */
+  listMissing(hash) { return [...this.tables.missing].filter((row) => row.hash === hash).map(({ part }) => part); }
+
   /** The platform that machines of a target run: Apple's darwin, all others linux. */
   platformOf(target) { return this.vendors.get(target) === "Apple" ? "darwin" : "linux"; }
 
@@ -124,6 +127,7 @@ class Warehouse {
     if (filters.version) tests.version = columns.version.test(matchVersion(filters.version));
     if (filters.variant) tests.variant = columns.variants.testLists(matchVariants(filters.variant));
     if (filters.host) tests.host = this.testHost(filters.host, filters.platform);
+    if (filters.installs) tests.installs = (row) => columns.installable.at(row) === (filters.installs === "yes");
     return tests;
   }
 
