@@ -492,7 +492,7 @@ def with_libcs(tmp_path_factory):
     records = []
     for at, (name, version) in enumerate((name, one) for name, many in LIBCS.items() for one in many):
         libc = spec(900 + at, versions=[version], compiler="none")
-        external = {"path": "/usr", "module": None, "extra_attributes": {}}
+        external = {"path": "/opt" if at % 3 == 1 else "/usr", "module": None, "extra_attributes": {}}
         records.append(make_record(libc, name, in_buildcache=False, external=external))
         edge = {"name": name, "hash": libc["hash"], "parameters": {"deptypes": ["link"], "virtuals": ["libc"]}}
         records += [
@@ -505,6 +505,9 @@ def with_libcs(tmp_path_factory):
         make_record(spec(803, compiler="none"), "p3", dependencies=[lacks]),
         make_record(spec(850), "zlib-ng", in_buildcache=False),
     ]
+    for number, os in enumerate(("ventura", "sonoma", "sonoma", "sequoia", "elcapitan"), 860):
+        mac = spec(number, platform="darwin", os=os, target="m1", compiler="none")
+        records.append(make_record(mac, f"p{number % 3}"))
     write_v2(folder / "source" / SNAPSHOT / "e4s", make_index(records))
     write_page(folder / "source", make_page([spec(700), spec(701)], "p1", SNAPSHOT))
     build([folder / "source"], folder / "warehouse", jobs=1)
@@ -513,12 +516,19 @@ def with_libcs(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    "libc", ["", "2.35", "glibc@2.35", "glibc@=2.35", "musl@1.2.4", "musl@1.2", "2.35.0", "2.10", "2", "2.35-odd", "x"]
+    ("libc", "path"),
+    [
+        *((libc, "") for libc in ("", "2.35", "glibc@2.35", "glibc@=2.35", "musl@1.2.4", "musl@1.2", "2.35.0", "2.10")),
+        *(("2", ""), ("2.35-odd", ""), ("x", "")),
+        *(("", "/usr"), ("2.35", "/usr"), ("2.39", "/opt"), ("musl@1.2.4", "/"), ("2.35-odd", "/usr")),
+    ],
 )
-def test_a_libc_is_judged_as_the_warehouse_does(open_page, with_libcs, libc):
+def test_a_libc_is_judged_as_the_warehouse_does(open_page, with_libcs, libc, path):
     visit = open_page("#host?host=zen4", folder=with_libcs)
     visit.fill("C library", libc)
+    visit.fill("Its path", path)
     given = f", host_libc := '{libc}'" if libc else ""
+    given += f", host_libc_path := '{path}'" if path else ""
     answers = ask(
         with_libcs,
         f"select package, libc, count(*) from usable_on('zen4'{given}) where snapshot = '{SNAPSHOT}' group by all",
@@ -540,6 +550,23 @@ def test_a_libc_is_judged_as_the_warehouse_does(open_page, with_libcs, libc):
     visit.fill("Show", "missing")
     missing = {row["package"]: row["libcs"] for row in visit.rows()}
     assert missing == {package: one for package, one in expected.items() if package not in usable}
+
+
+def test_a_mac_takes_older_releases_as_the_warehouse_does(open_page, with_libcs):
+    visit = open_page("#host?host=m2", folder=with_libcs)
+    for os, specs in (("tahoe", 4), ("sequoia", 4), ("sonoma", 3), ("ventura", 1), ("catalina", 0), ("elcapitan", 1)):
+        visit.fill("OS", os)
+        query = (
+            f"select package, count(*) from usable_on('m2', host_os := '{os}') where snapshot = '{SNAPSHOT}' group by 1"
+        )
+        expected = dict(ask(with_libcs, query))
+        assert {row["package"]: row["specs"] for row in visit.rows()} == expected
+        assert sum(expected.values()) == specs
+    # What a row leads to has all that it counts, of older releases too.
+    visit.go("#host?host=m2&os=sequoia&q=p2")
+    visit.page.locator("section:not([hidden]) .tabulator-row").first.click()
+    visit.settle()
+    assert [row["os"] for row in visit.rows()] == ["sequoia", "ventura"]
 
 
 @pytest.mark.parametrize("libc", ["musl@", "@2.35", "glibc@2@35"])
