@@ -98,6 +98,9 @@ SPEC = (
     Column("source", "VARCHAR", "path or URL of the page or index, relative to its source"),
 )
 """What a source says of one spec, apart from where it stands."""
+SPLICED_FROM = Column(
+    "spliced_from", "VARCHAR", "hash of the spec that it is spliced from; NULL for all others", nullable=True
+)
 OF_INDEX = (
     Column(
         "libc",
@@ -110,7 +113,7 @@ OF_INDEX = (
     Column("libc_path", "VARCHAR", "where that lies, e.g. /usr; NULL with libc", nullable=True),
     Column("libc_known", "BOOLEAN", "whether the source says which libc it needs, or that it needs none; pages do not"),
     Column("package_hash", "VARCHAR", "hash of its recipe; NULL from pages, and before Spack 0.18", nullable=True),
-    Column("spliced_from", "VARCHAR", "hash of the spec that it is spliced from; NULL for all others", nullable=True),
+    SPLICED_FROM,
 )
 """What indexes alone say of one spec."""
 
@@ -184,6 +187,7 @@ RECORDS = Relation(
         Column("external_modules", "VARCHAR[]", "environment modules that an external is found by; empty for a hole"),
         Column("namespace", "VARCHAR", "repository of the package, e.g. builtin; NULL where missing", nullable=True),
         Column("source", "VARCHAR", "path or URL of the index, relative to its source"),
+        SPLICED_FROM,
     ),
 )
 

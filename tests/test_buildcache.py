@@ -566,16 +566,17 @@ def test_externals_and_holes_are_records_of_each_index(tmp_path):
         in_buildcache=False,
         external={"path": "/usr", "module": None},
     )
-    hole = make_record(make_spec(3), "zlib", in_buildcache=False)
-    write_v2(tmp_path / "develop" / "e4s", make_index([make_record(make_spec(1)), glibc, hole]))
+    hole = make_record(make_spec(3), "zlib", in_buildcache=False, build_spec={"name": "zlib", "hash": make_hash(9)})
+    write_v2(tmp_path / "develop" / "e4s", make_index([make_record(make_spec(1)), glibc, hole], "8"))
     write_v2(tmp_path / "develop" / "hep", make_index([make_record(make_spec(3), "zlib"), glibc]))
     write_v2(tmp_path / "v1.0" / "e4s", make_index([make_record(make_spec(1))]))
     summary, warehouse = build_in(tmp_path, tmp_path)
-    columns = "stack, hash, package, version, kind, compiler, external_path, external_modules, source"
-    system = (make_hash(7), "glibc", "2.35", "external", "none", "/usr", [])
+    columns = "stack, hash, package, version, kind, compiler, external_path, external_modules, spliced_from, source"
+    system = (make_hash(7), "glibc", "2.35", "external", "none", "/usr", [], None)
+    zlib = (make_hash(3), "zlib", "1.14.5", "hole", "gcc@11.4.0", None, [], make_hash(9))
 
     assert ask(warehouse, f"select {columns} from records order by all") == [
-        ("e4s", make_hash(3), "zlib", "1.14.5", "hole", "gcc@11.4.0", None, [], "develop/e4s/build_cache/index.json"),
+        ("e4s", *zlib, "develop/e4s/build_cache/index.json"),
         ("e4s", *system, "develop/e4s/build_cache/index.json"),
         ("hep", *system, "develop/hep/build_cache/index.json"),
     ]

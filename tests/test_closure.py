@@ -191,6 +191,7 @@ def test_a_graph_is_walked_in_time_whatever_its_shape():
         source=pl.lit(""),
         external_path=pl.lit(None, pl.String),
         external_modules=pl.lit([], pl.List(pl.String)),
+        spliced_from=pl.lit(None, pl.String),
     )
     edges = pl.DataFrame(
         {

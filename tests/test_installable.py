@@ -44,13 +44,13 @@ class Walked:
             stack: {hash for hash, record in held.items() if record["in_buildcache"]}
             for stack, held in installs.items()
         }
-        self.held = set().union(*caches.values())
+        spliced = {hash for hash, node in self.nodes.items() if "build_spec" in node}
         self.installable, self.missing, self.needing = {}, set(), {}
         for stack, cache in caches.items():
             there = cache | caches.get("root", set())
             for hash in cache:
                 depths, binaries = self.walk(hash)
-                found = {one: depth for one, depth in depths.items() if one not in there | externals}
+                found = {one: depth for one, depth in depths.items() if one not in there | externals | spliced}
                 for one, depth in binaries.items():
                     if one not in there:
                         found[one] = min(depth, found.get(one, depth))
@@ -69,7 +69,7 @@ class Walked:
         depths, binaries, waiting = {hash: 0}, {}, [hash]
         for one in waiting:
             node = self.nodes.get(one, {})
-            if one in self.held and "build_spec" in node:  # of a hole it is the hole that is missing
+            if "build_spec" in node:
                 binaries.setdefault(node["build_spec"]["hash"], depths[one] + 1)
             for each in node.get("dependencies", []):
                 relation = each["parameters"]
@@ -84,9 +84,7 @@ class Walked:
         if hash in self.nodes:
             return self.nodes[hash]["name"]
         named = [each["name"] for node in self.nodes.values() for each in node["dependencies"] if each["hash"] == hash]
-        spliced = [
-            self.nodes[one]["name"] for one in self.held if self.nodes[one].get("build_spec", {}).get("hash") == hash
-        ]
+        spliced = [node["name"] for node in self.nodes.values() if node.get("build_spec", {}).get("hash") == hash]
         return min(named or spliced)
 
 
@@ -172,6 +170,17 @@ def test_a_spliced_spec_needs_the_binary_that_it_is_spliced_from():
     assert judge(spliced, above, hep=[binary(2, "a")]) == {1: False, 3: False}
     # What it was spliced from may be a part of the same closure.
     assert judge(spliced, binary(4, "d", edge(1, "a"), edge(2, "a"))) == {1: False, 4: False}
+
+
+def test_a_spliced_spec_that_was_not_pushed_needs_no_more_than_the_binary_that_it_is_spliced_from():
+    spliced = hole(1, "a", edge(5, "e"), build_spec={"name": "a", "hash": make_hash(2)})
+    above = binary(3, "c", edge(1, "a"))
+
+    assert judge(spliced, above, binary(5, "e")) == {3: False, 5: True}
+    assert judge(spliced, above, binary(5, "e"), binary(2, "a")) == {2: True, 3: True, 5: True}
+    assert judge(spliced, above, binary(5, "e"), root=[binary(2, "a")]) == {3: True, 5: True}
+    # What it runs with must be there all the same.
+    assert judge(spliced, above, binary(2, "a"), hole(5, "e")) == {2: True, 3: False}
 
 
 def test_the_nearest_missing_ones_are_listed_by_depth_and_name():

@@ -15,7 +15,7 @@ import pytest
 from pipeline.errors import SourceError
 from pipeline.sources.oci import RegistryAuth, choose_image, choose_layer, locate_index
 from tests.commands import run
-from tests.makers import ask, write_page
+from tests.makers import ask, make_hash, write_page
 from tests.test_buildcache import TWO, build_in, rejects, stacks
 
 LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar+gzip"  # as Spack says, though it is plain JSON
@@ -32,12 +32,12 @@ def describe(kind, data):
     return {"mediaType": kind, "digest": digest(data), "size": len(data)}
 
 
-def make_image(index):
+def make_image(*layers):
     image = {
         "schemaVersion": 2,
         "mediaType": MANIFEST_TYPE,
         "config": describe("application/vnd.oci.image.config.v1+json", b"{}"),
-        "layers": [describe(LAYER_TYPE, index)],
+        "layers": [describe(LAYER_TYPE, layer) for layer in layers],
     }
     return json.dumps(image).encode()
 
@@ -169,28 +169,38 @@ def serve_registry(folder, secret):
         server.wait(10)
 
 
-def push(host, index, auth):
+def push(host, auth, tag, *layers):
     with httpx.Client(base_url=f"http://{host}", auth=auth) as client:
-        for blob in (index, b"{}"):
+        for blob in (*layers, b"{}"):
             place = client.post("/v2/site/hpc/blobs/uploads/").headers["Location"]
             client.put(httpx.URL(place).copy_merge_params({"digest": digest(blob)}), content=blob).raise_for_status()
         headers = {"Content-Type": MANIFEST_TYPE}
-        put = client.put("/v2/site/hpc/manifests/index.spack", content=make_image(index), headers=headers)
+        put = client.put(f"/v2/site/hpc/manifests/{tag}", content=make_image(*layers), headers=headers)
         put.raise_for_status()
 
 
 @pytest.mark.parametrize("secret", [False, True])
 def test_a_mirror_in_a_registry(tmp_path, secret):
     login = {"OCI_USERNAME": "me", "OCI_PASSWORD": "secret"} if secret else {}
+    auth = ("me", "secret") if secret else None
+    # An image has the layers of what its spec links and runs with too, and its own is the last.
+    below, own = b"of zlib", b"of hdf5 itself"
     with serve_registry(tmp_path, secret) as host:
-        push(host, TWO, ("me", "secret") if secret else None)
+        push(host, auth, "index.spack", TWO)
+        push(host, auth, f"hdf5-1.14.5-{make_hash(1)}.spack", below, own)
         options = ("--warehouse", tmp_path / "w", "--cache", tmp_path / "cache", "--jobs", 1)
-        made = run("build", f"oci+http://{host}/site/hpc", *options, **login)
+        made = run("build", f"oci+http://{host}/site/hpc", "--sizes", *options, **login)
         other = ("--warehouse", tmp_path / "other", "--cache", tmp_path / "none", "--jobs", 1)
         refused = run("build", f"oci+http://{host}/site/{'hpc' if secret else 'none'}", *other)
 
     assert made.returncode == 0, made.stderr
     assert stacks(tmp_path / "w") == {("site", "hpc"): 2}
+    # zlib has no image of its own.
+    assert ask(tmp_path / "w", "select hash, size_bytes from specs order by hash") == [
+        (make_hash(1), len(own)),
+        (make_hash(2), None),
+    ]
+    assert "1 of 2 sizes are not known" in made.stderr
     (source,) = {source for (source,) in ask(tmp_path / "w", "select distinct source from spec_stacks")}
     assert source == f"http://{host}/v2/site/hpc/manifests/index.spack"
     assert refused.returncode == 1

@@ -1,8 +1,10 @@
 """Why specs were built again, as ``lost`` answers from indexes: counted again from their JSON in plain Python."""
 
 import json
+import shutil
 from collections import Counter
 
+import duckdb
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -84,14 +86,16 @@ def explain(node, others, before, versions):
     return "dependency changed", f"{name} {spelt[0]} -> {spelt[1]}"
 
 
-def explain_all(folder):
+def explain_all(folder, snapshots=(FROM, TO)):
     """Counts of (cause, replaced_by), by loops over the two indexes as they lie there."""
-    (before, versions), (after, _) = (read_nodes(folder, snapshot) for snapshot in (FROM, TO))
+    (before, versions), (after, _) = (read_nodes(folder, snapshot) for snapshot in snapshots)
     return Counter(explain(before[hash], after, before, versions) for hash in before.keys() - after.keys())
 
 
-def ask_lost(warehouse):
-    rows = ask(warehouse, f"select cause, replaced_by, sum(specs) from lost('{FROM}', '{TO}') group by all")
+def ask_lost(warehouse, snapshots=(FROM, TO)):
+    """What ``lost`` counts: of neighbours as a build keeps it, the other way round as it compares them."""
+    before, after = snapshots
+    rows = ask(warehouse, f"select cause, replaced_by, sum(specs) from lost('{before}', '{after}') group by all")
     return {(cause, replaced_by): int(specs) for cause, replaced_by, specs in rows}
 
 
@@ -113,7 +117,8 @@ def test_causes_are_those_of_the_raw_indexes(tmp_path_factory, built, before, af
     source = write_caches(folder / "source", held)
     build([source], folder / "warehouse", jobs=1)
 
-    assert ask_lost(folder / "warehouse") == explain_all(source)
+    for snapshots in ((FROM, TO), (TO, FROM)):
+        assert ask_lost(folder / "warehouse", snapshots) == explain_all(source, snapshots)
 
 
 @pytest.mark.parametrize(
@@ -149,7 +154,7 @@ def test_what_stayed_is_none_that_was_built_in_place_of_another(tmp_path):
 
 
 def test_a_thousand_specs_of_a_configuration_are_not_compared_each_with_each(tmp_path):
-    """A million pairs of specs do not fit into this memory."""
+    """A million pairs of specs do not fit into this memory; what is lost the other way round is not kept."""
     leaves = [DEPENDENCIES[0], DEPENDENCIES[1], DEPENDENCIES[3]]
     sides = {
         snapshot: [make_built(first + number, "r1", leaves) for number in range(1000)]
@@ -158,6 +163,24 @@ def test_a_thousand_specs_of_a_configuration_are_not_compared_each_with_each(tmp
     build([write_caches(tmp_path / "source", sides)], tmp_path / "warehouse", jobs=1)
     with open_database(Layout(tmp_path / "warehouse")) as connection:
         connection.execute("set memory_limit = '200MB'; set max_temp_directory_size = '0B'; set threads = 1")
-        rows = connection.execute(f"select cause, specs from lost('{FROM}', '{TO}')").fetchall()
+        rows = connection.execute(f"select cause, specs from lost('{TO}', '{FROM}')").fetchall()
 
     assert rows == [("Spack's format changed", 1000)]
+
+
+def test_neighbours_are_not_compared_again(tmp_path):
+    sides = {FROM: [make_built(1, "r1", []), make_built(2, "r1", [])], TO: [make_built(3, "r2", [])]}
+    build([write_caches(tmp_path / "source", sides)], tmp_path / "warehouse", jobs=1)
+    shutil.copy(Layout(tmp_path / "warehouse").database, tmp_path / "copy.duckdb")
+    with duckdb.connect(str(tmp_path / "copy.duckdb")) as connection:
+        kept = connection.execute(f"from lost('{FROM}', '{TO}')").fetchall()
+        connection.execute("delete from changes")
+        compared = connection.execute(f"from lost('{FROM}', '{TO}')").fetchall()
+        # What is kept is the answer, whatever the tables hold since.
+        connection.execute(
+            f"insert into changes select '{FROM}', '{TO}', 'hep', 'kept', 'lost', 'c', 'v', 'x', 't', 'r', 9, null"
+        )
+        again = connection.execute(f"from lost('{FROM}', '{TO}')").fetchall()
+
+    assert kept == compared == [("hdf5", "e4s", "1.14.5", "gcc@11.4.0", "x86_64_v3", "recipe changed", None, 2)]
+    assert again == [("kept", "hep", "v", "x", "t", "c", "r", 9)]

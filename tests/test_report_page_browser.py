@@ -492,7 +492,7 @@ def with_libcs(tmp_path_factory):
     records = []
     for at, (name, version) in enumerate((name, one) for name, many in LIBCS.items() for one in many):
         libc = spec(900 + at, versions=[version], compiler="none")
-        external = {"path": "/usr", "module": None, "extra_attributes": {}}
+        external = {"path": "/opt" if at % 3 == 1 else "/usr", "module": None, "extra_attributes": {}}
         records.append(make_record(libc, name, in_buildcache=False, external=external))
         edge = {"name": name, "hash": libc["hash"], "parameters": {"deptypes": ["link"], "virtuals": ["libc"]}}
         records += [
@@ -500,6 +500,14 @@ def with_libcs(tmp_path_factory):
             for number in range(at + 1)
         ]
     records += [make_record(spec(800 + number, compiler="none"), f"p{number}") for number in range(3)]
+    lacks = {"name": "zlib-ng", "hash": make_hash(850), "parameters": {"deptypes": ["link"], "virtuals": []}}
+    records += [
+        make_record(spec(803, compiler="none"), "p3", dependencies=[lacks]),
+        make_record(spec(850), "zlib-ng", in_buildcache=False),
+    ]
+    for number, os in enumerate(("ventura", "sonoma", "sonoma", "sequoia", "elcapitan"), 860):
+        mac = spec(number, platform="darwin", os=os, target="m1", compiler="none")
+        records.append(make_record(mac, f"p{number % 3}"))
     write_v2(folder / "source" / SNAPSHOT / "e4s", make_index(records))
     write_page(folder / "source", make_page([spec(700), spec(701)], "p1", SNAPSHOT))
     build([folder / "source"], folder / "warehouse", jobs=1)
@@ -508,12 +516,19 @@ def with_libcs(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    "libc", ["", "2.35", "glibc@2.35", "glibc@=2.35", "musl@1.2.4", "musl@1.2", "2.35.0", "2.10", "2", "2.35-odd", "x"]
+    ("libc", "path"),
+    [
+        *((libc, "") for libc in ("", "2.35", "glibc@2.35", "glibc@=2.35", "musl@1.2.4", "musl@1.2", "2.35.0", "2.10")),
+        *(("2", ""), ("2.35-odd", ""), ("x", "")),
+        *(("", "/usr"), ("2.35", "/usr"), ("2.39", "/opt"), ("musl@1.2.4", "/"), ("2.35-odd", "/usr")),
+    ],
 )
-def test_a_libc_is_judged_as_the_warehouse_does(open_page, with_libcs, libc):
+def test_a_libc_is_judged_as_the_warehouse_does(open_page, with_libcs, libc, path):
     visit = open_page("#host?host=zen4", folder=with_libcs)
     visit.fill("C library", libc)
+    visit.fill("Its path", path)
     given = f", host_libc := '{libc}'" if libc else ""
+    given += f", host_libc_path := '{path}'" if path else ""
     answers = ask(
         with_libcs,
         f"select package, libc, count(*) from usable_on('zen4'{given}) where snapshot = '{SNAPSHOT}' group by all",
@@ -537,6 +552,23 @@ def test_a_libc_is_judged_as_the_warehouse_does(open_page, with_libcs, libc):
     assert missing == {package: one for package, one in expected.items() if package not in usable}
 
 
+def test_a_mac_takes_older_releases_as_the_warehouse_does(open_page, with_libcs):
+    visit = open_page("#host?host=m2", folder=with_libcs)
+    for os, specs in (("tahoe", 4), ("sequoia", 4), ("sonoma", 3), ("ventura", 1), ("catalina", 0), ("elcapitan", 1)):
+        visit.fill("OS", os)
+        query = (
+            f"select package, count(*) from usable_on('m2', host_os := '{os}') where snapshot = '{SNAPSHOT}' group by 1"
+        )
+        expected = dict(ask(with_libcs, query))
+        assert {row["package"]: row["specs"] for row in visit.rows()} == expected
+        assert sum(expected.values()) == specs
+    # What a row leads to has all that it counts, of older releases too.
+    visit.go("#host?host=m2&os=sequoia&q=p2")
+    visit.page.locator("section:not([hidden]) .tabulator-row").first.click()
+    visit.settle()
+    assert [row["os"] for row in visit.rows()] == ["sequoia", "ventura"]
+
+
 @pytest.mark.parametrize("libc", ["musl@", "@2.35", "glibc@2@35"])
 def test_what_is_no_libc_fits_nothing(open_page, with_libcs, libc):
     visit = open_page(f"#host?host=zen4&libc={libc}", folder=with_libcs)
@@ -544,12 +576,29 @@ def test_what_is_no_libc_fits_nothing(open_page, with_libcs, libc):
     assert "Not understood, so nothing fits: C library" in visit.page.locator("body").inner_text()
 
 
-def test_a_spec_says_its_libc(open_page, with_libcs):
-    needing, none = (make_hash(number) for number in (0, 800))
-    for hash, words in ((needing, "glibc@2.31"), (none, "needs none"), (make_hash(700), "not known")):
-        visit = open_page(f"#find?spec={hash}", folder=with_libcs)
+def test_a_spec_says_its_libc_and_what_is_missing_for_it(open_page, with_libcs):
+    for number, libc, installs in (
+        (0, "glibc@2.31", "yes"),
+        (800, "needs none", "yes"),
+        (803, "not known", f"no: missing zlib-ng/{make_hash(850)[:7]}"),
+        (700, "not known", "not known"),
+    ):
+        visit = open_page(f"#find?spec={make_hash(number)}", folder=with_libcs)
         facts = visit.page.locator("section:not([hidden]) dl").inner_text().splitlines()
-        assert facts[facts.index("C library") + 1] == words
+        assert facts[facts.index("C library") + 1] == libc
+        assert facts[facts.index("Installs without building") + 1] == installs
+
+
+def test_specs_are_found_by_whether_they_install(open_page, with_libcs):
+    visit = open_page("#find?installs=no", folder=with_libcs)
+    assert [row["hash"] for row in visit.rows()] == [make_hash(803)]
+    visit.fill("Installs", "yes")
+    assert {row["hash"] for row in visit.rows()} == {
+        hash for (hash,) in ask(with_libcs, "select hash from specs where installable")
+    }
+    visit.go("#overview")
+    table = visit.page.get_by_role("region", name="Missing, what the most specs lack first")
+    assert table.locator("tbody tr").all_inner_texts() == [f"zlib-ng\t{make_hash(850)}\thole\t1\te4s"]
 
 
 def test_gaps_are_those_of_the_view_the_widest_held_first(open_page, warehouse):

@@ -140,10 +140,10 @@ def test_a_name_is_of_one_query():
 
 def test_the_types_of_a_view_or_macro_are_told_by_the_database(warehouse):
     with open_database(Layout(warehouse)) as connection:
-        columns = list_columns(connection, "summary_by_stack")[-4:]
+        columns = list_columns(connection, "summary_by_stack")[-6:]
         assert columns == [
             ("coverage", "DOUBLE"),
-            *((name, "BIGINT") for name in ("specs", "size_bytes", "sized_specs")),
+            *((name, "BIGINT") for name in ("specs", "size_bytes", "sized_specs", "installable", "installable_known")),
         ]
         assert list_columns(connection, "hash_diff(null, null)")[-1] == ("stacks", "VARCHAR[]")
 

@@ -12,8 +12,7 @@ from pipeline.build import build
 from pipeline.layout import Layout
 from pipeline.report.export import export_reports
 from pipeline.report.summary import LONGEST, SHOWN_CHANGES, SHOWN_GAPS, SHOWN_LOST, escape, make_table
-from tests.makers import ask, build_pages, make_index, make_record, make_spec, write_v2
-from tests.test_closure import edge
+from tests.makers import ask, binary, build_pages, edge, make_hash, make_index, make_record, make_spec, write_v2
 
 GITHUB_TAKES = 1024 * 1024
 """Bytes of a summary of one step of a workflow."""
@@ -189,3 +188,26 @@ def test_libcs_are_counted_where_a_source_says_them(tmp_path):
 
 def test_libcs_that_no_source_says_are_left_out(warehouse):
     assert "C library" not in summary(warehouse)
+
+
+def test_what_does_not_install_is_counted_with_what_is_missing(tmp_path):
+    lacking = [binary(number, "app", edge(50, "zlib")) for number in range(3)]
+    other = [binary(10, "lib"), binary(11, "lib", edge(51, "xz")), binary(50, "zlib", in_buildcache=False)]
+    write_v2(tmp_path / "source" / NEW / "e4s", make_index([*lacking, *other]))
+    write_v2(tmp_path / "source" / NEW / "hep", make_index([lacking[0], binary(50, "zlib")]))
+    write_v2(tmp_path / "source" / NEW / "radiuss", make_index([lacking[0], other[-1]]))
+    build([tmp_path / "source"], tmp_path / "warehouse", jobs=1)
+    text = summary(tmp_path / "warehouse")
+    by_header = {tuple(table[0]): table[1:] for table in tables(text)}
+
+    # From hep the first of those that lack zlib installs.
+    assert "## Installs without building\n\n3 of 6 specs do" in text
+    assert by_header["stack", "specs", "installable"] == [["e4s", "5", "1"], ["radiuss", "1", "0"]]
+    assert by_header["package", "hash", "reason", "specs", "stacks"] == [
+        ["zlib", make_hash(50), "hole", "3", "2"],
+        ["xz", make_hash(51), "unknown", "1", "1"],
+    ]
+
+
+def test_what_installs_is_left_out_where_no_source_says(warehouse):
+    assert "without building" not in summary(warehouse)

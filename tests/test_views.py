@@ -159,7 +159,8 @@ class Oracle:
             total = len(set(measured))
             sizes = [size for size in (size_of(spec) for _, spec in specs) if size is not None]
             sized = (sum(sizes) if sizes else None, len(sizes))
-            rows.add((snapshot, value, packages, total, packages / total, len(specs), *sized))
+            installs = (None, 0)  # Pages do not say what is needed.
+            rows.add((snapshot, value, packages, total, packages / total, len(specs), *sized, *installs))
         return rows
 
     def pair(self, first, second):
@@ -367,6 +368,10 @@ class Oracle:
             rows[snapshot].append(package)
         return {(snapshot, "unknown", len(set(found)), len(found)) for snapshot, found in rows.items()}
 
+    def summary_by_missing(self):
+        """Pages do not say what is missing."""
+        return set()
+
     def stack_state(self):
         """A stack that is not there was removed if half of its packages before are known to be without it."""
         held = self.held_packages()
@@ -476,6 +481,7 @@ OVER_TIME = (
     "previous_snapshots",
     "loss_heads",
     "summary_by_libc",
+    "summary_by_missing",
 )
 
 # Few hashes, so that packages and snapshots share them.

@@ -27,6 +27,7 @@ from markupsafe import Markup
 
 from pipeline.ask.diff import Comparison
 from pipeline.report.folder import SITE, folder_of
+from pipeline.report.installs import find_installs
 from pipeline.report.pagedata import Shared, collect
 
 ASSETS = Path(__file__).parent / "assets"
@@ -43,7 +44,8 @@ SCRIPTS = (
 )
 """In the order in which they run; the page runs ``theme.js`` before it paints."""
 STYLES = ("vendor/tabulator.min.css", "vendor/uPlot.min.css", "shared.css", "style.css")
-
+MOST_MISSING = 20
+"""So many stacks with specs that do not install, and so many missing specs, are listed in a page."""
 
 FIGURES = (
     ("packages", "packages", "with a spec in a stack or in root"),
@@ -101,6 +103,7 @@ def render_page(
     )
     html = environment.get_template("template.html").render(
         facts=payload["facts"],
+        installs=find_installs(shared.connection, compared.snapshot.name, MOST_MISSING),
         previous=payload["previous"],
         before=payload["before"],
         verdict=payload["verdict"],

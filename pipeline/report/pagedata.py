@@ -48,6 +48,7 @@ class Shared:
             "targets": read_table(
                 connection, "select target, ancestor, distance, vendor from targets order by target, distance, ancestor"
             ),
+            "releases": read_table(connection, "select os, ancestor from os_releases order by os, distance"),
             "hosts": read_table(connection, "select target, platform, machines from hosts order by rowid"),
         }
 
@@ -71,6 +72,13 @@ def collect(compared: Comparison, shared: Shared, in_site: bool = False) -> dict
             [snapshot],
         ),
         **shared.tables,
+        "missing": read_table(
+            connection,
+            "select hash, missing_package || '/' || substr(missing_hash, 1, 7) as part from missing_dependencies "
+            "where snapshot = $1 group by hash, missing_package, missing_hash "
+            "order by hash, min(depth), missing_package, missing_hash",
+            [snapshot],
+        ),
         "rejects": read_table(
             connection,
             f"select path, place, reason from rejects where snapshot = $1 or snapshot is null "
@@ -233,7 +241,7 @@ def read_specs(connection: duckdb.DuckDBPyConnection, snapshot: str) -> Encoded:
     """The snapshot's specs, the newest version of each package first; versions in Spack's order."""
     columns = [
         *("package", "version", "compiler", "compiler_family", "os", "platform", "target", "variants", "stacks"),
-        *("in_root", "size_bytes", "hash", "libc", "libc_known", "namespace"),
+        *("in_root", "size_bytes", "hash", "libc", "libc_path", "libc_known", "namespace", "installable"),
     ]
     # A source that names the compiler of each language may know more than the one of the column compiler.
     compilers = "coalesce(list_sort(list_distinct(map_values(compilers))), [compiler])"

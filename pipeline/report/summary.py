@@ -21,6 +21,7 @@ from pipeline.ask.gates import SHORTFALL_COLUMNS
 from pipeline.ask.scope import Snapshot, list_not_loaded, list_snapshots
 from pipeline.errors import NoWarehouseError
 from pipeline.layout import Layout
+from pipeline.report.installs import find_installs
 from pipeline.store.database import open_database
 
 SHOWN_GAPS, SHOWN_CHANGES, SHOWN_LOST = 10, 20, 100
@@ -54,6 +55,7 @@ def write_summary(connection: duckdb.DuckDBPyConnection, compared: Comparison) -
     lines += _list_not_of_today(connection, snapshot)
     lines += [line for note in skipped for line in (f"{escape(note)}.", "")]
     lines += _list_libcs(connection, snapshot)
+    lines += _list_missing(connection, snapshot)
     if changes is None:
         lines += ["No earlier snapshot of its series is in the warehouse to compare it with.", ""]
     else:
@@ -153,6 +155,24 @@ def _list_libcs(connection: duckdb.DuckDBPyConnection, snapshot: str) -> list[st
         return []
     table = make_table(("libc", "packages", "specs"), rows[:SHOWN_CHANGES])
     return ["## C library that specs need", "", *table, "", *_tell_more(len(rows), SHOWN_CHANGES, "answers")]
+
+
+def _list_missing(connection: duckdb.DuckDBPyConnection, snapshot: str) -> list[str]:
+    """What does not install without building, and what is missing for it; nothing where no source says."""
+    found = find_installs(connection, snapshot, SHOWN_CHANGES)
+    if found is None:
+        return []
+    lines = ["## Installs without building", ""]
+    lines += [f"{found.installable:,} of {found.known:,} specs do: a cache has all that they link and run with.", ""]
+    if found.stacks:
+        lines += [*make_table(("stack", "specs", "installable"), found.stacks), ""]
+        lines += _tell_more(found.broken_stacks, SHOWN_CHANGES, "stacks where some are not installable")
+    if found.missing:
+        rows = [(package, hash, reason, specs, len(stacks)) for package, hash, reason, specs, stacks in found.missing]
+        lines += ["Missing, and how many specs and stacks lack it:", ""]
+        lines += [*make_table(("package", "hash", "reason", "specs", "stacks"), rows), ""]
+        lines += _tell_more(found.missing_parts, SHOWN_CHANGES, "missing specs")
+    return lines
 
 
 def _tell_change(by: int) -> str:

@@ -17,7 +17,10 @@ from pipeline.spack.versions import version_key
 
 LIBC_COLUMNS = ("libc", "libc_version", "libc_path", "libc_known")
 
-_NODE = ("hash", "package", "version", "compiler", "platform", "external", "external_path", "external_modules")
+_NODE = (
+    *("hash", "package", "version", "compiler", "platform", "external", "external_path", "external_modules"),
+    "spliced_from",
+)
 _SEVERAL = -1
 
 
@@ -27,8 +30,8 @@ class Graph:
     ``specs``, ``records`` and ``dependencies`` are frames of the kinds of :mod:`pipeline.store.frames`, the
     dependencies being those of all three. ``nodes`` has each hash that is described once, and a node is known by its
     row. What is needed and not described has a number after those. A spliced spec needs the binary of the spec that
-    it was spliced from too, but nothing that this one needs: such a binary is a node of its own, from ``binaries`` on.
-    ``hashes`` are those of all nodes, and ``edges`` say which ``needed`` a ``node`` needs itself.
+    it was spliced from, in place of its own, but nothing that this one needs: such a binary is a node of its own, from
+    ``binaries`` on. ``hashes`` are those of all nodes, and ``edges`` say which ``needed`` a ``node`` needs itself.
     """
 
     def __init__(self, specs: pl.DataFrame, records: pl.DataFrame, dependencies: pl.DataFrame) -> None:
@@ -45,7 +48,8 @@ class Graph:
         is_needed = pl.col("deptypes").list.contains("link") | pl.col("deptypes").list.contains("run") | is_libc
         edges = dependencies.filter(is_needed).select("hash", "dependency_hash", is_libc=is_libc).unique()
         hashes = pl.concat([self.nodes["hash"], edges["hash"], edges["dependency_hash"]]).unique(maintain_order=True)
-        splices = held.select("hash", dependency_hash="spliced_from").drop_nulls().with_columns(is_libc=pl.lit(False))
+        splices = self.nodes.filter(~pl.col("external")).select("hash", dependency_hash="spliced_from").drop_nulls()
+        splices = splices.with_columns(is_libc=pl.lit(False))
         binaries = splices["dependency_hash"].unique(maintain_order=True)
         self.binaries = hashes.len()
         self.hashes = pl.concat([hashes, binaries])

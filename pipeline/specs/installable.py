@@ -2,8 +2,8 @@
 
 Where Spack is to build nothing (``--cache-only``) it takes all that a spec links and runs with from caches, and an
 external as it is (``lib/spack/spack/installer.py``). So a spec of a stack is installable where each part of its
-closure is in the same stack's cache, else in root's, else external. Of a spliced spec Spack fetches the binary of
-the spec that it was spliced from: that must be in one of the two caches as well.
+closure is in the same stack's cache, else in root's, else external. Of a spliced part Spack fetches the binary of
+the spec that it was spliced from: that one must be in one of the two caches, and its own need not be.
 """
 
 from __future__ import annotations
@@ -114,7 +114,9 @@ def _list_broken(graph: Graph, held: pl.DataFrame, whole: bool) -> Iterator[tupl
     """
     numbers = pl.int_range(graph.size, dtype=pl.UInt32, eager=True)
     everywhere = numbers.is_in(held.filter(pl.col("stack") == ROOT)["node"].implode())
-    everywhere |= numbers.is_in(graph.nodes["external"].arg_true().implode())
+    # Spack fetches no binary of an external, nor of a spliced spec, which needs that of its build spec.
+    needs_no_binary = graph.nodes.select(pl.col("external") | pl.col("spliced_from").is_not_null()).to_series()
+    everywhere |= numbers.is_in(needs_no_binary.arg_true().implode())
     if not whole:
         everywhere |= numbers.is_between(graph.nodes.height, graph.binaries, closed="left")
     for (stack,), members in sorted(held.partition_by("stack", as_dict=True).items()):

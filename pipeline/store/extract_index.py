@@ -146,6 +146,7 @@ def make_records(records: Sequence[Record], path: str, stack: str) -> pl.DataFra
         "compiler": [normalise_compiler(record.spec.compiler).compiler for record in records],
         "stack": [stack] * len(records),
         "source": [path] * len(records),
+        "spliced_from": [record.spec.build_spec for record in records],
     }
     return make_frame("records", columns, 0)
 

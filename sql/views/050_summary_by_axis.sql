@@ -24,14 +24,17 @@ totals as (
     group by snapshot
 ),
 
--- A size is known of some specs, of all or of none. More than 64 bits hold is not known.
-sized as (
+-- A size is known of some specs, of all or of none, and so is what installs without building. More than 64 bits hold
+-- is not known.
+known as (
     select
         snapshot, {{ axis }},
         try_cast(sum(cast(size_bytes as decimal(38, 0))) as bigint) as size_bytes,
         count(size_bytes) as sized_specs,
+        count(case when installable then 1 end) as installable,
+        count(installable) as installable_known,
     from {{ table }}
-    where size_bytes is not null{{ " and stack <> 'root'" if axis == 'stack' }}
+    where (size_bytes is not null or installable is not null){{ " and stack <> 'root'" if axis == 'stack' }}
     group by snapshot, {{ axis }}
 ),
 
@@ -43,11 +46,13 @@ measured as (
         {%- else %}
         totals.packages as packages_total,
         {%- endif %}
-        covered.specs, sized.size_bytes,
-        coalesce(sized.sized_specs, 0) as sized_specs,
+        covered.specs, known.size_bytes,
+        coalesce(known.sized_specs, 0) as sized_specs,
+        case when known.installable_known > 0 then known.installable end as installable,
+        coalesce(known.installable_known, 0) as installable_known,
     from covered
     inner join totals on covered.snapshot = totals.snapshot
-    left join sized on covered.snapshot = sized.snapshot and covered.{{ axis }} = sized.{{ axis }}
+    left join known on covered.snapshot = known.snapshot and covered.{{ axis }} = known.{{ axis }}
 )
 
 select
@@ -63,4 +68,10 @@ select
     specs,
     size_bytes,  -- bytes of their tarballs, of those whose size is known; NULL where none is, never 0 for that
     sized_specs,  -- specs whose size is known
+    {%- if axis == 'stack' %}
+    installable,  -- specs that install from the stack without building; NULL where of none it is known
+    {%- else %}
+    installable,  -- specs that install without building from any place; NULL where of none it is known
+    {%- endif %}
+    installable_known,  -- specs of which it is known
 from measured;

@@ -102,6 +102,9 @@ class Warehouse {
     return this.rowOfHash.get(hash);
   }
 
+  /** What is missing for a spec to install without building, the nearest first. */
+  listMissing(hash) { return [...this.tables.missing].filter((row) => row.hash === hash).map(({ part }) => part); }
+
   /** The platform that machines of a target run: Apple's darwin, all others linux. */
   platformOf(target) { return this.vendors.get(target) === "Apple" ? "darwin" : "linux"; }
 
@@ -124,6 +127,7 @@ class Warehouse {
     if (filters.version) tests.version = columns.version.test(matchVersion(filters.version));
     if (filters.variant) tests.variant = columns.variants.testLists(matchVariants(filters.variant));
     if (filters.host) tests.host = this.testHost(filters.host, filters.platform);
+    if (filters.installs) tests.installs = (row) => columns.installable.at(row) === (filters.installs === "yes");
     return tests;
   }
 
@@ -164,13 +168,25 @@ class Warehouse {
     return (row) => target(row) && fits(row);
   }
 
-  /** What a host's libc, as it was asked for, is to each row: ok, too old, other libc, none needed, unknown. */
-  judgeLibcs(asked) {
+  /** The systems whose binaries a host of an OS runs, where that is not its own alone: releases of macOS, itself included. */
+  listReleases(os) { return new Set([...this.tables.releases].filter((row) => row.os === os).map(({ ancestor }) => ancestor)); }
+
+  /** Whether a host of an OS can use a row, judged by that. */
+  testOs(os) {
+    const releases = this.listReleases(os);
+    return this.specs.columns.os.test((one) => one === os || releases.has(one));
+  }
+
+  /** What a host's libc, as it was asked for, is to each row: ok, too old, other libc, none needed, unknown. A path is compared where both are known. */
+  judgeLibcs(asked, path) {
     const host = asked ? parseLibc(asked) : null;
-    const { libc, libc_known: known } = this.specs.columns;
+    const { libc, libc_path: place, libc_known: known } = this.specs.columns;
     const answers = libc.values.map((one) => judgeLibc(host, one));
-    // A column in which all is NULL has no codes.
-    return (row) => (libc.codes[row] >= 0 ? answers[libc.codes[row]] : known.at(row) ? "none needed" : "unknown");
+    return (row) => {
+      // A column in which all is NULL has no codes.
+      if (!(libc.codes[row] >= 0)) return known.at(row) ? "none needed" : "unknown";
+      return host && path && (place.at(row) ?? path) !== path ? "other libc" : answers[libc.codes[row]];
+    };
   }
 
   select(filters) {

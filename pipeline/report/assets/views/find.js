@@ -39,6 +39,7 @@ class Find {
       { name: "platform", folded: true, label: "Platform", kind: "select", options: () => asOptions(columns.platform.values) },
       { name: "os", folded: true, label: "OS", kind: "select", options: () => asOptions(columns.os.values) },
       { name: "host", label: "Runs on", kind: "select", options: () => [["", "any machine"], ...hosts.map(({ target, machines }) => [target, `${target}: ${machines}`, "Well known"]), ...sorted(data.runs.keys()).filter((target) => !known.has(target)).map((target) => [target, target, "All that archspec knows"])], understands: (value) => data.runs.has(value) },
+      ...(data.all.some((row) => columns.installable.at(row) !== null) ? [{ name: "installs", label: "Installs", kind: "select", options: () => [["", "or not"], ["yes", "without building"], ["no", "not without building"]] }] : []),
     ], (values) => this.app.change("find", values));
     this.summary = make("p", { class: "summary", role: "status" });
     this.told = make("div", { class: "told" });
@@ -134,6 +135,7 @@ class Find {
       ["Compiler", spec.compiler === "none" ? "none: no compiled code" : spec.compiler], ["Target", `${spec.platform}-${spec.os}-${spec.target}`],
       ["Stacks", spec.stacks.length ? spec.stacks.join(", ") : "none"], ["In root", spec.in_root ? "yes: published" : "no"],
       ["C library", spec.libc ?? (spec.libc_known ? "needs none" : "not known")],
+      ["Installs without building", spec.installable === null ? "not known" : spec.installable ? "yes" : `no: missing ${data.listMissing(hash).join(", ")}`],
       ["Size", spec.size_bytes === null ? "not told" : `${show(spec.size_bytes)} bytes`], ["Variants", spec.variants.join(" ") || "none"], ["Hash", spec.hash],
     ];
     this.detail.append(

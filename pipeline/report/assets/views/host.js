@@ -12,11 +12,14 @@ class Host {
     const { columns } = data.specs;
     const hosts = [...data.tables.hosts];
     const known = new Set(hosts.map(({ target }) => target));
+    const releases = columns.platform.values.includes("darwin") ? data.tables.releases.columns.os.values : [];
+    const systems = sorted(new Set([...columns.os.values, ...releases]));
     this.filters = new Filters("This machine", [
       { name: "host", label: "I am on", kind: "select", options: () => [...hosts.map(({ target, machines }) => [target, `${target}: ${machines}`, "Well known"]), ...sorted(data.runs.keys()).filter((target) => !known.has(target)).map((target) => [target, target, "All that archspec knows"])] },
       { name: "compiler", label: "with", kind: "select", options: () => [["", "any compiler"], ...columns.compiler_family.values.filter((family) => family !== "none").map((family) => [family, `${family} or no compiled code`])] },
-      { name: "os", label: "OS", kind: "select", options: () => asOptions(columns.os.values) },
+      { name: "os", label: "OS", kind: "select", options: () => asOptions(systems) },
       { name: "libc", label: "C library", kind: "text", placeholder: "2.35", suggest: () => columns.libc.values, hint: "2.35 is glibc’s (ldd --version), else glibc@2.35 or musl@1.2.4", understands: (value) => parseLibc(value) !== null },
+      { name: "libcpath", label: "Its path", kind: "text", placeholder: "/usr", suggest: () => columns.libc_path.values, hint: "where the C library lies; by default not compared" },
       { name: "platform", label: "Platform", kind: "select", options: () => [["", "as the machine’s maker has it"], ...columns.platform.values.map((value) => [value, value])] },
       { name: "q", label: "Package", kind: "text" },
       { name: "show", label: "Show", kind: "select", options: () => [["", "what I can use"], ["missing", "what I cannot"]] },
@@ -33,7 +36,7 @@ class Host {
     this.missing = missing;
     this.grid = new Grid({
       label: "Packages for this machine", empty: "No package.", sorted: this.app.sorter("host"),
-      open: (row) => this.app.go("find", { package: row.package, ...(row.specs ? { host: this.asked.host, os: this.asked.os, platform: this.asked.platform } : {}) }),
+      open: (row) => this.app.go("find", { package: row.package, ...(row.specs ? { host: this.asked.host, os: data.listReleases(this.asked.os).size ? "" : this.asked.os, platform: this.asked.platform } : {}) }),
       columns: [
         { title: "Package", field: "package", frozen: true, width: this.app.nameWidth },
         ...(missing ? [{ title: "Why not", field: "why", width: 520 }] : [{ title: "Specs", field: "specs", width: 90, hozAlign: "right", headerSortStartingDir: "desc" },
@@ -63,10 +66,10 @@ class Host {
     const steps = data.runs.get(host);
     // In the order in which they are told: the first that a spec fails is why it cannot be used.
     const family = values.compiler ? columns.compiler_family.test((one) => one === values.compiler || one === "none") : () => true;
-    const os = values.os ? columns.os.test((one) => one === values.os) : () => true;
+    const os = values.os ? data.testOs(values.os) : () => true;
     const wanted = values.q ? columns.package.test(matchPackage(values.q, data.packages)) : () => true;
     const found = data.packages.map((name) => ({ package: name, specs: 0, rank: -1, distance: Infinity, compilers: new Set(), oss: new Set(), stacks: new Set(), libcs: new Map(), reasons: new Map(), passes: true }));
-    const judge = data.judgeLibcs(values.libc);
+    const judge = data.judgeLibcs(values.libc, values.libcpath);
     const misread = values.libc && !parseLibc(values.libc);
     const libcs = new Map(LIBC_ANSWERS.map((answer) => [answer, 0]));
     const checks = [
@@ -87,7 +90,7 @@ class Host {
       const libc = judge(row);
       libcs.set(libc, libcs.get(libc) + 1);
       one.libcs.set(libc, (one.libcs.get(libc) ?? 0) + 1);
-      if (libc === "too old" || libc === "other libc") { refuse(one, libc === "too old" ? `needs ${columns.libc.at(row)}, which is newer` : `needs ${columns.libc.at(row)}`); continue; }
+      if (libc === "too old" || libc === "other libc") { refuse(one, libc === "too old" ? `needs ${columns.libc.at(row)}, which is newer` : `needs ${columns.libc.at(row)}${values.libcpath ? ` in ${columns.libc_path.at(row)}` : ""}`); continue; }
       specs++;
       one.specs++;
       one.rank = Math.max(one.rank, columns.version.codes[row]);
@@ -106,7 +109,7 @@ class Host {
     this.summary.textContent = `On ${host} (${platform}): ${show(usable)} of ${plural(asked.length, "package")} can be used (${percent(usable, asked.length)}), ${plural(specs, "spec")}`;
     const unknown = columns.target.values.filter((target) => !data.runs.has(target));
     const runs = [...steps].sort((one, other) => one[1] - other[1] || compareTexts(one[0], other[0])).map(([target]) => target);
-    this.note.textContent = `${host} runs binaries for ${runs.join(", ")}. ${values.libc ? `Specs by the C library ${values.libc}` : "No C library is given; specs"}: ${LIBC_ANSWERS.filter((answer) => libcs.get(answer)).map((answer) => `${answer} ${show(libcs.get(answer))}`).join(", ") || "none"}.`
+    this.note.textContent = `${host} runs binaries for ${runs.join(", ")}. ${values.libc ? `Specs by the C library ${values.libc}${values.libcpath ? ` in ${values.libcpath}` : ""}` : "No C library is given; specs"}: ${LIBC_ANSWERS.filter((answer) => libcs.get(answer)).map((answer) => `${answer} ${show(libcs.get(answer))}`).join(", ") || "none"}.`
       + (libcs.get("unknown") && values.libc ? " Where it is unknown, the source does not say what a spec needs: compare the OS." : "")
       + (unknown.length ? ` Nothing is known of ${unknown.join(", ")}: not counted.` : "");
     if (!usable && !misread) this.summary.textContent += asked.length ? `. Nothing fits: its specs are ${this.tellReasons(reasons, 6)}` : `. No package is called ${values.q}`;
