@@ -4,7 +4,6 @@ import datetime as dt
 import hashlib
 import json
 import os
-import re
 import shutil
 from html.parser import HTMLParser
 from pathlib import Path
@@ -686,20 +685,6 @@ def test_no_name_that_spack_would_not_give_reaches_a_shell():
     assert make_command("hdf5", good) == "spack install --cache-only hdf5/aaaaaaa"
     assert make_command("a; rm -rf ~", good) == f"spack install --cache-only /{good}"
     assert make_command("hdf5", "$(reboot)") is None
-
-
-def test_the_readme_shows_what_the_command_says(sample, tmp_path):
-    told = "".join(
-        run(
-            "site", "--warehouse", sample, "--out", "public", "--base-url", "https://example.org/spack", cwd=tmp_path
-        ).stdout
-        for _ in range(2)
-    )
-    readme = (Path(__file__).parents[1] / "README.md").read_text()
-    shown = re.search(r"```console\n(\$ spack-warehouse site .*?)```", readme, re.DOTALL)
-
-    assert shown
-    assert re.sub(r"(?m)^\$.*\n", "", shown[1]) == told
 
 
 def read_titles(path):
