@@ -55,7 +55,7 @@ format: $(VENV)/dev ## Format the Python and SQL code
 bench: $(VENV)/dev ## Measure against other ways of reading pages; writes bench/RESULTS.md
 	$(BIN)/python -m bench
 
-readme: $(VENV)/dev ## Renew the answers and the data dictionary in the README
+readme: $(VENV)/dev ## Renew the answers and the data dictionary in README.md and docs/
 	$(BIN)/python -m tests.readme
 
 lock: $(VENV)/dev ## Renew the pinned requirements from pyproject.toml

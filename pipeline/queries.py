@@ -77,7 +77,7 @@ def sql(queries: tuple[str, ...], warehouse: Path, format: str, dialect: str | N
 
     QUERY is one statement of SELECT, FROM, WITH, VALUES, PIVOT, SHOW, DESCRIBE, SUMMARIZE, EXPLAIN of
     these, or PRAGMA table_info. The tables and views: describe them with "show tables", or see the data
-    dictionary in the README. For files of your own, and to write any, there is the command shell. CSV is
+    dictionary, docs/dictionary.md. For files of your own, and to write any, there is the command shell. CSV is
     exact here: a text that a spreadsheet would take for a formula stays as it is.
 
     With --dialect nothing is answered: each QUERY is the name of a view, macro or check, or a macro with its

@@ -1,6 +1,9 @@
-"""The parts of the README that are made: answers to its questions, and the data dictionary.
+"""The parts of the documents that are made: what their queries and commands print, and the data dictionary.
 
-``python -m tests.readme`` (``make readme``) writes them anew; a test fails while they are old.
+``python -m tests.readme`` (``make readme``) writes them anew; a test fails while they are old. An SQL block is followed
+by its answer in a block of ``text``. A block of ``console`` that shows what its commands print is run, in the folder
+that the section's scene prepares; one that shows nothing, such as a build from the network, is not. To add one, write
+``?`` for the answer.
 """
 
 from __future__ import annotations
@@ -8,6 +11,8 @@ from __future__ import annotations
 import re
 import shlex
 import tempfile
+from collections.abc import Iterator
+from difflib import SequenceMatcher
 from pathlib import Path
 
 import duckdb
@@ -16,68 +21,105 @@ from pipeline.layout import Layout
 from pipeline.schema import COMPUTED_TABLES, DERIVED_TABLES, STORED_SPECS, TABLES, Column, Relation, describe_wide
 from pipeline.store.database import list_columns, open_database
 from pipeline.store.sqlfiles import describe_macros, describe_views
-from tests import commands
+from tests import commands, scenes
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
+DOCUMENTS = (README, *sorted((ROOT / "docs").glob("*.md")))
 PAGES = "tests/data/pages"
-CACHE = "tests/data/caches/spack-1.1"
-OF_CACHE = " --warehouse caches"
-"""How a command of the README says that it asks of the warehouse of that build cache, and not of the pages."""
 
 SHOWN = (0, 2, 3)
-"""Exit statuses of commands that the README shows: done, wrong usage, something falls short."""
+"""Exit statuses of commands that documents show: done, wrong usage, something fails."""
 
-# An SQL block and the answer below it; the query runs as it stands.
-ANSWER = re.compile(r"```sql\n(?P<query>.*?)```\n\n```text\n(?P<answer>.*?)```\n", re.DOTALL)
-# A command that asks and the answer below it: all that a terminal shows of it.
-COMMAND = re.compile(
-    r"```console\n\$ spack-warehouse (?P<command>(?:have|diff|gaps|gate)\b.*)\n(?P<answer>(?s:.*?))```\n"
+# What of a document's text counts: headings; an SQL block and its answer; other blocks of code, also in a list.
+PART = re.compile(
+    r"^```sql\n(?P<query>.*?)^```\n\n```text\n(?P<answer>.*?)^```\n"
+    r"|^(?P<indent> *)```(?P<language>\w*)\n(?P<body>.*?)^(?P=indent)```$"
+    r"|^#+ (?P<title>[^\n]*)$",
+    re.MULTILINE | re.DOTALL,
 )
-# The steps of a configuration whose paths are those of no machine.
-STEPS = re.compile(r"```console\n\$ spack-warehouse (?P<command>run .* --dry-run)\n(?:(?!```).*\n)*```\n")
 DICTIONARY = re.compile(r"(?<=<!-- dictionary -->\n)(?P<dictionary>.*?)(?=<!-- end of dictionary -->)", re.DOTALL)
+# What is another each time: times of a log, days of a state, what it took, and a size that libraries make.
+CHANGING = re.compile(
+    r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
+    r"|(?<![\w-])\d{4}-\d\d-\d\d(?= stays| │)"
+    r"|\d+\.\d seconds| +\d+\.\d s |\"seconds\":[\d.]+|[\d,]+ bytes"
+)
 
 
-def run(*arguments: str) -> str:
-    """What a command of the project prints to stdout, from the root of the repository."""
-    done = commands.run(*arguments, cwd=ROOT)
-    if done.returncode:
-        raise ValueError(f"{shlex.join(arguments)}: exit status {done.returncode}: {done.stderr}")
-    return done.stdout
+def render_document(text: str, sample: Path) -> str:
+    """``text`` with every made part made anew; ``sample`` is a warehouse of the sample pages."""
+    section = ""
+
+    def render_part(match: re.Match[str]) -> str:
+        nonlocal section
+        section = match["title"] or section
+        if match["query"] is not None:
+            answer = run_shown(["sql", match["query"], "--warehouse", str(sample)], ROOT)
+            return f"```sql\n{match['query']}```\n\n```text\n{answer}\n```\n"
+        if match["language"] == "console" and any(shown for _, shown in read_commands(match["body"])):
+            with tempfile.TemporaryDirectory() as folder:
+                return indent(run_block(match, section, Path(folder), sample), match["indent"])
+        return match[0]
+
+    text = PART.sub(render_part, text)
+    if DICTIONARY.search(text):
+        with open_database(Layout(sample)) as connection:
+            dictionary = render_dictionary(connection)
+        text = DICTIONARY.sub(lambda _: f"\n{dictionary}\n", text)
+    return text
 
 
-def show(command: str, warehouse: Path) -> str:
-    """What a terminal shows of a command, from the root of the repository: its data, then its messages."""
-    with tempfile.TemporaryDirectory() as folder:
-        if command.endswith(OF_CACHE):
-            warehouse = Path(folder, "warehouse")
-            run("build", CACHE, "--warehouse", str(warehouse))
-        done = commands.run(*shlex.split(command.removesuffix(OF_CACHE)), "--warehouse", warehouse, cwd=ROOT)
+def run_block(match: re.Match[str], section: str, folder: Path, sample: Path) -> str:
+    """A block of ``console`` with what its commands print in the folder of the section's scene."""
+    lines = []
+    body = dedent(match["body"], match["indent"])
+    with scenes.prepare(section, body, folder, sample) as replaced:
+        for command, shown in read_commands(body):
+            name, *arguments = shlex.split(scenes.MADE.get(command, command), comments=True)
+            lines.append(f"$ {command}")
+            if name == "spack-warehouse":
+                for old, new in replaced.items():
+                    arguments = [one.replace(old, new) for one in arguments]
+                made = run_shown(arguments, folder).split("\n")
+                lines += keep_unchanged(shown, made) if shown else []
+    return "\n".join(["```console", *lines, "```"])
+
+
+def read_commands(body: str) -> Iterator[tuple[str, list[str]]]:
+    """Each command of a block, and the lines that it prints there."""
+    for part in re.split(r"^ *\$ ", body, flags=re.MULTILINE)[1:]:
+        command, *lines = part.strip("\n").split("\n")
+        yield command, lines
+
+
+def run_shown(arguments: list[str], folder: Path) -> str:
+    """What a terminal shows of a command: its data, then its messages."""
+    environment = {"SPACK_WAREHOUSE_WEBHOOK": None, "XDG_CACHE_HOME": str(folder / "cache")}
+    done = commands.run(*arguments, cwd=folder, **environment)
     if done.returncode not in SHOWN:
-        raise ValueError(f"{command}: exit status {done.returncode}: {done.stderr}")
+        raise ValueError(f"{shlex.join(arguments)}: exit status {done.returncode}: {done.stderr}")
     return "\n".join(part.strip("\n") for part in (done.stdout, done.stderr) if part.strip("\n"))
 
 
-def render_readme(text: str, warehouse: Path) -> str:
-    """``text`` with every made part made anew, from a warehouse of the sample pages."""
+def keep_unchanged(shown: list[str], made: list[str]) -> list[str]:
+    """The lines that a command prints; as they are shown where they differ in times and the like alone."""
+    kept = list(made)
+    for old, new, size in SequenceMatcher(None, [*map(mask, shown)], [*map(mask, made)]).get_matching_blocks():
+        kept[new : new + size] = shown[old : old + size]
+    return kept
 
-    def answer(match: re.Match[str]) -> str:
-        made = run("sql", match["query"], "--warehouse", str(warehouse)).strip("\n")
-        return f"```sql\n{match['query']}```\n\n```text\n{made}\n```\n"
 
-    def answer_command(match: re.Match[str]) -> str:
-        return f"```console\n$ spack-warehouse {match['command']}\n{show(match['command'], warehouse)}\n```\n"
+def mask(line: str) -> str:
+    return CHANGING.sub("…", line)
 
-    def answer_steps(match: re.Match[str]) -> str:
-        made = run(*shlex.split(match["command"])).strip("\n")
-        return f"```console\n$ spack-warehouse {match['command']}\n{made}\n```\n"
 
-    text = STEPS.sub(answer_steps, text)
-    text = COMMAND.sub(answer_command, ANSWER.sub(answer, text))
-    with open_database(Layout(warehouse)) as connection:
-        dictionary = render_dictionary(connection)
-    return DICTIONARY.sub(lambda _: f"\n{dictionary}\n", text)
+def indent(text: str, spaces: str) -> str:
+    return "\n".join(spaces + line if line else line for line in text.split("\n"))
+
+
+def dedent(text: str, spaces: str) -> str:
+    return "\n".join(line.removeprefix(spaces) for line in text.split("\n"))
 
 
 def render_dictionary(connection: duckdb.DuckDBPyConnection) -> str:
@@ -132,8 +174,9 @@ def escape(text: str) -> str:
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         warehouse = Path(folder, "warehouse")
-        run("build", PAGES, "--warehouse", str(warehouse))
-        README.write_text(render_readme(README.read_text(), warehouse))
+        run_shown(["build", PAGES, "--warehouse", str(warehouse)], ROOT)
+        for document in DOCUMENTS:
+            document.write_text(render_document(document.read_text(), warehouse))
 
 
 if __name__ == "__main__":

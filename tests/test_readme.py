@@ -1,172 +1,167 @@
-"""The README is true: its answers, its dictionary, its commands."""
+"""The documents are true: what they show of commands and queries, their commands and options, their links."""
 
 import json
 import re
 import shlex
 import shutil
+from itertools import pairwise
+from urllib.parse import unquote
 
+import click
 import pytest
+from markdown_it import MarkdownIt
 
 from pipeline.cli import cli
 from tests.commands import run
-from tests.makers import ask, make_index, make_record, make_spec, write_v2, write_v3
-from tests.readme import ANSWER, PAGES, README, ROOT, STEPS, render_readme
-from tests.test_closure import edge
+from tests.makers import ask
+from tests.readme import DOCUMENTS, PAGES, PART, README, ROOT, mask, read_commands, render_document
+from tests.scenes import SCENES
+
+DOCS = ROOT / "docs"
+LINKING = (*DOCUMENTS, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md")
+MOST_LINES, MOST_BYTES = 200, 8192
+"""Of the README: what one reads at once."""
+PARAMETERS = [one for command in cli.commands.values() for one in command.params]
+OPTIONS = {"--help", "--version", *(name for one in PARAMETERS for name in (*one.opts, *one.secondary_opts))}
 
 
-def test_answers_and_dictionary_are_current(sample):
-    text = README.read_text()
-
-    assert render_readme(text, sample) == text, "the README is old: run `make readme`"
-
-
-def test_it_answers_ten_questions():
-    assert len(ANSWER.findall(README.read_text())) >= 10
-
-
-def test_it_documents_every_command():
-    documented = set(re.findall(r"spack-warehouse ([a-z]+)", README.read_text()))
-
-    assert set(cli.commands) <= documented
-
-
-def test_it_documents_every_make_target():
-    targets = re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    documented = set(re.findall(r"make ([a-z-]+)", README.read_text()))
-
-    assert set(targets) <= documented
-
-
-@pytest.fixture(scope="module")
-def chapter():
-    (text,) = re.findall(r"^## Scheduled reports\n(.*?)^## ", README.read_text(), re.MULTILINE | re.DOTALL)
-    return text
+def name_of(document):
+    return document.relative_to(ROOT).as_posix()
 
 
 def read_blocks(text, language):
     return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
-def mask(line):
-    """A line of log without what is another each time: the time, what it took, and a size that libraries make."""
-    line = re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "TIME", line)
-    return re.sub(r" +\d+\.\d s ", " SECONDS ", re.sub(r'"seconds":[\d.]+|[\d,]+ bytes', "MANY", line))
+def list_commands(document):
+    """The commands of this project in the blocks of a document, each as its words."""
+    blocks = (match for match in PART.finditer(document.read_text()) if match["language"] == "console")
+    given = (shlex.split(command, comments=True) for match in blocks for command, _ in read_commands(match["body"]))
+    return [words[1:] for words in given if words[0] == "spack-warehouse"]
 
 
-def test_the_scheduled_run_is_as_it_says(chapter, tmp_path):
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
+def test_what_a_document_shows_is_current(document, sample):
+    text = document.read_text()
+
+    assert render_document(text, sample) == text, "the documents are old: run `make readme`"
+
+
+def test_the_readme_is_short():
+    text = README.read_bytes()
+
+    assert len(text.splitlines()) <= MOST_LINES
+    assert len(text) <= MOST_BYTES
+
+
+def test_five_questions_have_answers_and_many_more_in_the_cookbook():
+    (questions,) = re.findall(r"^## Five questions\n(.*?)^## ", README.read_text(), re.MULTILINE | re.DOTALL)
+
+    assert len(re.findall(r"^\*\*.*?\?\*\*", questions, re.MULTILINE)) == 5
+    assert len(read_blocks(questions, "(?:sql|console)")) == 5
+    assert len(read_blocks((DOCS / "questions.md").read_text(), "sql")) >= 10
+
+
+def test_every_command_has_its_row():
+    for document in (README, DOCS / "commands.md"):
+        rows = re.findall(r"^\| `(?:spack-warehouse )?([a-z]+)\b", document.read_text(), re.MULTILINE)
+        assert set(rows) >= set(cli.commands), name_of(document)
+
+
+def test_every_target_of_make_is_documented():
+    targets = re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    texts = "\n".join(document.read_text() for document in LINKING)
+
+    assert set(targets) <= set(re.findall(r"make ([a-z-]+)", texts))
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
+def test_the_options_of_shown_commands_are_there(document):
+    for name, *arguments in list_commands(document):
+        command = cli.commands[name]
+        command.make_parser(click.Context(command)).parse_args(list(arguments))
+
+
+def test_options_in_the_prose_are_there():
+    named = {}
+    for document in DOCUMENTS:
+        for token in MarkdownIt("commonmark").enable("table").parse(document.read_text()):
+            for child in token.children or ():
+                if child.type == "code_inline" and (found := re.match(r"--[a-z-]+", child.content)):
+                    named[found[0]] = name_of(document)
+
+    assert {name: where for name, where in named.items() if name not in OPTIONS} == {}
+
+
+def test_every_scene_is_of_a_section():
+    titles = {match["title"] for document in DOCUMENTS for match in PART.finditer(document.read_text())}
+
+    assert set(SCENES) <= titles
+
+
+@pytest.fixture(scope="module")
+def scheduled():
+    return (DOCS / "scheduled.md").read_text()
+
+
+def test_the_log_and_the_notification_of_a_run_are_as_shown(scheduled, tmp_path):
     shutil.copytree(ROOT / PAGES, tmp_path / PAGES)
-    (config,) = read_blocks(chapter, "yaml")
+    (config,) = read_blocks(scheduled, "yaml")
     (tmp_path / "coverage.yaml").write_text(config)
-    (log,) = (block for block in read_blocks(chapter, "console") if "TIME sources" in mask(block))
-    line, notification = read_blocks(chapter, "json")
+    line, notification = read_blocks(scheduled, "json")
 
-    def run_here(*options):
-        return run("run", "--config", "coverage.yaml", *options, cwd=tmp_path, SPACK_WAREHOUSE_WEBHOOK=None)
+    done = run("run", "--config", "coverage.yaml", "--log-format", "json", cwd=tmp_path, SPACK_WAREHOUSE_WEBHOOK=None)
 
-    done = run_here()
     assert done.returncode == 3
-    assert list(map(mask, log.splitlines()[1:])) == list(map(mask, done.stderr.splitlines()))
+    assert mask(line.strip()) in map(mask, done.stderr.splitlines())
     assert json.loads(notification) == json.loads((tmp_path / "warehouse" / "notification.json").read_text())
-    assert mask(line.strip()) in map(mask, run_here("--log-format", "json").stderr.splitlines())
 
 
-def test_what_stays_is_as_it_says(tmp_path):
-    (chapter,) = re.findall(r"^## What stays\n(.*?)^## ", README.read_text(), re.MULTILINE | re.DOTALL)
-    (block,) = read_blocks(chapter, "console")
-    mirrors = tmp_path / "mirrors"
-    first, second = mirrors / "develop-2025-03-16", mirrors / "develop-2025-03-30"
-    write_v2(first / "e4s", make_index(make_record(make_spec(number)) for number in range(3)))
-    write_v2(second / "e4s", make_index(make_record(make_spec(number)) for number in range(4)))
-    write_v2(second / "hep", make_index(make_record(make_spec(number)) for number in range(6)))
-    run("build", "mirrors", cwd=tmp_path)
-    shutil.rmtree(first)
-    write_v2(second / "e4s", b"<!doctype html>")
-    write_v2(second / "hep", make_index([make_record(make_spec(0))]))
-    # Each command, and what a terminal shows of it.
-    shown = [part.splitlines() for part in re.split(r"^\$ spack-warehouse ", block, flags=re.MULTILINE)[1:]]
-    done = [run(*shlex.split(command), cwd=tmp_path) for command, *_ in shown]
-
-    assert [one.returncode for one in done] == [3, 0]
-    for one, (_, *lines) in zip(done, shown, strict=True):
-        assert [mask_day(line) for line in lines] == [
-            mask_day(line) for line in (one.stdout + one.stderr).strip().splitlines()
-        ]
-
-
-def write_mirrors(folder):
-    """The mirrors of the chapter "From indexes": two snapshots of two stacks of layout v2, and a stack by Spack 1."""
-    zlib = make_record(make_spec(1, versions=["2.2.3"]), "zlib-ng")
-    mpich = make_record(make_spec(2, versions=["4.2.3"]), "mpich")
-    hdf5 = make_record(make_spec(3), "hdf5", dependencies=[edge(1, "zlib-ng"), edge(2, "mpich")])
-    blas = make_record(make_spec(4, versions=["0.3.29"]), "openblas")
-    needed = [edge(number, name) for number, name in ((2, "mpich"), (3, "hdf5"), (4, "openblas"))]
-    petsc = make_record(make_spec(5, versions=["3.22.4"]), "petsc", dependencies=needed)
-    cmake = make_record(make_spec(6, versions=["3.31.6"]), "cmake")
-    stacks = {
-        "develop-2025-03-23/e4s": [zlib, mpich, hdf5, blas, petsc],
-        "develop-2025-03-23/hpc": [zlib, mpich, hdf5, cmake],
-        "develop-2025-03-30/e4s": [zlib, mpich, hdf5, blas, petsc],
-        "develop-2025-03-30/hpc": [zlib, mpich, cmake],
-    }
-    for stack, records in stacks.items():
-        write_v2(folder / stack, make_index(records))
-    julia = make_record(make_spec(7, versions=["1.11.4"]), "julia")
-    write_v3(folder / "develop-2025-03-30/gpu", make_index([zlib, mpich, hdf5, blas, petsc, cmake, julia], version="8"))
-
-
-def write_lock(path):
-    """The lock file of an environment of petsc that was concretized since: with a newer zlib-ng."""
-    records = [
-        make_record(make_spec(11, versions=["2.2.4"]), "zlib-ng"),
-        make_record(make_spec(2, versions=["4.2.3"]), "mpich"),
-        make_record(make_spec(13), "hdf5", dependencies=[edge(11, "zlib-ng"), edge(2, "mpich")]),
-        make_record(make_spec(15, versions=["3.22.4"]), "petsc", dependencies=[edge(2, "mpich"), edge(13, "hdf5")]),
-    ]
-    lock = {
-        "_meta": {"file-type": "spack-lockfile", "lockfile-version": 5},
-        "roots": [{"hash": records[-1]["spec"]["hash"], "spec": "petsc"}],
-        "concrete_specs": {record["spec"]["hash"]: record["spec"] for record in records},
-    }
-    path.write_text(json.dumps(lock))
-
-
-@pytest.mark.parametrize("title", ["From indexes", "Expected lists"])
-def test_answers_from_indexes_are_as_it_says(tmp_path, title):
-    (chapter,) = re.findall(rf"^## {title}\n(.*?)^## ", README.read_text(), re.MULTILINE | re.DOTALL)
-    write_mirrors(tmp_path / "mirrors")
-    write_lock(tmp_path / "spack.lock")
-    assert read_blocks(chapter, "console")
-    for block in read_blocks(chapter, "console"):
-        for command, *lines in (part.splitlines() for part in re.split(r"^\$ spack-warehouse ", block, flags=re.M)[1:]):
-            done = run(*shlex.split(command), cwd=tmp_path)
-            shown = (done.stdout + done.stderr).strip().splitlines()
-
-            assert list(map(mask_day, lines)) == list(map(mask_day, shown)), command
-
-
-def mask_day(line):
-    return re.sub(r"\d{4}-\d\d-\d\d(?= stays| │)", "DAY", re.sub(r"\d+\.\d seconds", "SECONDS", line))
-
-
-def test_the_steps_of_a_configuration_are_shown():
-    assert len(STEPS.findall(README.read_text())) == 1
-
-
-def test_the_cron_line_is_that_of_the_file(chapter):
-    (line,) = read_blocks(chapter, "cron")
+def test_the_cron_line_is_that_of_the_file(scheduled):
+    (line,) = read_blocks(scheduled, "cron")
 
     assert line in (ROOT / "contrib" / "spack-warehouse.cron").read_text()
 
 
-def test_the_files_that_it_names_are_there():
-    links = re.findall(r"\]\(([^)#:]+)\)", README.read_text())
+def list_links(document):
+    """Where the links and pictures of a document lead."""
+    for token in MarkdownIt("commonmark").enable("table").parse(document.read_text()):
+        for child in token.children or ():
+            if child.type in ("link_open", "image"):
+                yield str(child.attrs["href" if child.type == "link_open" else "src"])
 
-    assert links
-    assert [link for link in links if not (ROOT / link).exists()] == []
+
+def list_anchors(document):
+    """The anchors of a document's headings, as GitHub and MkDocs make them of their words."""
+    tokens = MarkdownIt("commonmark").enable("table").parse(document.read_text())
+    titles = [one.content for head, one in pairwise(tokens) if head.type == "heading_open"]
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def is_broken(link, document):
+    """Whether a link leads to no file of the project, or to no heading of it. The web's are not looked at."""
+    path, _, anchor = unquote(link).partition("#")
+    if "://" in path:
+        return False
+    target = (document.parent / path).resolve() if path else document
+    is_there = target.is_relative_to(ROOT) and target.exists()
+    return not is_there or (anchor != "" and anchor not in list_anchors(target))
+
+
+@pytest.mark.parametrize("document", LINKING, ids=name_of)
+def test_links_lead_to_files_and_anchors_that_are_there(document):
+    assert [link for link in list_links(document) if is_broken(link, document)] == []
+
+
+def test_every_document_is_linked_from_the_readme_and_from_the_list():
+    for start, folder in ((README, ROOT), (DOCS / "README.md", DOCS)):
+        linked = {(folder / link).resolve() for link in list_links(start) if "://" not in link}
+        assert set(DOCS.glob("*.md")) - {DOCS / "README.md"} <= linked, name_of(start)
 
 
 def test_the_parquet_in_polars_is_what_the_views_say(sample, tmp_path, monkeypatch):
-    (block,) = (block for block in read_blocks(README.read_text(), "python") if "import polars" in block)
+    texts = [document.read_text() for document in DOCUMENTS]
+    (block,) = (block for text in texts for block in read_blocks(text, "python") if "import polars" in block)
     (tmp_path / "warehouse").symlink_to(sample)
     monkeypatch.chdir(tmp_path)
     names = {}

@@ -689,20 +689,6 @@ def test_no_name_that_spack_would_not_give_reaches_a_shell():
     assert make_command("hdf5", "$(reboot)") is None
 
 
-def test_the_readme_shows_what_the_command_says(sample, tmp_path):
-    told = "".join(
-        run(
-            "site", "--warehouse", sample, "--out", "public", "--base-url", "https://example.org/spack", cwd=tmp_path
-        ).stdout
-        for _ in range(2)
-    )
-    readme = (Path(__file__).parents[1] / "README.md").read_text()
-    shown = re.search(r"```console\n(\$ spack-warehouse site .*?)```", readme, re.DOTALL)
-
-    assert shown
-    assert re.sub(r"(?m)^\$.*\n", "", shown[1]) == told
-
-
 def read_titles(path):
     return [one.text for one in ElementTree.parse(path).iter(f"{{{ATOM}}}title")]
 
