@@ -9,7 +9,7 @@ WAREHOUSE ?= warehouse
 CONFIG ?= examples/coverage.yaml
 
 .DEFAULT_GOAL := help
-.PHONY: help warehouse report scheduled shell test test-slow test-spark lint format bench readme lock clean
+.PHONY: help warehouse report scheduled shell test test-slow test-spark lint format bench readme docs lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -58,14 +58,19 @@ bench: $(VENV)/dev ## Measure against other ways of reading pages; writes bench/
 readme: $(VENV)/dev ## Renew the answers and the data dictionary in README.md and docs/
 	$(BIN)/python -m tests.readme
 
+docs: $(VENV)/docs ## Make a site of docs/ in .venv/docs-site
+	NO_MKDOCS_2_WARNING=1 PYTHONPATH=$(VENV)/docs-lib $(BIN)/python -m mkdocs build
+
 lock: $(VENV)/dev ## Renew the pinned requirements from pyproject.toml
 	$(BIN)/python -m pip install --quiet uv
 	for name in runtime dev; do \
 	  $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url --no-annotate --no-header \
 	    --python-version 3.11 --extra install $$([ $$name = dev ] && echo --extra dev) pyproject.toml -o requirements/$$name.txt; \
 	done
-	echo pyspark | $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url --no-annotate \
-	  --no-header --python-version 3.11 - -o requirements/spark.txt
+	for name in pyspark:spark mkdocs-material:docs; do \
+	  echo $${name%:*} | $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url \
+	    --no-annotate --no-header --python-version 3.11 - -o requirements/$${name#*:}.txt; \
+	done
 
 clean: ## Remove what builds, tests and installation left
 	rm -rf $(VENV) .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache
@@ -96,6 +101,11 @@ $(VENV)/dev: requirements/dev.txt | $(BIN)/python
 # Spark is beside the packages of the tests, which it would weigh down. It has to be built, with setuptools of the lock.
 $(VENV)/spark: requirements/spark.txt | $(VENV)/dev
 	$(PINNED) --no-build-isolation --target $(VENV)/spark-lib --upgrade -r requirements/spark.txt
+	touch $@
+
+# So is MkDocs, whose packages need not fit those of the project.
+$(VENV)/docs: requirements/docs.txt | $(BIN)/python
+	$(PINNED) --target $(VENV)/docs-lib --upgrade -r requirements/docs.txt
 	touch $@
 
 # The oldest DuckDB whose shell must open a warehouse, beside the one that builds it.
