@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -12,7 +11,15 @@ import click
 from pipeline.io.progress import number_of, showing_progress
 from pipeline.io.streams import say, write_line
 from pipeline.layout import Layout
-from pipeline.options import FALLS_SHORT, find_day, refuse_missing, say_some, today_option, warehouse_option
+from pipeline.options import (
+    FALLS_SHORT,
+    find_day,
+    publication_options,
+    refuse_missing,
+    say_some,
+    today_option,
+    warehouse_option,
+)
 
 
 @click.command()
@@ -20,7 +27,7 @@ from pipeline.options import FALLS_SHORT, find_day, refuse_missing, say_some, to
 @click.option(
     "--out", type=click.Path(path_type=Path, file_okay=False), required=True, metavar="DIR", help="Folder to write to."
 )
-@click.option("--base-url", metavar="URL", help="Where the site will be: each page gives its address there.")
+@publication_options
 @click.option(
     "--format",
     "formats",
@@ -37,28 +44,38 @@ from pipeline.options import FALLS_SHORT, find_day, refuse_missing, say_some, to
 )
 @today_option("The day that gates judge on")
 def site(
-    warehouse: Path, out: Path, base_url: str | None, formats: str, gates: Path | None, today: datetime | None
+    warehouse: Path,
+    out: Path,
+    base_url: str | None,
+    wasm: Path | None,
+    history: int | None,
+    licence: str | None,
+    formats: str,
+    gates: Path | None,
+    today: datetime | None,
 ) -> None:
     """Write the warehouse as a site for any static host: a front page, a page for each package, stack and snapshot.
 
     Each page has its data beside it as JSON. The snapshots' reports are a part of it, at the addresses that the
-    command report gives them. Only what changed is written anew; where nothing did, nothing is done. What the
-    warehouse holds no more keeps its page.
+    command report gives them, and so are the data that the command publish writes. Only what changed is written anew;
+    where nothing did, nothing is done. What the warehouse holds no more keeps its page.
     """
+    from pipeline.catalog.publish import Wish, publish_data
     from pipeline.publish.site import Wanted, publish_site
     from pipeline.settings import read_gates
 
-    if base_url is not None and not re.fullmatch(r"https?://[^\s/?#]+[^\s?#]*", base_url):
-        raise click.BadParameter(f"{base_url!r} is no https:// or http:// address", param_hint="--base-url")
     if gates is not None:
         refuse_missing(gates, "examples/gates.yaml")
     wanted = Wanted(split_formats(formats), (), base_url, read_gates(gates) if gates else None, find_day(today))
     with showing_progress() as progress:
         summary = publish_site(Layout(warehouse), out, wanted, progress)
+        data = publish_data(Layout(warehouse), out, Wish(base_url, history, wasm, licence), progress)
     say_some([f"left as it was, since its data are of another version: {out / one}" for one in summary.left])
     held = [(summary.packages, "package"), (summary.stacks, "stack"), (summary.snapshots, "snapshot")]
     told = ", ".join(number_of(number, noun) for number, noun in held)
     write_line(f"{told} in {out}: {number_of(summary.files, 'file')}, {summary.written:,} written")
+    say_some(list(data.notes))
+    write_line(data.describe())
 
 
 def split_formats(formats: str) -> list[str]:

@@ -7,7 +7,6 @@ name ``index.html``, since not every host looks for it in a folder.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from functools import cache, lru_cache
 from pathlib import Path
@@ -19,7 +18,7 @@ import jinja2
 from pipeline import __version__
 from pipeline.publish.grid import MINUS
 from pipeline.publish.shown import draw_line, show_package
-from pipeline.report.folder import safe_name
+from pipeline.report.folder import short_name
 from pipeline.report.landing import GENERATOR
 from pipeline.report.page import show_size
 
@@ -31,17 +30,12 @@ POLICY = (
 )
 SPACK_PACKAGES = "https://packages.spack.io/package.html?name="
 """The page of a package's recipe; the one address outside that pages link to."""
-LONGEST = 200
-"""Letters of a folder's name; what is longer ends in a digest."""
 
 
 @lru_cache(maxsize=8192)
 def folder_of(kind: str, name: str) -> str:
     """The folder of a package, stack or snapshot, relative to the site's top."""
-    folder = safe_name(name)
-    if len(folder) > LONGEST:
-        folder = f"{folder[:LONGEST]}~{hashlib.sha256(name.encode()).hexdigest()[:16]}"
-    return f"{kind}/{folder}"
+    return f"{kind}/{short_name(name)}"
 
 
 def address_of(path: str) -> str:

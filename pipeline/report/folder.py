@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import filecmp
+import hashlib
 import os
 import re
 import secrets
@@ -32,6 +33,14 @@ TAKEN = frozenset(
     ("package", "stack", "snapshot", "latest", "badge", "feed.atom", "status.json", "front.json", "site.css", "site.js")
 )
 """What a whole site has beside :data:`SITE`, :data:`INDEX`, :data:`FILES_PAGE` and :data:`MANIFEST`."""
+DATA, API, QUERY = "data", "api", "sql"
+CATALOG, RELEASES = "catalog.duckdb", "releases.json"
+PUBLISHED = (DATA, API, QUERY, CATALOG, RELEASES)
+"""Where published data lie beside the reports: see :mod:`pipeline.catalog.folder`."""
+
+
+LONGEST = 200
+"""Letters of the name of a file or folder; what is longer ends in a digest."""
 
 
 class _File(msgspec.Struct):
@@ -56,7 +65,7 @@ class _Indexes(msgspec.Struct):
 def folder_name(snapshot: str) -> str:
     """The name of a snapshot's folder: as :func:`safe_name`, and none of those that a site has beside it."""
     name = safe_name(snapshot)
-    return _encode_first(name) if name in (FILES_PAGE, MANIFEST, *TAKEN) else name
+    return _encode_first(name) if name in (FILES_PAGE, MANIFEST, *TAKEN, *PUBLISHED) else name
 
 
 def safe_name(text: str) -> str:
@@ -69,6 +78,12 @@ def safe_name(text: str) -> str:
     if name.startswith(".") or name in (INDEX, SITE):
         return name.replace(".", "%2E")
     return _encode_first(name) if _DEVICE.fullmatch(name) else name
+
+
+def short_name(text: str) -> str:
+    """As :func:`safe_name`, at most :data:`LONGEST` letters and a digest of the text."""
+    name = safe_name(text)
+    return name if len(name) <= LONGEST else f"{name[:LONGEST]}~{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
 def _encode_first(name: str) -> str:

@@ -1,0 +1,1 @@
+"""What a warehouse publishes for other programs: its rows as Parquet, what describes them, a catalogue, an API."""
