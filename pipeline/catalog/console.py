@@ -61,7 +61,11 @@ QUESTIONS = (
         "select package, count(*) as targets from coverage_by_target\n"
         "where snapshot = '{snapshot}' group by package order by targets, package limit 40",
     ),
-    ("What could not be loaded", False, "select path, place, reason from rejects order by path, place"),
+    (
+        "What could not be loaded",
+        False,
+        "select path, place, reason from rejects where snapshot = '{snapshot}' order by path, place",
+    ),
     (
         "What was lost since the snapshot before, and why",
         True,
@@ -71,7 +75,7 @@ QUESTIONS = (
         "What changed, by cause",
         True,
         "select stack, change, cause, sum(specs) as specs from changes\n"
-        "group by stack, change, cause order by stack, change, cause",
+        "where to_snapshot = '{snapshot}' group by stack, change, cause order by stack, change, cause",
     ),
 )
 """Examples: what is asked, whether of two snapshots, and the SQL."""

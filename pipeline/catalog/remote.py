@@ -94,7 +94,9 @@ def open_catalog(path: Path, files: PublishedFiles) -> Iterator[duckdb.DuckDBPyC
     with duckdb.connect() as connection:
         connection.register_filesystem(files)
         try:
-            connection.execute(f"attach {quote_text(str(path))} as catalog (storage_version '{STORAGE_VERSION}')")
+            # Blocks of the least size: every reader fetches the whole catalogue.
+            options = f"storage_version '{STORAGE_VERSION}', block_size 16384"
+            connection.execute(f"attach {quote_text(str(path))} as catalog ({options})")
             connection.execute("use catalog")
             yield connection
             connection.execute("checkpoint catalog")
