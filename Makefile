@@ -6,10 +6,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCE ?= tests/data/pages
 WAREHOUSE ?= warehouse
+SITE ?= $(WAREHOUSE)/site
 CONFIG ?= examples/coverage.yaml
 
 .DEFAULT_GOAL := help
-.PHONY: help warehouse report scheduled shell test test-slow test-spark lint format bench readme docs lock clean
+.PHONY: help warehouse report scheduled site shell test test-slow test-spark lint format bench readme docs lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -28,13 +29,17 @@ report: $(VENV)/runtime ## Export the reports of the warehouse to WAREHOUSE/repo
 scheduled: $(VENV)/runtime ## Build, check, judge and report as CONFIG says
 	$(BIN)/spack-warehouse run --config "$(CONFIG)"
 
+site: $(VENV)/runtime $(VENV)/wasm ## Write the warehouse as a site to SITE, with its data and, where there is npm, a page to ask in SQL
+	$(BIN)/spack-warehouse site --warehouse "$(WAREHOUSE)" --out "$(SITE)" \
+	  $$([ -d $(VENV)/duckdb-wasm/node_modules ] && echo --wasm $(VENV)/duckdb-wasm)
+
 shell: $(VENV)/runtime ## Open the DuckDB shell on the warehouse, read-only
 	$(BIN)/spack-warehouse shell --warehouse "$(WAREHOUSE)"
 
-test: $(VENV)/dev $(VENV)/oldest ## Run the tests, in five minutes on two processors
+test: $(VENV)/dev $(VENV)/oldest $(VENV)/httpfs $(VENV)/wasm ## Run the tests, in five minutes on two processors
 	$(BIN)/python -m pytest -n auto -m "not slow and not spark"
 
-test-slow: $(VENV)/dev $(VENV)/oldest ## Run the long tests: kills, readers beside builds, all random input
+test-slow: $(VENV)/dev $(VENV)/oldest $(VENV)/httpfs $(VENV)/wasm ## Run the long tests: kills, readers beside builds, all random input
 	$(BIN)/python -m pytest -n auto -m "slow and not spark" --hypothesis-profile=full
 
 test-spark: $(VENV)/dev $(VENV)/spark ## Run the SQL on Spark, in two processes, against DuckDB's answers; needs Java
@@ -112,3 +117,15 @@ $(VENV)/docs: requirements/docs.txt | $(BIN)/python
 $(VENV)/oldest: requirements/oldest-duckdb.txt | $(BIN)/python
 	$(PINNED) --no-warn-conflicts --target $(VENV)/oldest-duckdb --upgrade -r requirements/oldest-duckdb.txt
 	touch $@
+
+# The newest DuckDB for which there is httpfs, to read a published catalogue with.
+$(VENV)/httpfs: requirements/httpfs.txt | $(BIN)/python
+	$(PINNED) --no-warn-conflicts --target $(VENV)/httpfs-duckdb --upgrade -r requirements/httpfs.txt
+	touch $@
+
+# The engine of the page to ask in SQL, by npm, which checks its integrity. Where there is no npm, there is no page.
+$(VENV)/wasm: requirements/duckdb-wasm/package-lock.json | $(BIN)/python
+	rm -rf $(VENV)/duckdb-wasm && cp -r requirements/duckdb-wasm $(VENV)/duckdb-wasm
+	if command -v npm >/dev/null; then cd $(VENV)/duckdb-wasm && npm ci --silent; \
+	else echo "no npm here: the page to ask in SQL is left out" >&2; fi
+	if command -v npm >/dev/null; then touch $@; fi

@@ -36,6 +36,7 @@ from pipeline.io.streams import (
 from pipeline.io.workplace import HERE, Workplace, parse_workers
 from pipeline.layout import Layout
 from pipeline.options import FALLS_SHORT, refuse_missing, say_some, today_option, warehouse_option
+from pipeline.publishing import publish
 from pipeline.queries import check, describe_check, shell, sql
 from pipeline.questions import diff, gaps, gate, have
 from pipeline.sites import site, split_formats, watch
@@ -433,7 +434,7 @@ def run(
     sys.exit(outcome.exit_status)
 
 
-for command in (check, sql, shell, have, gaps, diff, gate, site, watch):
+for command in (check, sql, shell, have, gaps, diff, gate, site, publish, watch):
     cli.add_command(command)
 
 

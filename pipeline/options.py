@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -11,6 +12,7 @@ import click
 
 from pipeline.errors import WarehouseError
 from pipeline.io.streams import say
+from pipeline.io.urls import SITE_ADDRESS
 
 if TYPE_CHECKING:
     from pipeline.ask.machine import Machine
@@ -50,6 +52,42 @@ def today_option(what: str) -> Callable[[Command], Command]:
         metavar="DATE",
         help=f"{what}, YYYY-MM-DD.  [default: this day, UTC]",
     )
+
+
+def check_address(ctx: click.Context, option: click.Parameter, url: str | None) -> str | None:
+    if url is not None and not re.fullmatch(SITE_ADDRESS, url):
+        raise click.BadParameter(f"{url!r} is no https:// or http:// address")
+    return url
+
+
+def publication_options(command: Command) -> Command:
+    """The options of what is published of a warehouse's data: as :class:`pipeline.catalog.publish.Wish` has them."""
+    options = (
+        click.option(
+            "--base-url",
+            metavar="URL",
+            callback=check_address,
+            help="Where it will be: pages and the catalogue give addresses there.",
+        ),
+        click.option(
+            "--wasm",
+            type=click.Path(path_type=Path, file_okay=False, exists=True),
+            metavar="DIR",
+            help="Folder in which npm installed DuckDB-Wasm: the page to ask in SQL is written too.",
+        ),
+        click.option(
+            "--history",
+            type=click.IntRange(1),
+            metavar="N",
+            help="Databases for that page of the N newest snapshots alone.  [default: of all]",
+        ),
+        click.option(
+            "--licence", metavar="NAME", help="Licence of the data as their source states it: an SPDX name or a URL."
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
 
 
 def find_day(today: datetime | None) -> date:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -11,9 +10,16 @@ import click
 
 from pipeline.io.progress import showing_progress
 from pipeline.io.streams import say, write_line
-from pipeline.io.urls import SITE_ADDRESS
 from pipeline.layout import Layout
-from pipeline.options import FALLS_SHORT, find_day, refuse_missing, say_some, today_option, warehouse_option
+from pipeline.options import (
+    FALLS_SHORT,
+    find_day,
+    publication_options,
+    refuse_missing,
+    say_some,
+    today_option,
+    warehouse_option,
+)
 
 
 @click.command()
@@ -21,7 +27,7 @@ from pipeline.options import FALLS_SHORT, find_day, refuse_missing, say_some, to
 @click.option(
     "--out", type=click.Path(path_type=Path, file_okay=False), required=True, metavar="DIR", help="Folder to write to."
 )
-@click.option("--base-url", metavar="URL", help="Where the site will be: each page gives its address there.")
+@publication_options
 @click.option(
     "--format",
     "formats",
@@ -38,26 +44,35 @@ from pipeline.options import FALLS_SHORT, find_day, refuse_missing, say_some, to
 )
 @today_option("The day that gates judge on")
 def site(
-    warehouse: Path, out: Path, base_url: str | None, formats: str, gates: Path | None, today: datetime | None
+    warehouse: Path,
+    out: Path,
+    base_url: str | None,
+    wasm: Path | None,
+    history: int | None,
+    licence: str | None,
+    formats: str,
+    gates: Path | None,
+    today: datetime | None,
 ) -> None:
     """Write the warehouse as a site for any static host: a front page, a page for each package, stack and snapshot.
 
     Each page has its data beside it as JSON. The snapshots' reports are a part of it, at the addresses that the
-    command report gives them. Only what changed is written anew; where nothing did, nothing is done. A
-    package, stack or snapshot that is no longer in the warehouse keeps its page.
+    command report gives them, and so are the data that the command publish writes. Only what changed is written anew;
+    where nothing did, nothing is done. A package, stack or snapshot that is no longer in the warehouse keeps its page.
     """
+    from pipeline.catalog.publish import Wish, publish_data
     from pipeline.publish.site import Wanted, publish_site
     from pipeline.settings import read_gates
 
-    if base_url is not None and not re.fullmatch(SITE_ADDRESS, base_url):
-        raise click.BadParameter(f"{base_url!r} is no https:// or http:// address", param_hint="--base-url")
     if gates is not None:
         refuse_missing(gates, "examples/gates.yaml")
     wanted = Wanted(split_formats(formats), (), base_url, read_gates(gates) if gates else None, find_day(today))
     with showing_progress() as progress:
         summary = publish_site(Layout(warehouse), out, wanted, progress)
-    say_some(summary.list_left(out))
+        data = publish_data(Layout(warehouse), out, Wish(base_url, history, wasm, licence), progress)
+    say_some([*summary.list_left(out), *data.notes])
     write_line(summary.describe(out))
+    write_line(data.describe())
 
 
 def split_formats(formats: str) -> list[str]:

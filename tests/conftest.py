@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,16 @@ def browser():
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def wasm():
+    """The folder of DuckDB-Wasm. Where npm did not install it tests are skipped, or fail if it is required."""
+    folder = Path(os.environ.get("DUCKDB_WASM") or Path(sys.prefix) / "duckdb-wasm")
+    if not (folder / "node_modules").is_dir():
+        reason = "no npm, so the page to ask in SQL was not tried; on Debian: apt-get install npm"
+        pytest.fail(reason) if os.environ.get("NPM_REQUIRED") else pytest.skip(reason)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -141,6 +143,60 @@ def serve_folder(folder: Path) -> Iterator[str]:
     thread.start()
     try:
         yield f"http://localhost:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@dataclass
+class Traffic:
+    """What was asked of a server: the requests, and the bytes of their answers."""
+
+    url: str
+    requests: int = 0
+    bytes: int = 0
+
+
+@contextlib.contextmanager
+def serve_ranges(folder: Path) -> Iterator[Traffic]:
+    """A web server that gives the files of a folder, whole or by the range that is asked for, as static hosts do."""
+
+    class Handler(SimpleHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            path = Path(self.translate_path(self.path))
+            if not path.is_file():
+                self.send_error(404)
+                return
+            size, asked = path.stat().st_size, re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
+            first, last = (int(asked[1]), min(int(asked[2] or size - 1), size - 1)) if asked else (0, size - 1)
+            self.send_response(206 if asked else 200)
+            if asked:
+                self.send_header("Content-Range", f"bytes {first}-{last}/{size}")
+            self.send_header("Accept-Ranges", "bytes")
+            self.send_header("Content-Type", self.guess_type(path))
+            self.send_header("Content-Length", str(last - first + 1))
+            self.end_headers()
+            traffic.requests += 1
+            if self.command == "GET":
+                with path.open("rb") as file:
+                    file.seek(first)
+                    self.wfile.write(file.read(last - first + 1))
+                traffic.bytes += last - first + 1
+
+        do_HEAD = do_GET  # noqa: N815
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("localhost", 0), partial(Handler, directory=str(folder)))
+    server.daemon_threads = True
+    traffic = Traffic(f"http://localhost:{server.server_port}")
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    try:
+        yield traffic
     finally:
         server.shutdown()
         server.server_close()

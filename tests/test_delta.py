@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 
 import polars as pl
 import pyarrow as pa
@@ -14,6 +15,7 @@ from pipeline.errors import WarehouseError
 from pipeline.layout import Layout
 from pipeline.schema import TABLES
 from pipeline.store.database import open_database
+from tests.commands import run
 from tests.makers import make_index, make_record, make_spec, write_pages, write_v2
 
 OTHER = "v1.0"
@@ -175,3 +177,24 @@ def test_a_damaged_log_is_one_line(tmp_path):
 
     with pytest.raises(WarehouseError, match="pages: "):
         write_delta(Layout(tmp_path / "w"), tmp_path / "out")
+
+
+def test_the_command_writes_them(tmp_path, sample):
+    done = run("publish", "--format", "delta", "--out", tmp_path / "out", "--warehouse", sample)
+    again = run("publish", "--format", "delta", "--out", tmp_path / "out", "--warehouse", sample)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.fullmatch(r".*: \d Delta tables: \d+ commits, \d+ new files, 0 removed\n", done.stdout)
+    assert again.stdout.endswith(": 0 commits, 0 new files, 0 removed\n")
+    frame = pl.read_delta(str(tmp_path / "out" / "spec_stacks"))
+    assert tell(frame) == tell(read_warehouse(sample, "spec_stacks"))
+
+
+@pytest.mark.parametrize(
+    "options", [["--verify", "x"], ["--base-url", "https://example.org"], ["--history", "1"], ["--format", "files"]]
+)
+def test_the_command_refuses_what_delta_tables_have_not(tmp_path, sample, options):
+    arguments = ["--format", "delta", "--keep-days", "3", "--out", tmp_path / "out", *options]
+
+    assert run("publish", "--warehouse", sample, *arguments).returncode == 2
+    assert not (tmp_path / "out").exists()

@@ -29,6 +29,7 @@ import pyarrow.parquet as pq
 
 from pipeline.errors import NoWarehouseError, WarehouseError
 from pipeline.io.disk import renew_file
+from pipeline.io.progress import number_of
 from pipeline.layout import BuildPaths, Layout
 from pipeline.schema import TABLES, Relation, arrow_schema
 from pipeline.store.state import digest_files
@@ -67,6 +68,11 @@ class DeltaSummary:
     commits: int
     files: int
     removed: int
+
+    def describe(self) -> str:
+        """The same as a line."""
+        done = f"{number_of(self.commits, 'commit')}, {number_of(self.files, 'new file')}, {self.removed:,} removed"
+        return f"{number_of(len(self.versions), 'Delta table')}: {done}"
 
 
 def write_delta(layout: Layout, out: Path, kept_days: int = KEPT_DAYS) -> DeltaSummary:

@@ -34,10 +34,14 @@ TAKEN = frozenset(
     ("package", "stack", "snapshot", "latest", "badge", "feed.atom", "status.json", "front.json", "site.css", "site.js")
 )
 """What a whole site has beside :data:`SITE`, :data:`INDEX`, :data:`FILES_PAGE` and :data:`MANIFEST`."""
+DATA, API, QUERY = "data", "api", "sql"
+CATALOG, RELEASES = "catalog.duckdb", "releases.json"
+PUBLISHED = (DATA, API, QUERY, CATALOG, RELEASES)
+"""Where published data lie beside the reports: see :mod:`pipeline.catalog.folder`."""
 
 
 LONGEST = 200
-"""Letters of the name of a page's folder; what is longer ends in a digest."""
+"""Letters of the name of a file or folder; what is longer ends in a digest."""
 
 
 class _File(msgspec.Struct):
@@ -62,7 +66,7 @@ class _Indexes(msgspec.Struct):
 def folder_name(snapshot: str) -> str:
     """The name of a snapshot's folder: as :func:`safe_name`, and none of those that a site has beside it."""
     name = safe_name(snapshot)
-    return _encode_first(name) if name in (FILES_PAGE, MANIFEST, *TAKEN) else name
+    return _encode_first(name) if name in (FILES_PAGE, MANIFEST, *TAKEN, *PUBLISHED) else name
 
 
 def safe_name(text: str) -> str:
@@ -77,13 +81,16 @@ def safe_name(text: str) -> str:
     return _encode_first(name) if _DEVICE.fullmatch(name) else name
 
 
+def short_name(text: str) -> str:
+    """As :func:`safe_name`, at most :data:`LONGEST` letters and a digest of the text."""
+    name = safe_name(text)
+    return name if len(name) <= LONGEST else f"{name[:LONGEST]}~{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+
+
 @lru_cache(maxsize=8192)
 def folder_of(kind: str, name: str) -> str:
     """The folder of the page of a package, stack or snapshot, relative to the site's top."""
-    folder = safe_name(name)
-    if len(folder) > LONGEST:
-        folder = f"{folder[:LONGEST]}~{hashlib.sha256(name.encode()).hexdigest()[:16]}"
-    return f"{kind}/{folder}"
+    return f"{kind}/{short_name(name)}"
 
 
 def _encode_first(name: str) -> str:

@@ -282,8 +282,7 @@ def create_views(connection: duckdb.DuckDBPyConnection) -> None:
         for described in describe_views():
             comment(connection, "view", described)
         for macro in list_macros():
-            parameters = ", ".join(f"{one.name} := null" if one.nullable else one.name for one in macro.parameters)
-            connection.execute(f"create macro {macro.name}({parameters}) as table\n{macro.render()}")
+            create_macro(connection, macro)
         for described in describe_macros():
             # A macro's columns have no comments of their own in DuckDB.
             connection.execute(f"comment on macro table {described.name} is {quote_text(described.description)}")
@@ -328,6 +327,12 @@ def describe_matrix(connection: duckdb.DuckDBPyConnection, view: Relation) -> di
 def define_view(connection: duckdb.DuckDBPyConnection, view: SqlQuery) -> None:
     """Create a view, without its comments, on the tables that are there."""
     connection.execute(render(connection, list_stored().get(view.name, view)))
+
+
+def create_macro(connection: duckdb.DuckDBPyConnection, macro: SqlQuery) -> None:
+    """Create a table macro, without its comment."""
+    parameters = ", ".join(f"{one.name} := null" if one.nullable else one.name for one in macro.parameters)
+    connection.execute(f"create macro {macro.name}({parameters}) as table\n{macro.render()}")
 
 
 def render(connection: duckdb.DuckDBPyConnection, query: SqlQuery) -> str:
