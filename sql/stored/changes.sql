@@ -55,7 +55,13 @@ replaced as (
         regexp_extract_all({{ variants }}, '(?:[^\s"]|"(?:[^"\\]|\\.)*")+') as {{ side }}_variants,
         {% endfor %}
     from lost_rows
-    inner join before using (stack, package, version, compiler, target)
+    inner join before
+        on
+            lost_rows.stack = before.stack
+            and lost_rows.package = before.package
+            and lost_rows.version = before.version
+            and lost_rows.compiler = before.compiler
+            and lost_rows.target = before.target
     left join after as same on before.stack = same.stack and before.hash = same.hash
     left join after as standing
         on
