@@ -259,10 +259,10 @@ class DayCommand(click.Command):
 @warehouse_option
 @click.option(
     "--by",
-    type=click.Choice(["summary", "lost", "hash", "configuration", "package"]),
+    type=click.Choice(["summary", "lost", "head", "hash", "configuration", "package"]),
     default="summary",
     show_default=True,
-    help="What to list: counts, every loss with its cause, every hash or configuration, or, of stacks, package.",
+    help="What to list: counts, every loss with its cause or head, every hash, configuration or, of stacks, package.",
 )
 @click.option("--package", "packages", multiple=True, metavar="P", help="Only this package; may be repeated.")
 @stack_option
@@ -294,17 +294,20 @@ def diff(
     and namespace. What a stack holds no more has a cause: the stack was removed, the package is gone from it,
     another namespace, version, compiler, target, os or variants took its place. Where only the hash changed, that
     is: recipe changed; dependency changed, and which; Spack's format changed; or unknown, as pages do not say why.
+    Packages that are gone from a stack are listed by their head: the lost one that no other lost one needed there.
 
     Of what a source in TO does not tell, as its page is missing or broken, nothing is known: that is
     neither lost nor gained, and its cause is "source missing". Exit status 0, whatever changed.
     """
     from pipeline.ask.diff import (
         CAUSE_COLUMNS,
+        HEAD_COLUMNS,
         SUMMARY_COLUMNS,
         Question,
         SnapshotDiff,
         list_change_columns,
         list_changes,
+        sum_up_losses,
     )
     from pipeline.ask.output import print_rows
     from pipeline.ask.scope import LATEST, PREVIOUS, choose_places, choose_stacks
@@ -315,8 +318,8 @@ def diff(
     with open_database(Layout(warehouse)) as connection:
         first, second = choose_places(connection, (before or PREVIOUS).strip(), (after or LATEST).strip(), say)
         if first.stack is not None:
-            if stacks or by == "lost":
-                raise click.UsageError("--stack and --by lost are of snapshots, not of SNAPSHOT/STACK")
+            if stacks or by in ("lost", "head"):
+                raise click.UsageError("--stack and --by lost or head are of snapshots, not of SNAPSHOT/STACK")
             print_stack_diff(connection, first, second, by, packages, limit, format)
             return
         if by == "package":
@@ -329,10 +332,14 @@ def diff(
             rows = cut_rows(list_changes(connection, asked, by), limit, format)
             print_rows(list_change_columns(connection, by), rows, format)
             return
-        summary = SnapshotDiff(connection, asked).summary
+        compared = SnapshotDiff(connection, asked)
+        summary = compared.summary
+        losses = sum_up_losses(compared.heads) if format == "table" else []
     if format == "table":
         print_rows(*drop_empty(SUMMARY_COLUMNS, summary.totals), format)
         print_rows(CAUSE_COLUMNS, summary.causes, format)
+        if losses:
+            print_rows(HEAD_COLUMNS, cut_rows(losses, limit, format), format)
         print_rows(*drop_empty(SUMMARY_COLUMNS, cut_rows(summary.gains, limit, format)), format)
     else:
         print_rows(SUMMARY_COLUMNS, cut_rows(summary.rows(), limit, format), format)

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.ask.diff import describe_loss, group_losses, sum_up_losses
 from tests.makers import thorough
 from tests.test_sql_cases import load
 
@@ -81,3 +82,38 @@ def test_a_chain_of_64_steps_has_one_head(steps):
 
     assert [package for package, _ in rows] == names
     assert len({head for _, head in rows}) == (1 if steps <= 64 else 2)
+
+
+HEADS = st.dictionaries(st.tuples(st.sampled_from("xyz"), st.sampled_from(NAMES)), st.sampled_from(NAMES), max_size=12)
+
+
+@given(drawn=HEADS)
+def test_each_lost_package_is_listed_once_with_what_it_went_with_in_every_stack(drawn):
+    # A head stands in its stack under itself.
+    heads = {(stack, head, package) for (stack, package), head in drawn.items() if (stack, head) not in drawn}
+    heads |= {(stack, head, head) for stack, head, _ in heads}
+    groups = group_losses(heads)
+    rows = sum_up_losses(sorted(heads))
+
+    listed = [package for head, others in groups.items() for package in (head, *others)]
+    assert sorted(listed) == sorted({package for _, _, package in heads})
+    for head, others in groups.items():
+        for other in others:
+            assert {of for _, of, package in heads if package == other} == {head}
+    assert [row[0] for row in rows] == [describe_loss(head, len(groups[head])) for head in ranked(groups, heads)]
+    assert sum(row[1] for row in rows) == len(listed)
+
+
+def ranked(groups, heads):
+    def times(head):
+        return sum(package == head for _, _, package in heads)
+
+    return sorted(groups, key=lambda head: (-times(head), -len(groups[head]), head))
+
+
+def test_a_loss_is_said_by_its_head():
+    heads = [("e4s", "lima", "lima"), ("e4s", "lima", "qemu"), ("hep", "qemu", "qemu"), ("e4s", "lima", "glib")]
+
+    assert group_losses(heads) == {"lima": ["glib"], "qemu": []}
+    assert group_losses(heads, {"glib", "qemu"}) == {"glib": [], "qemu": []}
+    assert sum_up_losses(heads) == [("qemu", 1, "e4s, hep"), ("lima and 1 that went with it", 2, "e4s")]

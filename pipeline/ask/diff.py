@@ -1,12 +1,13 @@
 """What changed between two snapshots, and how two stacks differ: counted, or every hash, configuration or loss.
 
-The answers are those of the table macros ``hash_diff``, ``configuration_diff``, ``lost`` and ``stack_diff``.
+The answers are those of the table macros ``hash_diff``, ``configuration_diff``, ``lost``, ``loss_heads_between`` and
+``stack_diff``.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
@@ -40,8 +41,19 @@ ORDERS = {
     "hash": "change desc, package, version_key, hash",
     "configuration": "change desc, package, version, compiler_family, os, platform, target, variants, namespace",
     "lost": f"list_position([{_QUOTED_CAUSES}], cause), package, stack, version, compiler, target, replaced_by",
+    "head": "stack, head, package <> head, package",
 }
-_MACRO_OF = {"hash": "hash_diff", "configuration": "configuration_diff", "lost": "lost"}
+_MACRO_OF = {
+    "hash": "hash_diff",
+    "configuration": "configuration_diff",
+    "lost": "lost",
+    "head": "loss_heads_between",
+}
+_OF_NEIGHBOURS = {
+    "lost": "changes where change = 'lost' and",
+    "head": "loss_heads where",
+}
+"""Where the answers on a snapshot and its previous complete one stand already."""
 
 SUMMARY_COLUMNS: Columns = (
     ("what", "VARCHAR"),
@@ -56,8 +68,9 @@ SUMMARY_COLUMNS: Columns = (
 CAUSE_COLUMNS: Columns = (("cause", "VARCHAR"), ("packages", "BIGINT"), ("specs", "BIGINT"), ("stacks", "VARCHAR"))
 STEADY = 0.005
 """Below this share of the packages before, what came less what left is no change worth a word."""
+HEAD_COLUMNS: Columns = (("lost", "VARCHAR"), ("packages", "BIGINT"), ("stacks", "VARCHAR"))
 NAMED_STACKS = 3
-"""So many stacks of a cause are named in a table, those that lost the most specs."""
+"""So many stacks of a cause or loss are named in a table, of a cause those that lost the most specs."""
 
 
 class ChangeSummary(NamedTuple):
@@ -94,15 +107,15 @@ def list_change_columns(connection: duckdb.DuckDBPyConnection, by: str) -> Colum
 
 
 def list_changes(connection: duckdb.DuckDBPyConnection, asked: Question, by: str) -> list[tuple[object, ...]]:
-    """Every ``hash`` or ``configuration`` lost or gained, or every loss (``lost``) with its cause."""
-    within = _filter(asked, "list_contains($stacks, stack)" if by == "lost" else "list_has_any(stacks, $stacks)")
+    """Every ``hash`` or ``configuration`` lost or gained, every loss (``lost``) with its cause, or what each lost
+    package went with (``head``).
+    """
+    in_stacks = "list_contains($stacks, stack)" if by in _OF_NEIGHBOURS else "list_has_any(stacks, $stacks)"
+    within = _filter(asked, in_stacks)
     source = f"{_MACRO_OF[by]}($before, $after)"
-    if by == "lost" and _is_kept(connection, asked):
+    if by in _OF_NEIGHBOURS and _is_kept(connection, asked):
         names = ", ".join(name for name, _ in list_change_columns(connection, by))
-        source = f"""(
-            select {names} from changes
-            where from_snapshot = $before and to_snapshot = $after and change = 'lost'
-        )"""
+        source = f"(select {names} from {_OF_NEIGHBOURS[by]} from_snapshot = $before and to_snapshot = $after)"
     query = f"select * from {source} where {within} order by {ORDERS[by]}"
     return connection.execute(query, _parameters(asked, query)).fetchall()
 
@@ -153,6 +166,14 @@ class SnapshotDiff:
     def configurations(self) -> list[tuple[object, ...]]:
         """Every configuration lost or gained, see :func:`list_changes`."""
         return list_changes(self.connection, self.asked, "configuration")
+
+    @cached_property
+    def heads(self) -> list[tuple[str, str, str]]:
+        """Stack, head and package of each package that left a stack, see the view ``loss_heads``."""
+        return [
+            (str(stack), str(head), str(package))
+            for stack, head, package in list_changes(self.connection, self.asked, "head")
+        ]
 
     @cached_property
     def turnover(self) -> list[tuple[str, str, bool]]:
@@ -258,14 +279,58 @@ def _sum_up(
     losses: list[tuple[object, ...]] = []
     for cause in sorted(packages, key=CAUSES.index):
         stacks = sorted(packages[cause], key=lambda stack: (-specs[cause, stack], stack))
-        more = f", … {len(stacks) - NAMED_STACKS:,} more" if len(stacks) > NAMED_STACKS else ""
         total = sum(specs[cause, stack] for stack in stacks)
-        named = ", ".join(stacks[:NAMED_STACKS]) + more
-        causes.append((cause, len(set().union(*packages[cause].values())), total, named))
+        causes.append((cause, len(set().union(*packages[cause].values())), total, _name_stacks(stacks)))
         losses += [
             ("specs", "lost", cause, stack, len(packages[cause][stack]), specs[cause, stack]) for stack in stacks
         ]
     return causes, losses
+
+
+def _name_stacks(stacks: Sequence[str]) -> str:
+    more = f", … {len(stacks) - NAMED_STACKS:,} more" if len(stacks) > NAMED_STACKS else ""
+    return ", ".join(stacks[:NAMED_STACKS]) + more
+
+
+# Losses by their head
+
+
+def group_losses(heads: Iterable[tuple[str, str, str]], among: Collection[str] | None = None) -> dict[str, list[str]]:
+    """By package, those that went with it in every stack that lost them, of ``heads`` (stack, head, package).
+
+    Each lost package stands once: it is a key, or went with one. ``among`` are those that count, None for all.
+    """
+    heads_of: dict[str, set[str]] = defaultdict(set)
+    for _, head, package in heads:
+        heads_of[package].add(head)
+    counted = heads_of.keys() if among is None else among
+    groups: dict[str, list[str]] = {}
+    for package in sorted(counted):
+        of = heads_of.get(package, {package})
+        head = next(iter(of))
+        # A head went with nothing: it is a key itself.
+        if len(of) > 1 or head == package or head not in counted or heads_of[head] != {head}:
+            groups.setdefault(package, [])
+        else:
+            groups.setdefault(head, []).append(package)
+    return groups
+
+
+def describe_loss(head: str, packages: int) -> str:
+    """A lost package and how many went with it."""
+    return f"{head} and {packages:,} that went with it" if packages else head
+
+
+def sum_up_losses(heads: Sequence[tuple[str, str, str]]) -> list[tuple[object, ...]]:
+    """Rows of :data:`HEAD_COLUMNS`: the losses of the most stacks first, then those of the most packages."""
+    stacks: dict[str, list[str]] = defaultdict(list)
+    for stack, _, package in heads:
+        stacks[package].append(stack)
+    ranked = sorted(group_losses(heads).items(), key=lambda one: (-len(stacks[one[0]]), -len(one[1]), one[0]))
+    return [
+        (describe_loss(head, len(others)), 1 + len(others), _name_stacks(sorted(stacks[head])))
+        for head, others in ranked
+    ]
 
 
 # As in the view configurations, but that a namespace is the only one of both snapshots.

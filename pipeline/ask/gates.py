@@ -7,6 +7,7 @@ its reason: a gate that nothing passes through is not open.
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from pipeline.ask.coverage import measure_coverage, read_expected
+from pipeline.ask.diff import Question, list_changes
 from pipeline.ask.expected import ExpectedList
 from pipeline.ask.output import Columns
 from pipeline.ask.scope import Snapshot, find_snapshot, list_not_loaded, list_snapshots, list_stacks
@@ -248,6 +250,7 @@ def judge_lost(
         if any(fnmatchcase(stack, pattern) for pattern in gate.stacks):
             yield Shortfall("lost", snapshot.name, f"cannot be judged: {unknown[stack]}", gate.line, stack)
             gone.add(stack)
+    with_it = describe_heads(list_changes(connection, Question(baseline.name, snapshot.name), "head"))
     for stack, package in sorted(had - has):
         if not any(fnmatchcase(stack, pattern) for pattern in gate.stacks) or stack in gone:
             continue
@@ -274,10 +277,24 @@ def judge_lost(
             reason = f"lost, or in what could not be read: {number_of(unread, 'file')}"
         elif package in told or stack in indexes:
             reason = "lost" if package in kept_packages else "lost, and in no other stack"
+            reason += with_it.get((stack, package), "")
         else:
             reason = "no source of the snapshot tells of it: it is lost, or its source is missing"
         yield Shortfall("lost", snapshot.name, reason + more, gate.line, stack, package, asked, "none")
     notes += allowances.list_notes("allows nothing that was lost")
+
+
+def describe_heads(heads: Sequence[tuple[object, ...]]) -> dict[tuple[object, object], str]:
+    """By stack and package, what a lost package went with, or how many went with it; ``heads`` as of ``loss_heads``."""
+    counts = Counter((stack, head) for stack, head, _ in heads)
+    described = {}
+    for stack, head, package in heads:
+        others = counts[stack, head] - 1
+        if package != head:
+            described[stack, package] = f"; went with {head}"
+        elif others:
+            described[stack, package] = f"; {number_of(others, 'package')} went with it"
+    return described
 
 
 def _list_unknown(connection: duckdb.DuckDBPyConnection, snapshot: str) -> dict[str, str]:

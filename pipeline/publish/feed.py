@@ -12,6 +12,8 @@ from typing import NamedTuple
 from urllib.parse import quote, urljoin
 from xml.etree import ElementTree
 
+from pipeline.ask.diff import describe_loss
+
 ATOM = "http://www.w3.org/2005/Atom"
 MOST = 100
 """So many entries are in a feed, the newest."""
@@ -35,8 +37,7 @@ class Loss(NamedTuple):
     @property
     def title(self) -> str:
         """As ``e4s lost lima and 15 that went with it``."""
-        rest = len(self.packages)
-        return f"{self.stack} lost {self.head}" + (f" and {rest:,} that went with it" if rest else "")
+        return f"{self.stack} lost {describe_loss(self.head, len(self.packages))}"
 
 
 def render_feed(title: str, path: str, base_url: str | None, losses: Sequence[Loss]) -> bytes:

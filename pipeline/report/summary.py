@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import duckdb
 
-from pipeline.ask.diff import WHOLLY_LOST, Comparison, SnapshotDiff, compare_with_previous
+from pipeline.ask.diff import WHOLLY_LOST, Comparison, SnapshotDiff, compare_with_previous, group_losses
 from pipeline.ask.gaps import count_gaps, judge_gaps, rank_gaps
 from pipeline.ask.gates import SHORTFALL_COLUMNS
 from pipeline.ask.scope import Snapshot, list_not_loaded, list_snapshots
@@ -186,8 +186,7 @@ def _tell_lost(connection: duckdb.DuckDBPyConnection, changes: SnapshotDiff) -> 
     gone = _list_gone(connection, changes)
     if gone:
         lines += ["Packages that no stack of the snapshot has any more, nor its root:", ""]
-        lines += [*make_table(("package", "stacks that had it", "specs"), gone[:SHOWN_LOST]), ""]
-        lines += _tell_more(len(gone), SHOWN_LOST, "packages")
+        lines += _list_by_head(changes, gone, "stacks that had it", SHOWN_LOST)
     unknown = sum(int(str(row[-1])) for row in summary.unknown)
     if not summary.causes:
         lines += ["No stack is known to have lost anything." if unknown else "No stack lost anything.", ""]
@@ -197,8 +196,7 @@ def _tell_lost(connection: duckdb.DuckDBPyConnection, changes: SnapshotDiff) -> 
         if losses:
             others = "Other packages" if gone else "Packages"
             lines += [f"{others} that are gone from stacks, those that are gone from the most first:", ""]
-            lines += [*make_table(("package", "stacks that lost it", "specs"), losses[:SHOWN_CHANGES]), ""]
-            lines += _tell_more(len(losses), SHOWN_CHANGES, "packages")
+            lines += _list_by_head(changes, losses, "stacks that lost it", SHOWN_CHANGES)
     if unknown:
         lines += [
             f"Of {unknown:,} specs, counted in each stack, it is not known whether they are lost: "
@@ -206,6 +204,28 @@ def _tell_lost(connection: duckdb.DuckDBPyConnection, changes: SnapshotDiff) -> 
             "",
         ]
     return lines
+
+
+def _list_by_head(changes: SnapshotDiff, rows: Sequence[tuple[object, ...]], stacks: str, shown: int) -> list[str]:
+    """Rows of package, stacks and specs as a table, where a package stands with the one that it went with."""
+    specs = {str(package): int(str(count)) for package, _, count in rows}
+    groups = group_losses(changes.heads, specs)
+    grouped = [
+        (
+            package,
+            ", ".join(others := groups[str(package)]),
+            names,
+            specs[str(package)] + sum(specs[other] for other in others),
+        )
+        for package, names, _ in rows
+        if package in groups
+    ]
+    # Pages say nothing of what is needed.
+    if len(grouped) == len(rows):
+        table = make_table(("package", stacks, "specs"), rows[:shown])
+        return [*table, "", *_tell_more(len(rows), shown, "packages")]
+    table = make_table(("package", "went with it", stacks, "specs"), grouped[:shown])
+    return [*table, "", *_tell_more(len(grouped), shown, "packages that went with no other")]
 
 
 def _list_gone(connection: duckdb.DuckDBPyConnection, changes: SnapshotDiff) -> list[tuple[object, ...]]:
