@@ -423,6 +423,14 @@ CHANGES = Relation(
             "NULL of all else",
             nullable=True,
         ),
+        Column(
+            "variants_lost",
+            "VARCHAR[]",
+            "of a variant replaced: the variants of the lost specs that differ, in the spelling of variants_key; NULL "
+            "of all else",
+            nullable=True,
+        ),
+        Column("variants_gained", "VARCHAR[]", "and what stands there in their place; NULL of all else", nullable=True),
     ),
 )
 

@@ -291,6 +291,33 @@ def test_what_an_incremental_build_adds_is_there_too(tmp_path):
     assert ask(tmp_path / "warehouse", "select count(*) > 300 from targets") == [(True,)]
 
 
+OLD_VARIANTS = ["+mpi", "~shared", "build_type=Release", 'note="a \\" b"', "langs=c,cxx"]
+NEW_VARIANTS = ["langs:=cxx,c", "~mpi", "+tools", "~shared", 'note="a \\" c"', "build_type=Release"]
+
+
+@pytest.mark.parametrize(
+    ("variants", "expected"),
+    [
+        (NEW_VARIANTS, (["+mpi", OLD_VARIANTS[3]], ["~mpi", NEW_VARIANTS[4], "+tools"])),
+        ([], (sorted(OLD_VARIANTS, key=lambda text: text.lstrip("+~")), [])),
+    ],
+)
+def test_of_replaced_variants_those_that_differ_are_kept(tmp_path, variants, expected):
+    # Of two configurations one is built again as it was: only the other was replaced.
+    held = {
+        ("develop-2025-03-16", "zlib"): [make_spec(1, variants=OLD_VARIANTS), make_spec(2, variants=["+z"])],
+        ("develop-2025-03-23", "zlib"): [make_spec(3, variants=variants), make_spec(4, variants=["+z"])],
+    }
+    if not variants:  # the nearest is that without any, where there is no other
+        held = {place: specs[:1] for place, specs in held.items()}
+    warehouse = build_pages(tmp_path, held)
+    rows = ask(warehouse, "select cause, variants_lost, variants_gained, specs from changes order by all")
+    others = [row for row in rows if row[0] != "variant replaced"]
+
+    assert [row for row in rows if row[0] == "variant replaced"] == [("variant replaced", *expected, 1)]
+    assert [row[1:3] for row in others] == [(None, None)] * bool(variants)
+
+
 @pytest.mark.parametrize(
     ("host", "target", "match"),
     [

@@ -283,6 +283,14 @@ def test_a_package_s_page_lists_its_specs_with_the_line_that_installs_each(site,
     assert script[0][-1].startswith("spack install --cache-only /")
 
 
+def test_of_replaced_variants_a_page_shows_those_that_differ(site):
+    rows = read_page(site, "package", "hdf5").rows("Lost, gained, replaced")
+    of_stack = read_page(site, "stack", "e4s").rows("Replaced")
+
+    assert [row[3] for row in rows if "variant replaced" in row[2]] == ["1.14.5 +mpi → ~mpi"]
+    assert ["hdf5", "variant replaced", "1.14.5 +mpi → ~mpi"] in of_stack
+
+
 def test_gaps_are_those_of_sql(site, warehouse):
     gaps = ask(warehouse, f"select package, stack, held_by from gaps where snapshot = '{THIRD}'")
     of_packages = {

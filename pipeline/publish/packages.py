@@ -30,7 +30,7 @@ select package, stack, newest_version, versions_behind from version_lag where sn
 CHANGES = """
 select
     package, to_snapshot as snapshot, from_snapshot as before, stack, change, cause, version, compiler, target,
-    replaced_by, specs
+    replaced_by, specs, variants_lost, variants_gained
 from changes order by package, to_snapshot, stack, change, cause, version, compiler, target, replaced_by
 """
 GAPS = """

@@ -69,11 +69,12 @@ def list_events(package: Mapping[str, Any]) -> list[Row]:
         place = (one["snapshot"], one["stack"])
         gone = one["change"] == "lost" and one["cause"] in WHOLLY_LOST
         head = went.get(place) if gone else None
-        key = (one["snapshot"], one["change"], one["cause"], one["version"], one["replaced_by"], head)
+        names = ("snapshot", "before", "change", "cause", "version", "replaced_by", "variants_lost", "variants_gained")
+        key = (*(str(one[name]) for name in names), head)
         event = events.setdefault(
             key,
             {
-                **{name: one[name] for name in ("snapshot", "before", "change", "cause", "version", "replaced_by")},
+                **{name: one[name] for name in names},
                 "gone": gone,
                 "head": head,
                 "stacks": [],

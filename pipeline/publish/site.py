@@ -49,10 +49,11 @@ from pipeline.store.state import fingerprint, read_looked_on
 
 FORMATS = ("csv", "parquet", "markdown", "html")
 """Of the snapshots' reports, where no others are asked for."""
-DATA = 1
+DATA = 2
 """What is in the JSON of a page: of another number it is not shown again, and its old page stays."""
 CHANGES = """
-select stack, package, change, cause, version, compiler, target, replaced_by, specs
+select stack, package, change, cause, version, compiler, target, replaced_by, specs, variants_lost,
+    variants_gained
 from changes where to_snapshot = $snapshot
 order by stack, package, change, cause, version, compiler, target, replaced_by
 """

@@ -68,7 +68,7 @@ from placed as one inner join placed as other on one.hash = other.hash and one.s
 group by one.stack, other.stack order by one.stack, specs desc, other
 """
 REPLACED = """
-select stack, package, cause, version, compiler, target, replaced_by, specs
+select stack, package, cause, version, compiler, target, replaced_by, specs, variants_lost, variants_gained
 from changes
 where to_snapshot = $snapshot and change = 'lost' and cause like '% replaced'
 order by stack, package, cause, version, compiler, target, replaced_by

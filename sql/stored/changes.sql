@@ -7,9 +7,13 @@ with {% include 'departed.sql' %},
 
 {% for side, snapshot in [('before', from_snapshot), ('after', to_snapshot)] %}
 {{ side }} as (
-    select package, stack, version, compiler, target, hash,
+    select
+        spec_stacks.package, spec_stacks.stack, spec_stacks.version, spec_stacks.compiler, spec_stacks.target,
+        spec_stacks.hash,
+        variant_sets.variants_key as variants,
     from spec_stacks
-    where snapshot = {{ snapshot }} and stack <> 'root'
+    inner join variant_sets on spec_stacks.variants = variant_sets.variants
+    where spec_stacks.snapshot = {{ snapshot }} and spec_stacks.stack <> 'root'
 ),
 
 {{ side }}_packages as (
@@ -42,6 +46,57 @@ proven as (
     where snapshot = {{ from_snapshot }} and other = {{ to_snapshot }}
 ),
 
+-- The variants of specs that others replaced. What stands there as it was, under another hash, was not replaced.
+replaced as (
+    select distinct
+        lost_rows.stack, lost_rows.package, lost_rows.version, lost_rows.compiler, lost_rows.target,
+        lost_rows.replaced_by,
+        {% for side, variants in [('old', 'before.variants'), ('new', "coalesce(lost_rows.replaced_by, '')")] %}
+        regexp_extract_all({{ variants }}, '(?:[^\s"]|"(?:[^"\\]|\\.)*")+') as {{ side }}_variants,
+        {% endfor %}
+    from lost_rows
+    inner join before
+        on
+            lost_rows.stack = before.stack
+            and lost_rows.package = before.package
+            and lost_rows.version = before.version
+            and lost_rows.compiler = before.compiler
+            and lost_rows.target = before.target
+    left join after as same on before.stack = same.stack and before.hash = same.hash
+    left join after as standing
+        on
+            before.stack = standing.stack
+            and before.package = standing.package
+            and before.version = standing.version
+            and before.compiler = standing.compiler
+            and before.target = standing.target
+            and before.variants = standing.variants
+    where lost_rows.cause = 'variant replaced' and same.hash is null and standing.hash is null
+),
+
+compared as (
+    select
+        stack, package, version, compiler, target, replaced_by,
+        list_filter(old_variants, lambda one: not list_contains(new_variants, one)) as variants_lost,
+        list_filter(new_variants, lambda one: not list_contains(old_variants, one)) as variants_gained,
+    from replaced
+),
+
+-- Where several were replaced by one, that which is the nearest to it.
+nearest as (
+    select
+        stack, package, version, compiler, target, replaced_by,
+        min(
+            struct_pack(
+                apart := len(variants_lost) + len(variants_gained),
+                variants_lost := variants_lost,
+                variants_gained := variants_gained
+            )
+        ) as pair,
+    from compared
+    group by stack, package, version, compiler, target, replaced_by
+),
+
 gained as (
     select
         after.stack, after.package, after.version, after.compiler, after.target,
@@ -58,9 +113,18 @@ select
     lost_rows.stack, lost_rows.package,
     'lost' as change,
     lost_rows.cause, lost_rows.version, lost_rows.compiler, lost_rows.target, lost_rows.replaced_by,
-    lost_rows.specs, headed.head,
+    lost_rows.specs, headed.head, nearest.pair.variants_lost, nearest.pair.variants_gained,
 from lost_rows
 left join headed on lost_rows.stack = headed.stack and lost_rows.package = headed.package
+left join nearest
+    on
+        lost_rows.cause = 'variant replaced'
+        and lost_rows.stack = nearest.stack
+        and lost_rows.package = nearest.package
+        and lost_rows.version = nearest.version
+        and lost_rows.compiler = nearest.compiler
+        and lost_rows.target = nearest.target
+        and lost_rows.replaced_by is not distinct from nearest.replaced_by
 union all
 select
     {{ from_snapshot }} as from_snapshot,
@@ -76,6 +140,8 @@ select
     null as replaced_by,
     gained.specs,
     null as head,
+    null as variants_lost,
+    null as variants_gained,
 from gained
 left join before_stacks on gained.stack = before_stacks.stack
 left join pages_loaded on gained.package = pages_loaded.package
