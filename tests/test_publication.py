@@ -389,3 +389,18 @@ def test_large_files_and_sites_are_noted(published, tmp_path, monkeypatch):
     assert summary.written == 0
     assert any(line.startswith("data/warehouse.duckdb: ") and "GitHub takes" in line for line in summary.notes)
     assert any("in all, more than" in line for line in summary.notes)
+
+
+def test_a_site_has_the_data_too_and_is_verified_as_a_whole(sample_copy, tmp_path):
+    out = tmp_path / "site"
+    told = ("site", "--warehouse", sample_copy, "--out", out, "--format", "markdown", "--base-url", BASE_URL)
+    assert run(*told).returncode == 0
+    assert (out / "catalog.duckdb").is_file()
+    assert run("publish", "--verify", out).returncode == 0
+    assert ", 0 written" in run(*told).stdout.splitlines()[-1]
+
+    (out / "package" / "py-build" / "index.html").unlink()
+    (out / "package" / "alien.html").touch()
+    done = run("publish", "--verify", out)
+    assert done.returncode == 3
+    assert done.stderr.splitlines()[:2] == ["missing: package/py-build/index.html", "alien: package/alien.html"]
