@@ -253,6 +253,12 @@ def thorough(quick: int, full: int) -> Callable[[Any], Any]:
     return mark
 
 
+def rest_slow(values: Iterable[Any], quick: int = 1) -> list[Any]:
+    """Values of a test that is dear: ``make test`` tries the first ``quick``, and ``make test-slow`` the others."""
+    listed = list(values)
+    return [*listed[:quick], *(pytest.param(value, marks=pytest.mark.slow) for value in listed[quick:])]
+
+
 # What names are made of in the property tests: plain ones, and what trips SQL, YAML, CSV or HTML.
 names = st.sampled_from(
     ["e4s", "E4S", "hep", "root", "snapshot", "package", "a'b", 'a"b', "a b", "=cmd", "<script>", "ü"]

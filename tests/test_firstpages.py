@@ -12,7 +12,17 @@ from pipeline.sources.buildcache import Choice
 from pipeline.specs import page as parse
 from pipeline.specs.page import parse_page
 from tests.commands import run
-from tests.makers import ask, make_hash, make_page, make_record, make_spec, parquet_bytes, rejects, write_page
+from tests.makers import (
+    ask,
+    make_hash,
+    make_page,
+    make_record,
+    make_spec,
+    parquet_bytes,
+    rejects,
+    rest_slow,
+    write_page,
+)
 
 ARCH = "arch=linux-ubuntu22.04-x86_64_v3"
 
@@ -121,7 +131,7 @@ def count_read(monkeypatch):
     return read
 
 
-@pytest.mark.parametrize("change", ["other bytes", "gone", "new"])
+@pytest.mark.parametrize("change", rest_slow(["other bytes", "gone", "new"]))
 def test_a_changed_spec_file_is_read_and_unchanged_ones_cost_nothing(tmp_path, monkeypatch, change):
     files = make_files(3)
     write_first(tmp_path / "site", [*files[:2], None if change == "new" else files[2]])

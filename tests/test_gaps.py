@@ -102,7 +102,7 @@ def caches(draw):
     return stacks
 
 
-@thorough(30, 300)
+@thorough(8, 300)
 @given(caches())
 def test_states_are_those_of_a_walk(tmp_path_factory, stacks):
     folder = tmp_path_factory.mktemp("gaps")

@@ -8,7 +8,7 @@ from pipeline.build import build
 from pipeline.layout import Layout
 from pipeline.report import export
 from pipeline.report.export import export_reports
-from tests.makers import make_spec, write_pages
+from tests.makers import make_spec, rest_slow, write_pages
 
 PAGES = {(name, "hdf5"): [make_spec(1)] for name in ("develop", "develop-2025-03-30")}
 
@@ -51,7 +51,9 @@ def test_what_is_there_is_not_made_again_and_is_named_as_before(layout, made):
     assert read(layout.reports) == before
 
 
-@pytest.mark.parametrize("change", ["other formats", "other folder", "edited", "missing", "no state", "damaged note"])
+@pytest.mark.parametrize(
+    "change", rest_slow(["edited", "missing", "other formats", "other folder", "no state", "damaged note"], 2)
+)
 def test_what_would_be_other_is_made_again(tmp_path, layout, made, change):
     export_reports(layout, formats=["csv"])
     before = read(layout.reports)

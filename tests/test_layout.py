@@ -28,7 +28,7 @@ from pipeline.layout import Layout, partition_name
 from pipeline.report.export import export_reports
 from pipeline.report.folder import folder_name
 from tests.commands import run, run_as, run_process
-from tests.makers import ask, build_pages, make_spec, write_pages
+from tests.makers import ask, build_pages, make_spec, rest_slow, write_pages
 
 
 @given(st.text(min_size=1, max_size=40).filter(lambda text: text.isprintable()))
@@ -425,7 +425,7 @@ def share(folder, *, group_may_write):
     folder.chmod(0o2775 if group_may_write else 0o755)
 
 
-@pytest.mark.parametrize("umask", [0o002, 0o022])
+@pytest.mark.parametrize("umask", rest_slow([0o002, 0o022]))
 def test_two_users_of_a_group_build_in_turn(open_folder, umask):
     as_user = {user: partial(run_as, open_folder, user, group=GROUP, umask=umask) for user in (54321, 54322)}
     (open_folder / "c.yaml").write_text(

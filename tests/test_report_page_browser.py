@@ -27,6 +27,7 @@ from tests.makers import (
     make_page,
     make_record,
     make_spec,
+    rest_slow,
     thorough,
     write_page,
     write_v2,
@@ -167,7 +168,7 @@ def open_page(browser, warehouse):
 
 
 @pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("width", [400, 1280, 2200])
+@pytest.mark.parametrize("width", rest_slow([400, 1280, 2200]))
 def test_every_view_fits_its_screen_and_says_and_asks_nothing(open_page, width, scheme):
     visit = open_page(width=width, color_scheme=scheme)
     for view in VIEWS:
@@ -1085,7 +1086,7 @@ def test_the_files_beside_it_are_there(open_page):
     assert all((visit.path.parent / unquote(link)).is_file() for link in links)
 
 
-@pytest.mark.parametrize("snapshot", ["develop", "develop-2025-03-16", "develop-2025-03-30"])
+@pytest.mark.parametrize("snapshot", rest_slow(["develop", "develop-2025-03-16", "develop-2025-03-30"]))
 def test_the_pages_of_the_sample_load(browser, open_page, tmp_path_factory, snapshot):
     folder = tmp_path_factory.mktemp("sample") / "warehouse"
     build([PAGES], folder, jobs=1)

@@ -526,6 +526,7 @@ def test_what_the_warehouse_holds_no_more_keeps_its_page(warehouse, copy, tmp_pa
     assert contents(copy) == again
 
 
+@pytest.mark.slow
 def test_a_site_that_was_written_in_part_is_made_good(tmp_path, monkeypatch):
     warehouse = build_site_warehouse(tmp_path, without=("develop",))
     publish(warehouse, tmp_path / "out")
@@ -589,6 +590,7 @@ def test_a_folder_of_reports_becomes_a_site_and_stays_one(warehouse, tmp_path):
     assert list_broken(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_a_write_that_fails_leaves_the_last_site(warehouse, copy, monkeypatch):
     (copy / "package" / "hdf5" / "index.html").unlink()
     before = contents(copy)

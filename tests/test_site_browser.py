@@ -6,6 +6,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 
 from pipeline.publish.pages import folder_of
+from tests.makers import rest_slow
 from tests.servers import serve_folder
 from tests.sites import PROTO, SCRIPT, THIRD, make_site
 
@@ -70,7 +71,7 @@ def test_a_page_fits_its_screen_and_says_and_asks_nothing(open_page, path):
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), width
 
 
-@pytest.mark.parametrize("width", [390, 1440])
+@pytest.mark.parametrize("width", rest_slow([390, 1440]))
 @pytest.mark.parametrize("path", PAGES.values(), ids=PAGES.keys())
 def test_axe_finds_nothing(open_page, path, width):
     # axe is a script of the test's, which the page's policy would refuse.

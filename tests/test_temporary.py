@@ -17,7 +17,7 @@ from pipeline.layout import Layout
 from pipeline.store.database import open_database
 from pipeline.store.state import digest_files, load_state
 from tests.commands import SECONDS, run, run_process
-from tests.makers import SAMPLE
+from tests.makers import SAMPLE, rest_slow
 
 # More rows than fit into the least memory that a reader has.
 LARGE = """
@@ -148,7 +148,7 @@ def test_the_shell_ends_with_its_parent_and_leaves_nothing(sample, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ODD_NAMES)
+@pytest.mark.parametrize("name", rest_slow(ODD_NAMES, 2))
 def test_a_warehouse_may_stand_in_any_folder(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "brac").mkdir()
