@@ -23,6 +23,7 @@ import msgspec
 from pipeline.ask.gates import SHORTFALL_COLUMNS, Verdict, judge
 from pipeline.ask.scope import Say, choose_snapshots, list_snapshots
 from pipeline.build import build
+from pipeline.catalog.publish import Wish, publish_data
 from pipeline.config import Config
 from pipeline.errors import FileFaultsError, WarehouseError, explain_refusal
 from pipeline.io.disk import hold_lock, renew_file
@@ -391,7 +392,7 @@ def retain_reports(config: Config, layout: Layout, progress: Progress) -> Ending
 
 
 def write_site(config: Config, layout: Layout, day: dt.date, progress: Progress) -> Ending:
-    """Write the site, with the reports of the snapshots that are chosen and kept; a pruned snapshot's page stays."""
+    """Write the site, its data and the reports of the snapshots that are chosen; a pruned snapshot's page stays."""
     out = config.site
     if out is None:
         return Ending("none", SKIPPED)
@@ -402,6 +403,7 @@ def write_site(config: Config, layout: Layout, day: dt.date, progress: Progress)
             held = [one.name for one in list_snapshots(connection)]
         prune_reports(out, choose_kept(out, held, chosen, config.reports.keep), progress)
     summary = publish_site(layout, out, wanted, progress)
+    publish_data(layout, out, Wish(config.base_url), progress)
     return Ending(summary.describe(out), DONE, summary.list_left(out))
 
 
