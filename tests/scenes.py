@@ -135,7 +135,7 @@ SCENES: dict[str, Scene] = {
     "Two commands": write_nothing,
     "Pages of 2021": write_site_of_2021,
     "Tags of a site": write_tagged_site,
-    "Build caches": serve_sized_mirror,
+    "Sizes": serve_sized_mirror,
     "From indexes": write_mirrors,
     "What stays": write_bad_day,
     "Expected lists": write_mirrors,

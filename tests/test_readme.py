@@ -159,16 +159,47 @@ def test_every_document_is_linked_from_the_readme_and_from_the_list():
         assert set(DOCS.glob("*.md")) - {DOCS / "README.md"} <= linked, name_of(start)
 
 
-def test_the_parquet_in_polars_is_what_the_views_say(sample, tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def with_reports(sample, tmp_path_factory):
+    """A folder in which the warehouse of the sample pages is ``warehouse``, with its reports."""
+    folder = tmp_path_factory.mktemp("python")
+    shutil.copytree(sample, folder / "warehouse", symlinks=True)
+    run("report", "--format", "csv", "--snapshot", "develop", cwd=folder)
+    return folder
+
+
+def run_python(module, folder, monkeypatch):
+    """The names that the one block of Python which imports a module leaves."""
     texts = [document.read_text() for document in DOCUMENTS]
-    (block,) = (block for text in texts for block in read_blocks(text, "python") if "import polars" in block)
-    (tmp_path / "warehouse").symlink_to(sample)
-    monkeypatch.chdir(tmp_path)
+    (block,) = (
+        block for text in texts for block in read_blocks(text, "python") if block.startswith(f"import {module}")
+    )
+    monkeypatch.chdir(folder)
     names = {}
     exec(block, names)
+    return names
+
+
+def test_the_parquet_in_polars_is_what_the_views_say(with_reports, monkeypatch):
+    names = run_python("polars", with_reports, monkeypatch)
     by_stack = names["rows"].filter(names["pl"].col("stack") != "root").group_by("snapshot", "stack")
     counted = by_stack.agg(packages=names["pl"].col("package").n_unique(), specs=names["pl"].len()).collect()
 
-    rows = ask(sample, "select snapshot, stack, packages, specs from summary_by_stack")
+    rows = ask(with_reports / "warehouse", "select snapshot, stack, packages, specs from summary_by_stack")
     assert sorted(counted.rows()) == sorted(rows)
     assert names["covered"].collect().height == len({stack for _, stack, *_ in rows})
+
+
+def test_python_asks_the_warehouse(with_reports, monkeypatch, capsys):
+    names = run_python("duckdb", with_reports, monkeypatch)
+    names["connection"].close()
+
+    assert "ml-linux-x86_64-rocm" in capsys.readouterr().out
+
+
+def test_python_reads_the_csv_reports_exactly(with_reports, monkeypatch):
+    names = run_python("csv", with_reports, monkeypatch)
+
+    rows = ask(with_reports / "warehouse", "select stack from coverage_by_stack where snapshot = 'develop'")
+    column = names["rows"][0].index("stack")
+    assert sorted(row[column] for row in names["rows"][1:]) == sorted(stack for (stack,) in rows)
