@@ -26,6 +26,7 @@ from pipeline.io.streams import (
     drop_unwritten,
     open_streams,
     say,
+    say_some,
     show_json,
     show_lines,
     show_text,
@@ -35,7 +36,7 @@ from pipeline.io.streams import (
 )
 from pipeline.io.workplace import HERE, Workplace, parse_workers
 from pipeline.layout import Layout
-from pipeline.options import FALLS_SHORT, refuse_missing, say_some, today_option, warehouse_option
+from pipeline.options import FALLS_SHORT, refuse_missing, today_option, warehouse_option
 from pipeline.publishing import publish
 from pipeline.queries import check, describe_check, shell, sql
 from pipeline.questions import diff, gaps, gate, have

@@ -8,9 +8,9 @@ from pathlib import Path
 import click
 
 from pipeline.io.progress import number_of, showing_progress
-from pipeline.io.streams import say, write_line
+from pipeline.io.streams import say, say_some, write_line
 from pipeline.layout import Layout
-from pipeline.options import FALLS_SHORT, publication_options, say_some, warehouse_option
+from pipeline.options import FALLS_SHORT, publication_options, warehouse_option
 
 
 @click.command()

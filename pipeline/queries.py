@@ -17,7 +17,8 @@ from pipeline.errors import QueryError, WarehouseError
 from pipeline.io.progress import number_of
 from pipeline.io.streams import say, show_text, write_lines
 from pipeline.layout import Layout
-from pipeline.options import FALLS_SHORT, format_option, warehouse_option
+from pipeline.options import FALLS_SHORT, warehouse_option
+from pipeline.terminal.shape import format_option
 
 if TYPE_CHECKING:
     from pipeline.store.checks import Check

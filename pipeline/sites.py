@@ -9,14 +9,13 @@ from pathlib import Path
 import click
 
 from pipeline.io.progress import showing_progress
-from pipeline.io.streams import say, write_line
+from pipeline.io.streams import say, say_some, write_line
 from pipeline.layout import Layout
 from pipeline.options import (
     FALLS_SHORT,
     find_day,
     publication_options,
     refuse_missing,
-    say_some,
     today_option,
     warehouse_option,
 )

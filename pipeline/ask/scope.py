@@ -6,7 +6,6 @@ import datetime as dt
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
@@ -247,15 +246,3 @@ def choose_stacks(
             raise NotInWarehouseError("stack", pattern, held)
         chosen |= found
     return sorted(chosen)
-
-
-def suggest_names(name: str, names: Iterable[str], count: int = 5) -> list[str]:
-    """Those of ``names`` that ``name`` may have been meant for, the likeliest first.
-
-    A language's prefix is often forgotten: for ``numpy`` that is ``py-numpy``, before what is but spelt
-    alike.
-    """
-    listed = sorted(set(names))
-    plain = name.lower().replace("_", "-")
-    same = [one for one in listed if one.lower() == plain or one.lower().endswith(f"-{plain}")]
-    return list(dict.fromkeys([*same, *get_close_matches(plain, listed, count)]))[:count]
