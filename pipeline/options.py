@@ -13,6 +13,7 @@ import click
 from pipeline.errors import WarehouseError, suggest
 from pipeline.io.streams import say
 from pipeline.io.urls import SITE_ADDRESS
+from pipeline.terminal.complete import complete_stacks
 
 if TYPE_CHECKING:
     from pipeline.ask.machine import Machine
@@ -26,9 +27,8 @@ warehouse_option = click.option(
     "warehouse",
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("warehouse"),
-    show_default=True,
     metavar="DIR",
-    help="Folder of the warehouse.",
+    help="Folder of the warehouse.  [env: SPACK_WAREHOUSE; default: warehouse]",
 )
 
 
@@ -84,7 +84,12 @@ def find_day(today: datetime | None) -> date:
 
 
 stack_option = click.option(
-    "--stack", "stacks", multiple=True, metavar="S", help="Only this stack, or those of a glob; may be repeated."
+    "--stack",
+    "stacks",
+    multiple=True,
+    metavar="S",
+    shell_complete=complete_stacks,
+    help="Only this stack, or those of a glob; may be repeated.",
 )
 limit_option = click.option(
     "--limit", type=click.IntRange(0), metavar="N", help="Rows to print; 0: all.  [default: 20 in a table, else all]"

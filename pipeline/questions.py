@@ -26,6 +26,7 @@ from pipeline.options import (
     today_option,
     warehouse_option,
 )
+from pipeline.terminal.complete import complete_packages, complete_places, complete_snapshots
 from pipeline.terminal.shape import Shape, shape_options
 
 if TYPE_CHECKING:
@@ -37,10 +38,15 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("spec", nargs=-1, required=True, metavar="SPEC")
+@click.argument("spec", nargs=-1, required=True, metavar="SPEC", shell_complete=complete_packages)
 @warehouse_option
 @click.option(
-    "--snapshot", "snapshots", multiple=True, metavar="S", help="Only this snapshot; may be repeated.  [default: all]"
+    "--snapshot",
+    "snapshots",
+    multiple=True,
+    metavar="S",
+    shell_complete=complete_snapshots,
+    help="Only this snapshot, or those of a glob; may be repeated.  [default: all]",
 )
 @stack_option
 @click.option("--here", is_flag=True, help="Only what this machine can run; the next three options replace its parts.")
@@ -129,7 +135,12 @@ def have(
 
 @click.command()
 @warehouse_option
-@click.option("--snapshot", metavar="S", help="The snapshot to look at.  [default: the newest]")
+@click.option(
+    "--snapshot",
+    metavar="S",
+    shell_complete=complete_snapshots,
+    help="The snapshot to look at.  [default: the newest]",
+)
 @stack_option
 @click.option(
     "--expected",
@@ -256,8 +267,8 @@ class DayCommand(click.Command):
 
 
 @click.command(cls=DayCommand)
-@click.argument("before", metavar="[FROM", required=False)
-@click.argument("after", metavar="TO]", required=False)
+@click.argument("before", metavar="[FROM", required=False, shell_complete=complete_places)
+@click.argument("after", metavar="TO]", required=False, shell_complete=complete_places)
 @warehouse_option
 @click.option(
     "--by",
@@ -266,7 +277,14 @@ class DayCommand(click.Command):
     show_default=True,
     help="What to list: counts, every loss with its cause or head, every hash, configuration or, of stacks, package.",
 )
-@click.option("--package", "packages", multiple=True, metavar="P", help="Only this package; may be repeated.")
+@click.option(
+    "--package",
+    "packages",
+    multiple=True,
+    metavar="P",
+    shell_complete=complete_packages,
+    help="Only this package; may be repeated.",
+)
 @stack_option
 @limit_option
 @shape_options()
@@ -392,8 +410,18 @@ def print_stack_diff(
     metavar="FILE",
     help="The gates; examples/gates.yaml explains each.",
 )
-@click.option("--snapshot", metavar="S", help="The snapshot to judge, in place of the file's.")
-@click.option("--baseline", metavar="S", help="The snapshot to compare with, in place of the file's.")
+@click.option(
+    "--snapshot",
+    metavar="S",
+    shell_complete=complete_snapshots,
+    help="The snapshot to judge, in place of the file's.",
+)
+@click.option(
+    "--baseline",
+    metavar="S",
+    shell_complete=complete_snapshots,
+    help="The snapshot to compare with, in place of the file's.",
+)
 @today_option("The day to judge on")
 @shape_options("github", note="; github: annotations of a workflow run")
 def gate(

@@ -76,9 +76,9 @@ def site(
 
 def split_formats(formats: str) -> list[str]:
     """The names of formats, each once."""
-    from pipeline.schema import REPORT_FORMATS
+    from pipeline.schema import REPORT_FORMATS, SHORT_FORMATS
 
-    chosen = [name.strip() for name in formats.split(",") if name.strip()]
+    chosen = [SHORT_FORMATS.get(name, name) for name in map(str.strip, formats.split(",")) if name]
     for name in chosen or [formats]:
         if name not in REPORT_FORMATS:
             raise click.BadParameter(f"{name!r} is none of: {', '.join(REPORT_FORMATS)}", param_hint="--format")

@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 
 import pytest
-
 from bench.corpus import generate
+
 from pipeline.build import build
 from pipeline.errors import WarehouseError
 from pipeline.io.cluster import _call, describe_program
