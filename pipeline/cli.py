@@ -169,15 +169,18 @@ def build(
     accept: tuple[str, ...],
     rollback: bool,
 ) -> None:
-    """Make the warehouse that of SOURCE...: cache pages and build caches, as folders, single files, URLs
-    (https, http, s3) or a YAML file of sources.
+    """Build or renew a warehouse from cache pages and build caches.
 
-    Folders are searched to the bottom. A page is known by its front matter, not by its name; a build
-    cache by its index, build_cache/index.json or v3/manifests/index/index.manifest.json. It is the
-    stack and snapshot of its last two folders, SNAPSHOT/STACK, or of a cache_spack_io_index.json above
-    it; for a source that is one mirror, --snapshot and --stack are its names. Other files are passed
-    over and counted. What cannot be loaded becomes a row of the table rejects, and everything around
-    it is loaded.
+    \b
+      spack-warehouse build cache.spack.io/_cache
+      spack-warehouse build mirrors --snapshot 'develop-2025-*' --stack e4s --keep
+
+    A SOURCE is a folder, a single file, a URL (https, http, s3) or a YAML file of sources. Folders are
+    searched to the bottom. A page is known by its front matter, not by its name; a build cache by its
+    index, build_cache/index.json or v3/manifests/index/index.manifest.json. It is the stack and snapshot of
+    its last two folders, SNAPSHOT/STACK, or of a cache_spack_io_index.json above it; for a source that is
+    one mirror, --snapshot and --stack are its names. Other files are passed over and counted. What cannot
+    be loaded becomes a row of the table rejects, and everything around it is loaded.
 
     The warehouse holds what the sources hold now; snapshots that have not changed are not read again.
     Readers see the old warehouse until the new one is whole. What cannot be read today, or has less than
@@ -271,7 +274,7 @@ def show_rejects(warehouse: Path, summary: BuildSummary) -> None:
     default="csv,parquet",
     show_default=True,
     metavar="F,F",
-    help="csv, parquet, json, xlsx, markdown, html; what a snapshot's folder has in others is gone after.",
+    help="csv, parquet, json, xlsx, markdown (or md), html; what a snapshot's folder has in others is gone after.",
 )
 @click.option(
     "--snapshot",
@@ -282,14 +285,18 @@ def show_rejects(warehouse: Path, summary: BuildSummary) -> None:
     help="Only this snapshot, or those of a glob; may be repeated.",
 )
 def report(warehouse: Path, out: Path | None, formats: str, snapshots: tuple[str, ...]) -> None:
-    """Export coverage, matrices, summaries, rejects and meta mismatches, a folder per snapshot.
+    """Export coverage, matrices, summaries and rejects as files.
 
-    index.json in each folder, and beside them that of all, names every file with its rows, columns,
-    bytes and SHA-256; index.html beside the folders links to every file. In CSV, a text that a spreadsheet
-    would take for a formula, such as +mpi, has a leading ' that programs take off; NULL is an empty cell;
-    lists are JSON. xlsx is one workbook, reports.xlsx; markdown a summary of a page, summary.md, for a mail
-    or a step of a workflow; html one page, report.html, that holds all that it shows and links to the files
-    that are written with it.
+    \b
+      spack-warehouse report
+      spack-warehouse report --snapshot latest --format csv,md --out public
+
+    A folder per snapshot; index.json in each folder, and beside them that of all, names every file with its
+    rows, columns, bytes and SHA-256; index.html beside the folders links to every file. In CSV, a text that
+    a spreadsheet would take for a formula, such as +mpi, has a leading ' that programs take off; NULL is an
+    empty cell; lists are JSON. xlsx is one workbook, reports.xlsx; markdown a summary of a page,
+    summary.md, for a mail or a step of a workflow; html one page, report.html, that holds all that it shows
+    and links to the files that are written with it.
     """
     from pipeline.report.export import export_reports
 
@@ -299,8 +306,8 @@ def report(warehouse: Path, out: Path | None, formats: str, snapshots: tuple[str
         exports = export_reports(Layout(warehouse), out, chosen, named, progress)
     folder = out or Layout(warehouse).reports
     say_some([line for export in exports for line in export.describe_cuts()])
-    told = number_of(len({export.snapshot for export in exports}), "snapshot")
-    write_line(f"{number_of(len(exports), 'file')} of {told} in {folder}")
+    counted = number_of(len({export.snapshot for export in exports}), "snapshot")
+    write_line(f"{number_of(len(exports), 'file')} of {counted} in {folder}")
 
 
 def choose_named(warehouse: Path, names: Sequence[str]) -> list[str]:
@@ -345,16 +352,17 @@ def run(
     today: datetime | None,
     log_format: str | None,
 ) -> None:
-    """Build, check, judge and report as a file says, in one command that is safe to repeat.
+    """Build, check, judge and report as a file says.
 
     \b
-      spack-warehouse run --config coverage.yaml
+      spack-warehouse run --config coverage.yaml --dry-run
+      spack-warehouse run --config coverage.yaml --summary summary.md
 
-    The steps are sources, build, checks, gates, reports and retention; each is a line on stderr. Reports
-    are written when a gate fails, too. What falls short is told in a JSON file and by a webhook, where the
-    file names them. A second run that finds everything as it was changes nothing.
+    It is safe to repeat. The steps are sources, build, checks, gates, reports and retention; each is a line
+    on stderr. Reports are written when a gate fails, too. What fails is reported in a JSON file and by a
+    webhook, where the file names them. A second run that finds everything as it was changes nothing.
 
-    Exit status: the worst of the steps. 0: all is well. 3: something falls short. 1: a step could not be
+    Exit status: the worst of the steps. 0: all is well. 3: something fails. 1: a step could not be
     done, or the file is wrong; each fault is a line with its place.
     """
     from dataclasses import replace

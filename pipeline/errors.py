@@ -10,7 +10,7 @@
     │       └── MissingFileError  there is none: it is gone
     ├── NoWarehouseError      there is no warehouse at the path, or it is damaged
     ├── QueryError            DuckDB refuses a query
-    ├── SpecSyntaxError       a spec that is not Spack's syntax, or asks what no cache tells; exit status 2
+    ├── SpecSyntaxError       a spec that is not Spack's syntax, or asks what no cache knows; exit status 2
     ├── NotInWarehouseError   a snapshot or stack asked for is not in the warehouse
     └── FileFaultsError       a file that the user wrote is wrong: a line for each fault
     Fault                     a spec or page that cannot be loaded: becomes a row of ``rejects``
@@ -25,7 +25,7 @@ from difflib import get_close_matches
 
 
 class WarehouseError(Exception):
-    """A failure told to the user in one line that names the file and the place."""
+    """A failure that the user reads in one line, which names the file and the place."""
 
 
 class SourceError(WarehouseError):
@@ -66,7 +66,7 @@ class QueryError(WarehouseError):
 
 
 class SpecSyntaxError(WarehouseError):
-    """A spec asked for that is not in Spack's syntax, or asks for what a cache does not tell.
+    """A spec asked for that is not in Spack's syntax, or asks for what a cache does not know.
 
     ``offset`` is the place in ``text``, counted in characters from 0; ``len(text)`` is its end.
     """

@@ -47,7 +47,13 @@ def publish(
     keep_days: int | None,
     place: str | None,
 ) -> None:
-    """Publish the warehouse's data for other programs, in a folder for any static host.
+    """Publish the warehouse's data for other programs.
+
+    \b
+      spack-warehouse publish --out public
+      spack-warehouse publish --verify public
+
+    DIR is a folder for any static host. In it are:
 
     \b
       data/          Parquet of every table, warehouse.duckdb, datapackage.json, and a page of them

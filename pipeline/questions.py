@@ -71,7 +71,7 @@ def have(
     limit: int | None,
     shape: Shape,
 ) -> None:
-    """Tell whether there is a binary of SPEC, in Spack's spec syntax, and which.
+    """Find the binaries of SPEC, in Spack's spec syntax.
 
     \b
       spack-warehouse have 'hdf5@1.14: +mpi target=x86_64_v3 %gcc'
@@ -171,10 +171,10 @@ def gaps(
     limit: int | None,
     shape: Shape,
 ) -> None:
-    """Rank what stacks lack that others have, or measure them against what is expected.
+    """List what stacks lack of what others have, or of a list.
 
     \b
-      spack-warehouse gaps --stack e4s-cray-rhel --known known.yaml
+      spack-warehouse gaps --stack 'ml-*' --known known.yaml
       spack-warehouse gaps --expected spack.yaml --snapshot develop-2025-03-30
 
     A gap is ready where the stack has, by name, all that some other stack's spec of the package links and
@@ -185,7 +185,7 @@ def gaps(
     FILE is a list with a spec to a line (# begins a comment), a spack.yaml, whose definitions and
     matrices are written out, or a spack.lock, whose specs are looked for by hash and then by what a
     user sees of them. The stack * stands for any, or root. What is not evaluated, such as when: and
-    ^dependencies, is told on stderr.
+    ^dependencies, is reported on stderr.
 
     Exit status 3: something expected is nowhere, or, with --stack, is missing in one of those.
     """
@@ -298,15 +298,16 @@ def diff(
     limit: int | None,
     shape: Shape,
 ) -> None:
-    """Show what changed from snapshot FROM to snapshot TO; without them, from previous to latest.
+    """Show what changed between two snapshots, or two stacks.
 
     \b
       spack-warehouse diff
       spack-warehouse diff develop-2025-03-16 develop-2025-03-30
       spack-warehouse diff develop-2025-03-16 develop-2025-03-30 --by lost --stack 'e4s*'
-      spack-warehouse diff latest/e4s latest/hep
+      spack-warehouse diff latest/e4s latest/ml-linux-x86_64-cpu
 
-    A snapshot is a name, or else latest (or newest), previous, the one before it in its series whose sources
+    Without arguments that is from previous to latest. A snapshot is a name, a day such as 2025-03-30, a pattern,
+    of which the newest counts, or else latest (or newest), previous, the one before it in its series whose sources
     were all loaded, or -7d, the newest weekly one at least 7 days older. As SNAPSHOT/STACK, stacks are compared:
     what the first alone has, the second alone, and both; where one side names no stack, it is the other's.
 
@@ -316,7 +317,7 @@ def diff(
     is: recipe changed; dependency changed, and which; Spack's format changed; or unknown, as pages do not say why.
     Packages that are gone from a stack are listed by their head: the lost one that no other lost one needed there.
 
-    Of what a source in TO does not tell, as its page is missing or broken, nothing is known: that is
+    Of what no source in TO says, as its page is missing or broken, nothing is known: that is
     neither lost nor gained, and its cause is "source missing". Exit status 0, whatever changed.
     """
     from pipeline.ask.diff import (
@@ -436,13 +437,14 @@ def gate(
 
     \b
       spack-warehouse gate --config gates.yaml --format github
+      spack-warehouse gate --snapshot latest --baseline previous
 
     Gates: a least coverage per stack, no package lost against a baseline, no rejects, no wrong meta, no
-    stale snapshot, a least share of specs that install without building. stdout has what falls short, a
-    row each. What cannot be judged, since a snapshot or a stack is not there, falls short too. Allowances
-    that have expired are told on stderr.
+    stale snapshot, a least share of specs that install without building. stdout has what fails, a row each.
+    A gate that cannot be judged, since a snapshot or a stack is not there, fails too. Allowances that have
+    expired are listed on stderr.
 
-    Exit status 0: every gate holds. 3: something falls short. 1: the file of gates is wrong; each fault
+    Exit status 0: every gate holds. 3: one fails. 1: the file of gates is wrong; each fault
     is a line with its place.
     """
     from pipeline.ask.gates import SHORTFALL_COLUMNS, annotate, judge, override

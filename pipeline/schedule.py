@@ -20,7 +20,7 @@ import duckdb
 import msgspec
 
 from pipeline.ask.gates import SHORTFALL_COLUMNS, Verdict, judge
-from pipeline.ask.scope import choose_snapshots, list_snapshots
+from pipeline.ask.scope import Say, choose_snapshots, list_snapshots
 from pipeline.build import build
 from pipeline.config import Config
 from pipeline.errors import FileFaultsError, WarehouseError, explain_refusal

@@ -129,7 +129,7 @@ def load_reader(connection: duckdb.DuckDBPyConnection, spack: str) -> Reader:
 
 @dataclass(frozen=True)
 class NearMiss:
-    """Specs that fall short of a query in the same way: what they miss, how many hashes, the first of them."""
+    """Specs that fail a query in the same way: what they miss, how many hashes, the first of them."""
 
     misses: tuple[Miss, ...]
     specs: int
@@ -191,7 +191,7 @@ def list_misses(query: Query, one: Held, host: Machine | None, cache_only: bool)
 
 
 def miss_host(query: Query, spec: Candidate, host: Machine | None) -> list[Miss]:
-    """Where ``spec`` falls short of ``query``, or of what ``host`` can run."""
+    """Where ``spec`` fails ``query``, or what ``host`` can run."""
     misses = find_misses(query, spec)
     return misses if host is None else [*misses, *_miss_machine(query, spec, host)]
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Progress:
-    """Told how a build goes; does nothing. The command line has one that draws a bar."""
+    """Takes how a build goes, and does nothing with it. The command line has one that draws a bar."""
 
     def wait(self, folder: Path, what: str) -> None:
         """Another ``what``, such as a build, holds the lock of ``folder``."""

@@ -45,7 +45,7 @@ def _offer(typed: str, names: Iterable[str]) -> list[str]:
 
 
 def _list_names(ctx: click.Context, what: str) -> list[str]:
-    # Whatever goes wrong, from a missing folder to memory, the user is told by the command itself once it runs.
+    # Whatever goes wrong, from a missing folder to memory, the command itself reports once it runs.
     try:
         from pipeline.layout import Layout
         from pipeline.store.database import open_database
