@@ -8,9 +8,10 @@ SOURCE ?= tests/data/pages
 WAREHOUSE ?= warehouse
 SITE ?= $(WAREHOUSE)/site
 CONFIG ?= examples/coverage.yaml
+DEMO ?= spack-warehouse-demo
 
 .DEFAULT_GOAL := help
-.PHONY: help warehouse report scheduled site shell test test-slow test-spark lint format bench readme docs lock clean
+.PHONY: help warehouse report scheduled site shell demo test test-slow test-spark lint format bench readme docs lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -35,6 +36,9 @@ site: $(VENV)/runtime $(VENV)/wasm ## Write the warehouse as a site to SITE, wit
 
 shell: $(VENV)/runtime ## Open the DuckDB shell on the warehouse, read-only
 	$(BIN)/spack-warehouse shell --warehouse "$(WAREHOUSE)"
+
+demo: $(VENV)/runtime ## Build a warehouse and its site from invented pages, and open or print where it is
+	$(BIN)/spack-warehouse demo --out "$(DEMO)"
 
 test: $(VENV)/dev $(VENV)/oldest $(VENV)/httpfs $(VENV)/wasm ## Run the tests, in five minutes on two processors
 	$(BIN)/python -m pytest -n auto -m "not slow and not spark"
@@ -80,6 +84,7 @@ lock: $(VENV)/dev ## Renew the pinned requirements from pyproject.toml
 clean: ## Remove what builds, tests and installation left
 	rm -rf $(VENV) .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf spack-warehouse-demo
 	rm -rf warehouse/.builds warehouse/.current warehouse/.lock warehouse/.run.lock warehouse/reports warehouse/notification.json
 	rm -f warehouse/spec_stacks warehouse/pages warehouse/dependencies warehouse/rejects warehouse/warehouse.duckdb
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import duckdb
 import pyarrow.parquet as pq
 
-from bench import corpus
+from pipeline.demo import corpus
 
 SAMPLES = Path(__file__).parent.parent / "tests" / "data" / "pages"
 FORMATS = "csv,parquet,json,xlsx,markdown,html"

@@ -3,7 +3,7 @@
 Bytes, rows, and, as medians of several loads: seconds until something is painted, until the view that the
 address asks for is there, until a filter has its answer; and the longest frame while a matrix scrolls::
 
-    python -m bench.page [WAREHOUSE [SNAPSHOT]]     by default a snapshot made by bench.corpus
+    python -m bench.page [WAREHOUSE [SNAPSHOT]]     by default a snapshot made by pipeline.demo.corpus
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
-from bench.corpus import generate
 from pipeline.build import build
+from pipeline.demo.corpus import generate
 from pipeline.layout import Layout
 from pipeline.report.export import FILES, export_reports
 

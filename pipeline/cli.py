@@ -6,7 +6,6 @@ Data goes to stdout, all else to stderr. Exit status: 0 done; 1 error in the dat
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
@@ -15,19 +14,19 @@ import sys
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING
 
 import click
 
 from pipeline import __version__
-from pipeline.errors import FileFaultsError, SpecSyntaxError, WarehouseError, explain_refusal
+from pipeline.demo.command import demo
+from pipeline.errors import FileFaultsError
 from pipeline.io.progress import interrupting_on_signals, number_of, showing_progress
 from pipeline.io.streams import (
-    drop_unwritten,
     open_streams,
     say,
+    say_some,
     show_json,
-    show_lines,
     show_text,
     write_data,
     write_line,
@@ -35,11 +34,14 @@ from pipeline.io.streams import (
 )
 from pipeline.io.workplace import HERE, Workplace, parse_workers
 from pipeline.layout import Layout
-from pipeline.options import FALLS_SHORT, refuse_missing, say_some, today_option, warehouse_option
+from pipeline.options import FALLS_SHORT, refuse_missing, today_option, warehouse_option
 from pipeline.publishing import publish
 from pipeline.queries import check, describe_check, shell, sql
 from pipeline.questions import diff, gaps, gate, have
 from pipeline.sites import site, split_formats, watch
+from pipeline.terminal.complete import complete_snapshots
+from pipeline.terminal.completion import completion
+from pipeline.terminal.group import OneLine, end_on_signal, find_signal, give_warehouse, say_error
 
 if TYPE_CHECKING:
     from pipeline.build import BuildSummary
@@ -47,61 +49,6 @@ if TYPE_CHECKING:
 SHOWN_REJECTS = 20
 SHOWN_OTHERWISE = ("rejects", "sources_are_loaded", "meta_mismatches")
 """Warnings that a build does not repeat: it lists rejects and sources itself; pages' own counts are for ``check``."""
-QUERY_INTERRUPTED = "Query interrupted"
-"""What DuckDB makes of a signal in the middle of a query, as a RuntimeError."""
-
-
-class OneLine(click.Group):
-    """Commands whose failures are one line on stderr."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except click.UsageError as error:
-            with contextlib.suppress(OSError):
-                click.UsageError(show_lines(error.format_message()), error.ctx).show()
-            ctx.exit(error.exit_code)
-        except SpecSyntaxError as error:
-            # Wrong usage, told as Spack tells it: the spec, and a caret under the place.
-            for line in error.render().split("\n"):
-                say(line)
-            ctx.exit(2)
-        except FileFaultsError as error:
-            for fault in error.faults:
-                say(fault)
-            ctx.exit(1)
-        except WarehouseError as error:
-            say(f"spack-warehouse: {error}")
-            ctx.exit(1)
-        except RuntimeError as error:
-            if str(error) != QUERY_INTERRUPTED:
-                _end_refused(ctx, error)
-            if _ended_by:
-                ctx.exit(128 + _ended_by[0])
-            raise click.Abort from None
-        except OSError as error:
-            if isinstance(error, BrokenPipeError):
-                raise
-            say_error(error)
-            ctx.exit(1)
-        except BaseException as error:
-            _end_refused(ctx, error)
-
-
-def _end_refused(ctx: click.Context, error: BaseException) -> NoReturn:
-    """Say in a line what the machine refused a library; raise the error where it is another."""
-    refusal = explain_refusal(error)
-    if refusal is None:
-        raise error
-    say(f"spack-warehouse: {refusal}")
-    ctx.exit(1)
-
-
-def say_error(error: OSError) -> None:
-    """What the machine refused, in a line; it may be that stdout takes no more."""
-    drop_unwritten(sys.stdout)
-    where = f"{error.filename}: " if error.filename else ""
-    say(f"spack-warehouse: {where}{error.strerror or error}")
 
 
 @click.group(
@@ -110,7 +57,15 @@ def say_error(error: OSError) -> None:
     epilog="Exit status: 0 done; 1 error in the data or the machine; 2 wrong usage; 3 done, and something fails.",
 )
 @click.version_option(__version__, prog_name="spack-warehouse")
-def cli() -> None:
+@click.option(
+    "--warehouse",
+    type=click.Path(path_type=Path, file_okay=False),
+    envvar="SPACK_WAREHOUSE",
+    metavar="DIR",
+    help="Folder of the warehouse, for any command.  [env: SPACK_WAREHOUSE; default: warehouse]",
+)
+@click.pass_context
+def cli(ctx: click.Context, warehouse: Path | None) -> None:
     """What is in Spack's binary build caches, for which stack, compiler and target.
 
     Build a warehouse from cache pages or build caches, then ask it in SQL:
@@ -120,6 +75,8 @@ def cli() -> None:
       spack-warehouse sql "select * from summary_by_stack order by coverage desc"
       spack-warehouse shell
     """
+    if warehouse is not None:
+        give_warehouse(ctx, cli.commands, warehouse)
 
 
 def check_workers(ctx: click.Context, option: click.Parameter, text: str | None) -> Workplace:
@@ -212,15 +169,18 @@ def build(
     accept: tuple[str, ...],
     rollback: bool,
 ) -> None:
-    """Make the warehouse that of SOURCE...: cache pages and build caches, as folders, single files, URLs
-    (https, http, s3) or a YAML file of sources.
+    """Build or renew a warehouse from cache pages and build caches.
 
-    Folders are searched to the bottom. A page is known by its front matter, not by its name; a build
-    cache by its index, build_cache/index.json or v3/manifests/index/index.manifest.json. It is the
-    stack and snapshot of its last two folders, SNAPSHOT/STACK, or of a cache_spack_io_index.json above
-    it; for a source that is one mirror, --snapshot and --stack are its names. Other files are passed
-    over and counted. What cannot be loaded becomes a row of the table rejects, and everything around
-    it is loaded.
+    \b
+      spack-warehouse build cache.spack.io/_cache
+      spack-warehouse build mirrors --snapshot 'develop-2025-*' --stack e4s --keep
+
+    A SOURCE is a folder, a single file, a URL (https, http, s3) or a YAML file of sources. Folders are
+    searched to the bottom. A page is known by its front matter, not by its name; a build cache by its
+    index, build_cache/index.json or v3/manifests/index/index.manifest.json. It is the stack and snapshot of
+    its last two folders, SNAPSHOT/STACK, or of a cache_spack_io_index.json above it; for a source that is
+    one mirror, --snapshot and --stack are its names. Other files are passed over and counted. What cannot
+    be loaded becomes a row of the table rejects, and everything around it is loaded.
 
     The warehouse holds what the sources hold now; snapshots that have not changed are not read again.
     Readers see the old warehouse until the new one is whole. What cannot be read today, or has less than
@@ -314,18 +274,29 @@ def show_rejects(warehouse: Path, summary: BuildSummary) -> None:
     default="csv,parquet",
     show_default=True,
     metavar="F,F",
-    help="csv, parquet, json, xlsx, markdown, html; what a snapshot's folder has in others is gone after.",
+    help="csv, parquet, json, xlsx, markdown (or md), html; what a snapshot's folder has in others is gone after.",
 )
-@click.option("--snapshot", "snapshots", multiple=True, metavar="S", help="Only this snapshot; may be repeated.")
+@click.option(
+    "--snapshot",
+    "snapshots",
+    multiple=True,
+    metavar="S",
+    shell_complete=complete_snapshots,
+    help="Only this snapshot, or those of a glob; may be repeated.",
+)
 def report(warehouse: Path, out: Path | None, formats: str, snapshots: tuple[str, ...]) -> None:
-    """Export coverage, matrices, summaries, rejects and meta mismatches, a folder per snapshot.
+    """Export coverage, matrices, summaries and rejects as files.
 
-    index.json in each folder, and beside them that of all, names every file with its rows, columns,
-    bytes and SHA-256; index.html beside the folders links to every file. In CSV, a text that a spreadsheet
-    would take for a formula, such as +mpi, has a leading ' that programs take off; NULL is an empty cell;
-    lists are JSON. xlsx is one workbook, reports.xlsx; markdown a summary of a page, summary.md, for a mail
-    or a step of a workflow; html one page, report.html, that holds all that it shows and links to the files
-    that are written with it.
+    \b
+      spack-warehouse report
+      spack-warehouse report --snapshot latest --format csv,md --out public
+
+    A folder per snapshot; index.json in each folder, and beside them that of all, names every file with its
+    rows, columns, bytes and SHA-256; index.html beside the folders links to every file. In CSV, a text that
+    a spreadsheet would take for a formula, such as +mpi, has a leading ' that programs take off; NULL is an
+    empty cell; lists are JSON. xlsx is one workbook, reports.xlsx; markdown a summary of a page,
+    summary.md, for a mail or a step of a workflow; html one page, report.html, that holds all that it shows
+    and links to the files that are written with it.
     """
     from pipeline.report.export import export_reports
 
@@ -335,8 +306,8 @@ def report(warehouse: Path, out: Path | None, formats: str, snapshots: tuple[str
         exports = export_reports(Layout(warehouse), out, chosen, named, progress)
     folder = out or Layout(warehouse).reports
     say_some([line for export in exports for line in export.describe_cuts()])
-    told = number_of(len({export.snapshot for export in exports}), "snapshot")
-    write_line(f"{number_of(len(exports), 'file')} of {told} in {folder}")
+    counted = number_of(len({export.snapshot for export in exports}), "snapshot")
+    write_line(f"{number_of(len(exports), 'file')} of {counted} in {folder}")
 
 
 def choose_named(warehouse: Path, names: Sequence[str]) -> list[str]:
@@ -381,16 +352,17 @@ def run(
     today: datetime | None,
     log_format: str | None,
 ) -> None:
-    """Build, check, judge and report as a file says, in one command that is safe to repeat.
+    """Build, check, judge and report as a file says.
 
     \b
-      spack-warehouse run --config coverage.yaml
+      spack-warehouse run --config coverage.yaml --dry-run
+      spack-warehouse run --config coverage.yaml --summary summary.md
 
-    The steps are sources, build, checks, gates, reports and retention; each is a line on stderr. Reports
-    are written when a gate fails, too. What falls short is told in a JSON file and by a webhook, where the
-    file names them. A second run that finds everything as it was changes nothing.
+    It is safe to repeat. The steps are sources, build, checks, gates, reports and retention; each is a line
+    on stderr. Reports are written when a gate fails, too. What fails is reported in a JSON file and by a
+    webhook, where the file names them. A second run that finds everything as it was changes nothing.
 
-    Exit status: the worst of the steps. 0: all is well. 3: something falls short. 1: a step could not be
+    Exit status: the worst of the steps. 0: all is well. 3: something fails. 1: a step could not be
     done, or the file is wrong; each fault is a line with its place.
     """
     from dataclasses import replace
@@ -434,31 +406,13 @@ def run(
     sys.exit(outcome.exit_status)
 
 
-for command in (check, sql, shell, have, gaps, diff, gate, site, publish, watch):
+for command in (check, sql, shell, have, gaps, diff, gate, site, publish, watch, completion, demo):
     cli.add_command(command)
-
-
-_ended_by: list[int] = []
-"""The signal that ends the process, once it has come."""
-
-
-def _end_on_signal(number: int, frame: object) -> NoReturn:
-    # Unwinds like an error, so that an unfinished build is cleared away.
-    _ended_by.append(number)
-    sys.exit(128 + number)
-
-
-def find_signal(error: BaseException) -> int | None:
-    """The signal that an error comes of, if it is one's."""
-    if _ended_by:
-        return _ended_by[0]
-    interrupted = isinstance(error, KeyboardInterrupt) or str(error) == QUERY_INTERRUPTED
-    return signal.SIGINT if interrupted else None
 
 
 def main() -> None:
     open_streams()
-    signal.signal(signal.SIGTERM, _end_on_signal)
+    signal.signal(signal.SIGTERM, end_on_signal)
     with interrupting_on_signals():
         try:
             cli(prog_name="spack-warehouse")

@@ -10,7 +10,7 @@
     │       └── MissingFileError  there is none: it is gone
     ├── NoWarehouseError      there is no warehouse at the path, or it is damaged
     ├── QueryError            DuckDB refuses a query
-    ├── SpecSyntaxError       a spec that is not Spack's syntax, or asks what no cache tells; exit status 2
+    ├── SpecSyntaxError       a spec that is not Spack's syntax, or asks what no cache knows; exit status 2
     ├── NotInWarehouseError   a snapshot or stack asked for is not in the warehouse
     └── FileFaultsError       a file that the user wrote is wrong: a line for each fault
     Fault                     a spec or page that cannot be loaded: becomes a row of ``rejects``
@@ -20,12 +20,12 @@ A ``Fault`` is not a ``WarehouseError``: it never ends a build.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 
 class WarehouseError(Exception):
-    """A failure told to the user in one line that names the file and the place."""
+    """A failure that the user reads in one line, which names the file and the place."""
 
 
 class SourceError(WarehouseError):
@@ -66,7 +66,7 @@ class QueryError(WarehouseError):
 
 
 class SpecSyntaxError(WarehouseError):
-    """A spec asked for that is not in Spack's syntax, or asks for what a cache does not tell.
+    """A spec asked for that is not in Spack's syntax, or asks for what a cache does not know.
 
     ``offset`` is the place in ``text``, counted in characters from 0; ``len(text)`` is its end.
     """
@@ -91,13 +91,35 @@ class NotInWarehouseError(WarehouseError):
     """A snapshot or stack that was asked for is not in the warehouse; ``held`` are those that are."""
 
     def __init__(self, kind: str, name: str, held: Sequence[str]) -> None:
-        near = get_close_matches(name, held, n=5, cutoff=0.4) if len(held) > _FEW else []
-        if near:
-            listed = f"near it: {', '.join(near)}"
-        else:
-            more = f" and {len(held) - _FEW:,} more" if len(held) > _FEW else ""
-            listed = f"there are: {', '.join(held[:_FEW]) or 'none'}{more}"
-        super().__init__(f"no {kind} {name!r} in the warehouse; {listed}")
+        super().__init__(f"no {kind} {name!r} in the warehouse; {suggest(name, held)}")
+
+
+def suggest(name: str, names: Sequence[str]) -> str:
+    """What to say of a ``name`` that is none of ``names``: which may have been meant, or which there are."""
+    near = suggest_names(name, names, 3)
+    if near:
+        return f"did you mean {join_or(near)}?"
+    more = f" and {len(names) - _FEW:,} more" if len(names) > _FEW else ""
+    return f"there are: {', '.join(names[:_FEW]) or 'none'}{more}"
+
+
+def join_or(names: Sequence[str]) -> str:
+    """Names in words: ``a``, ``a or b``, ``a, b or c``."""
+    return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+
+
+def suggest_names(name: str, names: Iterable[str], count: int = 5) -> list[str]:
+    """Those of ``names`` that ``name`` may have been meant for, the likeliest first.
+
+    One that differs in upper and lower case alone is the only one. A language's prefix is often forgotten: for
+    ``numpy`` that is ``py-numpy``, before what is but spelt alike.
+    """
+    listed = sorted(set(names))
+    plain = name.lower().replace("_", "-")
+    if same := [one for one in listed if one.lower() == plain]:
+        return same[:count]
+    ends = [one for one in listed if one.lower().endswith(f"-{plain}")]
+    return list(dict.fromkeys([*ends, *get_close_matches(plain, listed, count)]))[:count]
 
 
 LIBRARIES = ("_duckdb", "duckdb", "polars", "pyarrow", "pyo3_runtime")

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from pipeline.errors import WarehouseError
+from pipeline.errors import WarehouseError, suggest
 from pipeline.io.streams import say
 from pipeline.io.urls import SITE_ADDRESS
+from pipeline.terminal.complete import complete_stacks
 
 if TYPE_CHECKING:
     from pipeline.ask.machine import Machine
@@ -26,22 +27,9 @@ warehouse_option = click.option(
     "warehouse",
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("warehouse"),
-    show_default=True,
     metavar="DIR",
-    help="Folder of the warehouse.",
+    help="Folder of the warehouse.  [env: SPACK_WAREHOUSE; default: warehouse]",
 )
-
-
-def format_option(*more: str, note: str = "") -> Callable[[Command], Command]:
-    """The option ``--format``: table, csv, json, and ``more``, which a ``note`` may explain."""
-    return click.option(
-        "--format",
-        "format",
-        type=click.Choice(["table", "csv", "json", *more]),
-        default="table",
-        show_default=True,
-        help=f"What to write to stdout{note}.",
-    )
 
 
 def today_option(what: str) -> Callable[[Command], Command]:
@@ -96,7 +84,12 @@ def find_day(today: datetime | None) -> date:
 
 
 stack_option = click.option(
-    "--stack", "stacks", multiple=True, metavar="S", help="Only this stack, or those of a glob; may be repeated."
+    "--stack",
+    "stacks",
+    multiple=True,
+    metavar="S",
+    shell_complete=complete_stacks,
+    help="Only this stack, or those of a glob; may be repeated.",
 )
 limit_option = click.option(
     "--limit", type=click.IntRange(0), metavar="N", help="Rows to print; 0: all.  [default: 20 in a table, else all]"
@@ -118,15 +111,6 @@ spack_option = click.option(
     "--spack", metavar="VERSION", callback=check_spack, help="Only what this Spack can read, such as 0.22."
 )
 TABLE_ROWS = 20
-SHOWN_LINES = 10
-
-
-def say_some(lines: list[str]) -> None:
-    """The first lines on stderr, and how many there are more."""
-    for line in lines[:SHOWN_LINES]:
-        say(line)
-    if len(lines) > SHOWN_LINES:
-        say(f"… and {len(lines) - SHOWN_LINES:,} more")
 
 
 def choose_machine(
@@ -155,12 +139,9 @@ def check_host(target: str) -> str:
     """``target``, which archspec must know: of no other can be said what it runs."""
     from archspec.cpu import TARGETS
 
-    from pipeline.ask.scope import suggest_names
-
     if target not in TARGETS:
-        near = ", ".join(suggest_names(target, TARGETS))
         raise click.BadParameter(
-            f"{target!r} is no microarchitecture that archspec knows" + (f"; near: {near}" if near else ""),
+            f"{target!r} is no microarchitecture that archspec knows; {suggest(target, list(TARGETS))}",
             param_hint="--host",
         )
     return target

@@ -8,9 +8,9 @@ from pathlib import Path
 import click
 
 from pipeline.io.progress import number_of, showing_progress
-from pipeline.io.streams import say, write_line
+from pipeline.io.streams import say, say_some, write_line
 from pipeline.layout import Layout
-from pipeline.options import FALLS_SHORT, publication_options, say_some, warehouse_option
+from pipeline.options import FALLS_SHORT, publication_options, warehouse_option
 
 
 @click.command()
@@ -47,7 +47,13 @@ def publish(
     keep_days: int | None,
     place: str | None,
 ) -> None:
-    """Publish the warehouse's data for other programs, in a folder for any static host.
+    """Publish the warehouse's data for other programs.
+
+    \b
+      spack-warehouse publish --out public
+      spack-warehouse publish --verify public
+
+    DIR is a folder for any static host. In it are:
 
     \b
       data/          Parquet of every table, warehouse.duckdb, datapackage.json, and a page of them

@@ -17,7 +17,8 @@ from pipeline.errors import QueryError, WarehouseError
 from pipeline.io.progress import number_of
 from pipeline.io.streams import say, show_text, write_lines
 from pipeline.layout import Layout
-from pipeline.options import FALLS_SHORT, format_option, warehouse_option
+from pipeline.options import FALLS_SHORT, warehouse_option
+from pipeline.terminal.shape import format_option
 
 if TYPE_CHECKING:
     from pipeline.store.checks import Check
@@ -26,11 +27,15 @@ if TYPE_CHECKING:
 @click.command()
 @warehouse_option
 def check(warehouse: Path) -> None:
-    """Run every check on the warehouse and print the first offenders of each.
+    """Run every check on the warehouse and print what fails.
 
-    Warnings are about the input: rejects, a page whose own counts are wrong, unknown keys. A failed
-    check means that the warehouse itself is wrong, or that a published file is not as its build wrote
-    it; then the exit status is 3.
+    \b
+      spack-warehouse check
+      spack-warehouse check --warehouse /srv/warehouse
+
+    Of each check the first offenders are printed. Warnings are about the input: rejects, a page whose own
+    counts are wrong, unknown keys. A failed check means that the warehouse itself is wrong, or that a
+    published file is not as its build wrote it; then the exit status is 3.
     """
     from pipeline.store.checks import check_files, run_checks
     from pipeline.store.database import open_database
@@ -68,17 +73,18 @@ def describe_check(check: Check) -> Iterator[str]:
     help="Print the SQL of views, macros and checks for another engine in place of an answer.",
 )
 def sql(queries: tuple[str, ...], warehouse: Path, format: str, dialect: str | None) -> None:
-    """Answer one QUERY, which can read the warehouse, and change nothing and read nothing else.
+    """Answer one SQL query on the warehouse.
 
     \b
       spack-warehouse sql "from snapshots"
       spack-warehouse sql --format csv "select * from matrix_by_stack where snapshot = 'develop'"
       spack-warehouse sql --dialect spark summary_by_stack "usable_on('zen4')"
 
-    QUERY is one statement of SELECT, FROM, WITH, VALUES, PIVOT, SHOW, DESCRIBE, SUMMARIZE, EXPLAIN of
-    these, or PRAGMA table_info. The tables and views: describe them with "show tables", or see the data
-    dictionary, docs/dictionary.md. For files of your own, and to write any, there is the command shell. CSV is
-    exact here: a text that a spreadsheet would take for a formula stays as it is.
+    QUERY can read the warehouse, and change nothing and read nothing else. It is one statement of SELECT,
+    FROM, WITH, VALUES, PIVOT, SHOW, DESCRIBE, SUMMARIZE, EXPLAIN of these, or PRAGMA table_info. The tables
+    and views: describe them with "show tables", or see the data dictionary, docs/dictionary.md. For files of your
+    own, and to write any, there is the command shell. CSV is exact here: a text that a spreadsheet would
+    take for a formula stays as it is.
 
     With --dialect nothing is answered: each QUERY is the name of a view, macro or check, or a macro with its
     arguments, and its SQL is printed as the other engine spells it, after that of the views it reads; without any,
@@ -119,11 +125,15 @@ def print_for_engine(layout: Layout, names: Sequence[str], dialect: str) -> None
 @warehouse_option
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def shell(warehouse: Path, arguments: tuple[str, ...]) -> None:
-    """Open the DuckDB shell on the warehouse, read-only; ARGUMENTS go to the shell.
+    """Open the DuckDB shell on the warehouse, read-only.
 
-    The shell is DuckDB's own: it cannot change the warehouse's tables, and reads and writes other files,
-    and runs commands, as you may. A build in the meantime does not disturb it: it goes on with the
-    warehouse that it has opened.
+    \b
+      spack-warehouse shell
+      spack-warehouse shell -- -csv -c "from snapshots"
+
+    ARGUMENTS go to the shell. It is DuckDB's own: it cannot change the warehouse's tables, and reads and
+    writes other files, and runs commands, as you may. A build in the meantime does not disturb it: it goes
+    on with the warehouse that it has opened.
     """
     from pipeline.io.temporary import database_path, spill_folder
     from pipeline.store.database import find_database, quote_text

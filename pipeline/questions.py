@@ -12,22 +12,22 @@ from typing import TYPE_CHECKING
 import click
 
 from pipeline.io.progress import number_of
-from pipeline.io.streams import say, write_lines
+from pipeline.io.streams import say, say_some, write_lines
 from pipeline.layout import Layout
 from pipeline.options import (
     FALLS_SHORT,
     choose_machine,
     cut_rows,
     find_day,
-    format_option,
     limit_option,
     refuse_missing,
-    say_some,
     spack_option,
     stack_option,
     today_option,
     warehouse_option,
 )
+from pipeline.terminal.complete import complete_packages, complete_places, complete_snapshots
+from pipeline.terminal.shape import Shape, shape_options
 
 if TYPE_CHECKING:
     import duckdb
@@ -38,10 +38,15 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("spec", nargs=-1, required=True, metavar="SPEC")
+@click.argument("spec", nargs=-1, required=True, metavar="SPEC", shell_complete=complete_packages)
 @warehouse_option
 @click.option(
-    "--snapshot", "snapshots", multiple=True, metavar="S", help="Only this snapshot; may be repeated.  [default: all]"
+    "--snapshot",
+    "snapshots",
+    multiple=True,
+    metavar="S",
+    shell_complete=complete_snapshots,
+    help="Only this snapshot, or those of a glob; may be repeated.  [default: all]",
 )
 @stack_option
 @click.option("--here", is_flag=True, help="Only what this machine can run; the next three options replace its parts.")
@@ -51,7 +56,7 @@ if TYPE_CHECKING:
 @spack_option
 @click.option("--cache-only", is_flag=True, help="Only what installs without building, by what it links and runs with.")
 @limit_option
-@format_option()
+@shape_options()
 def have(
     spec: tuple[str, ...],
     warehouse: Path,
@@ -64,9 +69,9 @@ def have(
     spack: str | None,
     cache_only: bool,
     limit: int | None,
-    format: str,
+    shape: Shape,
 ) -> None:
-    """Tell whether there is a binary of SPEC, in Spack's spec syntax, and which.
+    """Find the binaries of SPEC, in Spack's spec syntax.
 
     \b
       spack-warehouse have 'hdf5@1.14: +mpi target=x86_64_v3 %gcc'
@@ -88,17 +93,18 @@ def have(
     1.0: variants of the package come before it.
     """
     from pipeline.ask.have import (
+        HIT_COLUMNS,
         describe_last_seen,
         describe_libcs,
         explain_none,
         find_specs,
-        lay_out_hits,
         load_reader,
     )
-    from pipeline.ask.output import print_rows
     from pipeline.ask.scope import choose_snapshots, choose_stacks
     from pipeline.spack.spec import parse_spec
     from pipeline.store.database import open_database
+    from pipeline.terminal.layouts import HITS
+    from pipeline.terminal.tables import print_rows
 
     query = parse_spec(" ".join(spec))
     machine = choose_machine(query.platform, here, host, host_os, host_libc)
@@ -110,8 +116,8 @@ def have(
         say_not_of_today(connection, chosen, within)
         reader = load_reader(connection, spack) if spack else None
         answer = find_specs(connection, query, chosen, within, machine, reader, cache_only)
-        shown = cut_rows(answer.hits, limit, format)
-        print_rows(*lay_out_hits(shown, format), format)
+        shown = cut_rows(answer.hits, limit, shape.format)
+        print_rows(HIT_COLUMNS, [hit.row() for hit in shown], shape, HITS)
         if answer.hits:
             unknown = [
                 describe_libcs(answer.hits, machine) if machine else None,
@@ -129,7 +135,12 @@ def have(
 
 @click.command()
 @warehouse_option
-@click.option("--snapshot", metavar="S", help="The snapshot to look at.  [default: the newest]")
+@click.option(
+    "--snapshot",
+    metavar="S",
+    shell_complete=complete_snapshots,
+    help="The snapshot to look at.  [default: the newest]",
+)
 @stack_option
 @click.option(
     "--expected",
@@ -147,7 +158,7 @@ def have(
 )
 @today_option("The day on which what is known may have expired")
 @limit_option
-@format_option()
+@shape_options()
 def gaps(
     warehouse: Path,
     snapshot: str | None,
@@ -158,12 +169,12 @@ def gaps(
     known: Path | None,
     today: datetime | None,
     limit: int | None,
-    format: str,
+    shape: Shape,
 ) -> None:
-    """Rank what stacks lack that others have, or measure them against what is expected.
+    """List what stacks lack of what others have, or of a list.
 
     \b
-      spack-warehouse gaps --stack e4s-cray-rhel --known known.yaml
+      spack-warehouse gaps --stack 'ml-*' --known known.yaml
       spack-warehouse gaps --expected spack.yaml --snapshot develop-2025-03-30
 
     A gap is ready where the stack has, by name, all that some other stack's spec of the package links and
@@ -174,17 +185,18 @@ def gaps(
     FILE is a list with a spec to a line (# begins a comment), a spack.yaml, whose definitions and
     matrices are written out, or a spack.lock, whose specs are looked for by hash and then by what a
     user sees of them. The stack * stands for any, or root. What is not evaluated, such as when: and
-    ^dependencies, is told on stderr.
+    ^dependencies, is reported on stderr.
 
     Exit status 3: something expected is nowhere, or, with --stack, is missing in one of those.
     """
     from pipeline.ask.coverage import COVERAGE_COLUMNS, ITEM_COLUMNS, measure_coverage, read_expected
     from pipeline.ask.gaps import rank_gaps
     from pipeline.ask.gates import Allowances
-    from pipeline.ask.output import print_rows
     from pipeline.ask.scope import choose_snapshot, choose_stacks
     from pipeline.settings import read_known_gaps
     from pipeline.store.database import open_database
+    from pipeline.terminal.layouts import COVERAGE, ITEMS
+    from pipeline.terminal.tables import print_rows
 
     if items and expected is None:
         raise click.UsageError("--items needs --expected")
@@ -199,17 +211,17 @@ def gaps(
         within = choose_stacks(connection, [chosen], stacks)
         say_not_of_today(connection, [chosen], within)
         if wanted is None:
-            print_gaps(connection, rank_gaps(connection, chosen, within), allowances, limit, format)
+            print_gaps(connection, rank_gaps(connection, chosen, within), allowances, limit, shape)
             if allowances is not None:
                 say_some([f"{known}:{line}: {text}" for line, text in allowances.list_notes("is of no gap")])
             return
         coverages = measure_coverage(connection, wanted.items, chosen, within, wanted.aside)
     if items:
         rows = [row for coverage in coverages for row in coverage.item_rows()]
-        print_rows(ITEM_COLUMNS, cut_rows(rows, limit, format), format)
+        print_rows(ITEM_COLUMNS, cut_rows(rows, limit, shape.format), shape, ITEMS)
     else:
         rows = [coverage.row() for coverage in coverages]
-        print_rows(COVERAGE_COLUMNS, cut_rows(rows, limit, format), format)
+        print_rows(COVERAGE_COLUMNS, cut_rows(rows, limit, shape.format), shape, COVERAGE)
     say_some(wanted.notes)
     judged = coverages if within else coverages[:1]
     say_some(
@@ -230,16 +242,17 @@ def print_gaps(
     gaps: Sequence[Gap],
     allowances: Allowances | None,
     limit: int | None,
-    format: str,
+    shape: Shape,
 ) -> None:
     """Print ``gaps``, those that are on purpose apart; only what is printed is judged."""
     from pipeline.ask.gaps import judge_gaps, lay_out_gaps
-    from pipeline.ask.output import print_rows
+    from pipeline.terminal.layouts import GAPS
+    from pipeline.terminal.tables import print_sections
 
-    sections = [(columns, cut_rows(part, limit, format)) for columns, part in lay_out_gaps(gaps, allowances, format)]
+    laid_out = lay_out_gaps(gaps, allowances, shape.is_laid_out)
+    sections = [(columns, cut_rows(part, limit, shape.format)) for columns, part in laid_out]
     judged = iter(judge_gaps(connection, [gap for _, part in sections for gap in part]))
-    for columns, part in sections:
-        print_rows(columns, [next(judged)[: len(columns)] for _ in part], format)
+    print_sections([(columns, [next(judged)[: len(columns)] for _ in part]) for columns, part in sections], shape, GAPS)
 
 
 class DayCommand(click.Command):
@@ -254,8 +267,8 @@ class DayCommand(click.Command):
 
 
 @click.command(cls=DayCommand)
-@click.argument("before", metavar="[FROM", required=False)
-@click.argument("after", metavar="TO]", required=False)
+@click.argument("before", metavar="[FROM", required=False, shell_complete=complete_places)
+@click.argument("after", metavar="TO]", required=False, shell_complete=complete_places)
 @warehouse_option
 @click.option(
     "--by",
@@ -264,10 +277,17 @@ class DayCommand(click.Command):
     show_default=True,
     help="What to list: counts, every loss with its cause or head, every hash, configuration or, of stacks, package.",
 )
-@click.option("--package", "packages", multiple=True, metavar="P", help="Only this package; may be repeated.")
+@click.option(
+    "--package",
+    "packages",
+    multiple=True,
+    metavar="P",
+    shell_complete=complete_packages,
+    help="Only this package; may be repeated.",
+)
 @stack_option
 @limit_option
-@format_option()
+@shape_options()
 def diff(
     before: str | None,
     after: str | None,
@@ -276,17 +296,18 @@ def diff(
     packages: tuple[str, ...],
     stacks: tuple[str, ...],
     limit: int | None,
-    format: str,
+    shape: Shape,
 ) -> None:
-    """Show what changed from snapshot FROM to snapshot TO; without them, from previous to latest.
+    """Show what changed between two snapshots, or two stacks.
 
     \b
       spack-warehouse diff
       spack-warehouse diff develop-2025-03-16 develop-2025-03-30
       spack-warehouse diff develop-2025-03-16 develop-2025-03-30 --by lost --stack 'e4s*'
-      spack-warehouse diff latest/e4s latest/hep
+      spack-warehouse diff latest/e4s latest/ml-linux-x86_64-cpu
 
-    A snapshot is a name, or else latest (or newest), previous, the one before it in its series whose sources
+    Without arguments that is from previous to latest. A snapshot is a name, a day such as 2025-03-30, a pattern,
+    of which the newest counts, or else latest (or newest), previous, the one before it in its series whose sources
     were all loaded, or -7d, the newest weekly one at least 7 days older. As SNAPSHOT/STACK, stacks are compared:
     what the first alone has, the second alone, and both; where one side names no stack, it is the other's.
 
@@ -296,7 +317,7 @@ def diff(
     is: recipe changed; dependency changed, and which; Spack's format changed; or unknown, as pages do not say why.
     Packages that are gone from a stack are listed by their head: the lost one that no other lost one needed there.
 
-    Of what a source in TO does not tell, as its page is missing or broken, nothing is known: that is
+    Of what no source in TO says, as its page is missing or broken, nothing is known: that is
     neither lost nor gained, and its cause is "source missing". Exit status 0, whatever changed.
     """
     from pipeline.ask.diff import (
@@ -309,9 +330,10 @@ def diff(
         list_changes,
         sum_up_losses,
     )
-    from pipeline.ask.output import print_rows
     from pipeline.ask.scope import LATEST, PREVIOUS, choose_places, choose_stacks
     from pipeline.store.database import open_database
+    from pipeline.terminal.layouts import CHANGES
+    from pipeline.terminal.tables import print_rows, print_sections
 
     if before is not None and after is None:
         raise click.UsageError("Missing argument 'TO'.")
@@ -320,7 +342,7 @@ def diff(
         if first.stack is not None:
             if stacks or by in ("lost", "head"):
                 raise click.UsageError("--stack and --by lost or head are of snapshots, not of SNAPSHOT/STACK")
-            print_stack_diff(connection, first, second, by, packages, limit, format)
+            print_stack_diff(connection, first, second, by, packages, limit, shape)
             return
         if by == "package":
             raise click.UsageError("--by package is of SNAPSHOT/STACK")
@@ -329,20 +351,25 @@ def diff(
         say_not_of_today(connection, chosen, within)
         asked = Question(chosen[0], chosen[1], packages, within)
         if by != "summary":
-            rows = cut_rows(list_changes(connection, asked, by), limit, format)
-            print_rows(list_change_columns(connection, by), rows, format)
+            rows = cut_rows(list_changes(connection, asked, by), limit, shape.format)
+            print_rows(list_change_columns(connection, by), rows, shape, CHANGES)
             return
         compared = SnapshotDiff(connection, asked)
         summary = compared.summary
-        losses = sum_up_losses(compared.heads) if format == "table" else []
-    if format == "table":
-        print_rows(*drop_empty(SUMMARY_COLUMNS, summary.totals), format)
-        print_rows(CAUSE_COLUMNS, summary.causes, format)
-        if losses:
-            print_rows(HEAD_COLUMNS, cut_rows(losses, limit, format), format)
-        print_rows(*drop_empty(SUMMARY_COLUMNS, cut_rows(summary.gains, limit, format)), format)
+        losses = sum_up_losses(compared.heads) if shape.is_laid_out else []
+    if shape.is_laid_out:
+        print_sections(
+            [
+                (SUMMARY_COLUMNS, summary.totals),
+                (CAUSE_COLUMNS, summary.causes),
+                (HEAD_COLUMNS, cut_rows(losses, limit, shape.format)),
+                (SUMMARY_COLUMNS, cut_rows(summary.gains, limit, shape.format)),
+            ],
+            shape,
+            CHANGES,
+        )
     else:
-        print_rows(SUMMARY_COLUMNS, cut_rows(summary.rows(), limit, format), format)
+        print_rows(SUMMARY_COLUMNS, cut_rows(summary.rows(), limit, shape.format), shape, CHANGES)
     if summary.unknown:
         unknown = sum(int(str(row[-1])) for row in summary.unknown)
         say(
@@ -358,19 +385,20 @@ def print_stack_diff(
     by: str,
     packages: Sequence[str],
     limit: int | None,
-    format: str,
+    shape: Shape,
 ) -> None:
     """What one of two stacks alone has, listed, or counted; on stderr, what of them is not of today."""
     from pipeline.ask.diff import STACK_COUNT_COLUMNS, count_stack_diff, list_stack_diff
-    from pipeline.ask.output import print_rows
+    from pipeline.terminal.layouts import CHANGES
+    from pipeline.terminal.tables import print_rows
 
     for place in dict.fromkeys((first, second)):
         say_not_of_today(connection, [place.snapshot], [str(place.stack)])
     if by == "summary":
-        print_rows(STACK_COUNT_COLUMNS, count_stack_diff(connection, first, second, packages), format)
+        print_rows(STACK_COUNT_COLUMNS, count_stack_diff(connection, first, second, packages), shape, CHANGES)
         return
     columns, rows = list_stack_diff(connection, first, second, by, packages)
-    print_rows(columns, cut_rows(rows, limit, format), format)
+    print_rows(columns, cut_rows(rows, limit, shape.format), shape, CHANGES)
 
 
 @click.command()
@@ -383,35 +411,47 @@ def print_stack_diff(
     metavar="FILE",
     help="The gates; examples/gates.yaml explains each.",
 )
-@click.option("--snapshot", metavar="S", help="The snapshot to judge, in place of the file's.")
-@click.option("--baseline", metavar="S", help="The snapshot to compare with, in place of the file's.")
+@click.option(
+    "--snapshot",
+    metavar="S",
+    shell_complete=complete_snapshots,
+    help="The snapshot to judge, in place of the file's.",
+)
+@click.option(
+    "--baseline",
+    metavar="S",
+    shell_complete=complete_snapshots,
+    help="The snapshot to compare with, in place of the file's.",
+)
 @today_option("The day to judge on")
-@format_option("github", note="; github: annotations of a workflow run")
+@shape_options("github", note="; github: annotations of a workflow run")
 def gate(
     warehouse: Path,
     config: Path,
     snapshot: str | None,
     baseline: str | None,
     today: datetime | None,
-    format: str,
+    shape: Shape,
 ) -> None:
     """Hold a snapshot to the gates of a file, for CI.
 
     \b
       spack-warehouse gate --config gates.yaml --format github
+      spack-warehouse gate --snapshot latest --baseline previous
 
     Gates: a least coverage per stack, no package lost against a baseline, no rejects, no wrong meta, no
-    stale snapshot, a least share of specs that install without building. stdout has what falls short, a
-    row each. What cannot be judged, since a snapshot or a stack is not there, falls short too. Allowances
-    that have expired are told on stderr.
+    stale snapshot, a least share of specs that install without building. stdout has what fails, a row each.
+    A gate that cannot be judged, since a snapshot or a stack is not there, fails too. Allowances that have
+    expired are listed on stderr.
 
-    Exit status 0: every gate holds. 3: something falls short. 1: the file of gates is wrong; each fault
+    Exit status 0: every gate holds. 3: one fails. 1: the file of gates is wrong; each fault
     is a line with its place.
     """
     from pipeline.ask.gates import SHORTFALL_COLUMNS, annotate, judge, override
-    from pipeline.ask.output import print_rows
     from pipeline.settings import read_gates
     from pipeline.store.database import open_database
+    from pipeline.terminal.layouts import SHORTFALLS
+    from pipeline.terminal.tables import print_rows
 
     refuse_missing(config, "examples/gates.yaml")
     gates = override(read_gates(config), snapshot, baseline)
@@ -419,23 +459,15 @@ def gate(
         raise click.BadParameter(f"{config} has no gate 'lost' that compares", param_hint="--baseline")
     with open_database(Layout(warehouse)) as connection:
         verdict = judge(connection, gates, find_day(today))
-    if format == "github":
+    if shape.format == "github":
         write_lines("".join(f"{line}\n" for line in annotate(verdict)))
     else:
-        print_rows(SHORTFALL_COLUMNS, verdict.rows(), format)
+        print_rows(SHORTFALL_COLUMNS, verdict.rows(), shape, SHORTFALLS)
         for line in verdict.note_lines():
             say(line)
     say(verdict.summary())
     if verdict.shortfalls:
         sys.exit(FALLS_SHORT)
-
-
-def drop_empty(
-    columns: Sequence[tuple[str, str]], rows: Sequence[tuple[object, ...]]
-) -> tuple[list[tuple[str, str]], list[tuple[object, ...]]]:
-    """Columns and rows without the columns that hold nothing."""
-    kept = [at for at in range(len(columns)) if any(row[at] is not None for row in rows)]
-    return [columns[at] for at in kept], [tuple(row[at] for at in kept) for row in rows]
 
 
 def say_not_of_today(connection: duckdb.DuckDBPyConnection, snapshots: Sequence[str], stacks: Sequence[str]) -> None:

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 
@@ -354,28 +353,11 @@ def choose_reported(config: Config, layout: Layout, out: Path, say: Say) -> list
     """The snapshots whose reports a folder ``out`` is to have: of those that are chosen, those that are kept."""
     with open_database(layout) as connection:
         held = [one.name for one in list_snapshots(connection)]
-        chosen = choose_names(connection, held, config.reports.snapshots, say)
+        chosen = choose_snapshots(connection, config.reports.snapshots, say)
     if config.reports.keep is None:
         return chosen
     kept = choose_kept(out, held, chosen, config.reports.keep)
     return [name for name in chosen if name in kept]
-
-
-def choose_names(
-    connection: duckdb.DuckDBPyConnection, held: list[str], patterns: tuple[str, ...], say: Say
-) -> list[str]:
-    """The snapshots of ``held``, the newest first, that ``patterns`` name; all where there are none.
-
-    What matches none may be a word, such as ``latest``: see :func:`pipeline.ask.scope.choose_snapshots`.
-
-    Raises:
-        NotInWarehouseError: a pattern names none.
-    """
-    chosen: set[str] = set(held) if not patterns else set()
-    for pattern in patterns:
-        found = [name for name in held if fnmatchcase(name, pattern)]
-        chosen.update(found or choose_snapshots(connection, [pattern], say))
-    return [name for name in held if name in chosen]
 
 
 def retain_reports(config: Config, layout: Layout, progress: Progress) -> Ending:

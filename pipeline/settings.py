@@ -16,7 +16,7 @@ from pydantic.functional_validators import PlainValidator, WrapValidator
 from pipeline.errors import FileFaultsError
 from pipeline.io.urls import SITE_ADDRESS
 from pipeline.io.workplace import NEITHER, Workplace, parse_workers
-from pipeline.schema import DEFAULT_FORMATS, NEWEST, REPORT_FORMATS
+from pipeline.schema import DEFAULT_FORMATS, NEWEST, REPORT_FORMATS, SHORT_FORMATS
 from pipeline.yamlfiles.models import (
     ANY_TEXT,
     Date,
@@ -42,7 +42,15 @@ from pipeline.yamlfiles.models import (
 )
 from pipeline.yamlfiles.values import Keyed, read_text
 
-Format = Annotated[str, spelt(f"{{shown}} is none of: {', '.join(REPORT_FORMATS)}", "|".join(REPORT_FORMATS)), ANY_TEXT]
+Format = Annotated[
+    str,
+    spelt(
+        f"{{shown}} is none of: {', '.join(REPORT_FORMATS)}",
+        "|".join((*REPORT_FORMATS, *SHORT_FORMATS)),
+        lambda name: SHORT_FORMATS.get(name, name),
+    ),
+    ANY_TEXT,
+]
 Formats = Annotated[
     tuple[Format, ...], WrapValidator(one_or_many), not_empty(f"none is in it; there are: {', '.join(REPORT_FORMATS)}")
 ]

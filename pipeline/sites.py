@@ -9,14 +9,13 @@ from pathlib import Path
 import click
 
 from pipeline.io.progress import showing_progress
-from pipeline.io.streams import say, write_line
+from pipeline.io.streams import say, say_some, write_line
 from pipeline.layout import Layout
 from pipeline.options import (
     FALLS_SHORT,
     find_day,
     publication_options,
     refuse_missing,
-    say_some,
     today_option,
     warehouse_option,
 )
@@ -54,11 +53,16 @@ def site(
     gates: Path | None,
     today: datetime | None,
 ) -> None:
-    """Write the warehouse as a site for any static host: a front page, a page for each package, stack and snapshot.
+    """Write the warehouse as a site for any static host.
 
-    Each page has its data beside it as JSON. The snapshots' reports are a part of it, at the addresses that the
-    command report gives them, and so are the data that the command publish writes. Only what changed is written anew;
-    where nothing did, nothing is done. A package, stack or snapshot that is no longer in the warehouse keeps its page.
+    \b
+      spack-warehouse site --out public
+      spack-warehouse site --out public --base-url https://example.org/spack --gates gates.yaml
+
+    It has a front page, and a page for each package, stack and snapshot. Each page has its data beside it as
+    JSON. The snapshots' reports are a part of it, at the addresses that the command report gives them, and so
+    are the data that the command publish writes. Only what changed is written anew; where nothing did, nothing
+    is done. A package, stack or snapshot that is no longer in the warehouse keeps its page.
     """
     from pipeline.catalog.publish import Wish, publish_data
     from pipeline.publish.site import Wanted, publish_site
@@ -77,9 +81,9 @@ def site(
 
 def split_formats(formats: str) -> list[str]:
     """The names of formats, each once."""
-    from pipeline.schema import REPORT_FORMATS
+    from pipeline.schema import REPORT_FORMATS, SHORT_FORMATS
 
-    chosen = [name.strip() for name in formats.split(",") if name.strip()]
+    chosen = [SHORT_FORMATS.get(name, name) for name in map(str.strip, formats.split(",")) if name]
     for name in chosen or [formats]:
         if name not in REPORT_FORMATS:
             raise click.BadParameter(f"{name!r} is none of: {', '.join(REPORT_FORMATS)}", param_hint="--format")
@@ -90,10 +94,15 @@ def split_formats(formats: str) -> list[str]:
 @click.argument("site", metavar="URL")
 @click.option("--max-age", default="8d", show_default=True, metavar="DAYS", help="How old it may be, such as 8d.")
 def watch(site: str, max_age: str) -> None:
-    """Fail if a published site, by its URL or folder, is out of date or lacks a source.
+    """Fail if a published site is out of date or lacks a source.
 
-    Its status.json says when its sources were read, and which of them could not be. A job elsewhere that asks so
-    notices what the job that publishes cannot report: that it no longer runs.
+    \b
+      spack-warehouse watch public
+      spack-warehouse watch public --max-age 3d
+
+    URL may be a folder, too. The site's status.json says when its sources were read, and which of them
+    could not be. A job elsewhere that asks so notices what the job that publishes cannot report: that it no
+    longer runs.
     """
     from pipeline.publish.watch import describe_status, fetch_status, list_faults, parse_age
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.corpus import generate
 from pipeline.build import build
+from pipeline.demo.corpus import generate
 from pipeline.errors import WarehouseError
 from pipeline.io.cluster import _call, describe_program
 from tests.commands import list_tree, run

@@ -141,7 +141,7 @@ def test_a_gap_is_ready_or_says_what_it_is_blocked_by(tmp_path):
         ("some", "lib"): ("ready", []),
     }
     table = run("gaps", "--warehouse", warehouse, "--stack", "bare").stdout
-    assert re.search(r"\blib\b.*blocked.*\[zlib\]", table)
+    assert re.search(r"\blib\b.*blocked +zlib$", table, re.MULTILINE)
 
 
 def test_what_no_index_describes_is_missing_by_its_name_and_cycles_are_not_known(tmp_path):
@@ -188,7 +188,7 @@ def test_what_is_known_stands_in_a_section_of_its_own(tmp_path):
     )
     options = ("gaps", "--warehouse", warehouse, "--stack", "bare", "--known", known, "--today", "2025-04-30")
     done = run(*options)
-    first, second = done.stdout.split("┌")[1:]
+    first, second = done.stdout.split("\n\nsnapshot: ")
 
     assert done.returncode == 0
     assert [name for name in ("p0", "p1", "p2", "p3") if name in first] == ["p0", "p2", "p3"]

@@ -11,13 +11,15 @@ from hypothesis import strategies as st
 
 from pipeline.ask.have import find_nearest, find_specs, load_specs, miss_host
 from pipeline.ask.machine import guess_host
-from pipeline.ask.output import print_rows
-from pipeline.ask.scope import choose_snapshots, suggest_names
+from pipeline.ask.scope import choose_snapshots
 from pipeline.build import build
+from pipeline.errors import suggest_names
 from pipeline.layout import Layout
 from pipeline.spack.hosts import runs_on
 from pipeline.spack.spec import Candidate, find_misses, parse_spec
 from pipeline.store.database import open_database
+from pipeline.terminal.shape import Shape
+from pipeline.terminal.tables import print_rows
 from tests.makers import binary, build_pages, edge, make_hash, make_index, make_record, make_spec, write_pages, write_v2
 from tests.test_cli import assert_refused, run
 
@@ -102,9 +104,9 @@ def test_a_table_shows_the_namespace_where_several_match(tmp_path, warehouse):
     build([tmp_path / "source"], tmp_path / "warehouse", jobs=1)
 
     assert "namespace" not in have(warehouse, "hdf5").stdout
-    assert "namespace" not in have(tmp_path / "warehouse", "site.hdf5").stdout
+    assert "namespace: site" in have(tmp_path / "warehouse", "site.hdf5").stdout
     shown = have(tmp_path / "warehouse", "hdf5").stdout
-    assert all(text in shown for text in ("namespace", "│ builtin", "│ site"))
+    assert all(text in shown for text in ("namespace", "  builtin\n", "  site\n"))
 
 
 @pytest.mark.parametrize(
@@ -187,8 +189,8 @@ def test_without_a_hit_data_is_empty(warehouse):
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["numpy"], "no package 'numpy' in the warehouse; near: py-numpy"),
-        (["hdf"], "no package 'hdf' in the warehouse; near: hdf5"),
+        (["numpy"], "no package 'numpy' in the warehouse; did you mean py-numpy?"),
+        (["hdf"], "no package 'hdf' in the warehouse; did you mean hdf5?"),
         (["qqqqqq"], "no package 'qqqqqq' in the warehouse"),
         (["zlib", "--snapshot", "develop"], "no spec of zlib in develop; there are some in v0.23.1"),
         (
@@ -237,14 +239,14 @@ def test_what_is_not_in_the_warehouse_is_refused(warehouse, tmp_path):
     assert have(warehouse).returncode == 2
     unknown = have(warehouse, "hdf5", "--host", "zen44")
     assert (unknown.returncode, unknown.stdout) == (2, "")
-    assert "near: zen4" in unknown.stderr
+    assert "did you mean zen4" in unknown.stderr
 
 
 def test_a_table_is_cut_and_says_so(warehouse):
     done = have(warehouse, "hdf5", "--limit", "2")
     assert done.stderr == "the first 2 of 12 rows; all: --limit 0\n"
-    assert done.stdout.count("│ hdf5 ") == 2
-    assert have(warehouse, "hdf5", "--limit", "0").stdout.count("│ hdf5 ") == 12
+    assert len(done.stdout.partition("───\n")[2].splitlines()) == 2
+    assert len(have(warehouse, "hdf5", "--limit", "0").stdout.partition("───\n")[2].splitlines()) == 12
     assert len(list_hits(warehouse, "hdf5")) == 12
 
 
@@ -265,7 +267,7 @@ def test_csv_holds_no_formula(warehouse):
     ],
 )
 def test_rows_are_written_exactly(capfdbinary, format, text):
-    print_rows([("+a", "VARCHAR"), ("b", "BIGINT")], [("=1+1", None), (["+x"], 3)], format)
+    print_rows([("+a", "VARCHAR"), ("b", "BIGINT")], [("=1+1", None), (["+x"], 3)], Shape(format), {})
 
     sys.stdout.flush()
     assert capfdbinary.readouterr().out.decode() == text

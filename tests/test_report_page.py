@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.corpus import generate
 from pipeline.ask.diff import compare_with_previous
 from pipeline.build import build
+from pipeline.demo.corpus import generate
 from pipeline.layout import Layout
 from pipeline.report.columns import encode_column, encode_table
 from pipeline.report.export import FILES, export_reports

@@ -506,13 +506,13 @@ def interrupt_query():
 @pytest.mark.parametrize(
     ("end", "message", "status"),
     [
-        (lambda: pipeline.cli._end_on_signal(signal.SIGTERM, None), "by SIGTERM: exit status 143", 143),
+        (lambda: pipeline.terminal.group.end_on_signal(signal.SIGTERM, None), "by SIGTERM: exit status 143", 143),
         (interrupt, "by SIGINT: exit status 1", 1),
         (interrupt_query, "by SIGINT: exit status 1", 1),
     ],
 )
 def test_a_run_that_a_signal_ends_says_so_at_last(tmp_path, monkeypatch, end, message, status):
-    monkeypatch.setattr(pipeline.cli, "_ended_by", [])
+    monkeypatch.setattr(pipeline.terminal.group, "_ended_by", [])
     monkeypatch.setattr(pipeline.schedule, "find_sources", lambda config: end())
     (tmp_path / "c.yaml").write_text("sources: [{path: .}]\n")
     done = CliRunner().invoke(cli, ["run", "--config", str(tmp_path / "c.yaml"), "--log-format", "json"])

@@ -16,9 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.ask.gates import _escape
-from pipeline.ask.output import print_rows, render_csv
+from pipeline.ask.output import render_csv
 from pipeline.io.streams import show_json, show_lines, show_text
 from pipeline.report.notify import escape_text
+from pipeline.terminal.layouts import Look
+from pipeline.terminal.shape import Shape
+from pipeline.terminal.tables import print_rows
 from tests.commands import SECONDS, run
 from tests.makers import SAMPLE, make_page, make_spec, rest_slow, write_page
 
@@ -71,13 +74,18 @@ def test_csv_guards_what_begins_a_formula(first):
 
 
 def test_csv_leaves_numbers_and_quotes_carriage_returns(capsysbinary):
-    print_rows([("n", "BIGINT"), ("t", "VARCHAR"), ("e", "VARCHAR")], [(-1, "a\rb", ""), (None, None, "1.2.3")], "csv")
+    print_rows(
+        [("n", "BIGINT"), ("t", "VARCHAR"), ("e", "VARCHAR")],
+        [(-1, "a\rb", ""), (None, None, "1.2.3")],
+        Shape("csv"),
+        {},
+    )
     assert capsysbinary.readouterr().out == b'n,t,e\n-1,"a\rb",""\n,,1.2.3\n'
 
 
 @pytest.mark.parametrize("format", ["table", "csv", "json"])
 def test_a_name_that_is_no_utf8_is_printed(capsysbinary, format):
-    print_rows([("place", "VARCHAR")], [(os.fsdecode(b"caf\xe9.yaml:1"),)], format)
+    print_rows([("place", "VARCHAR")], [(os.fsdecode(b"caf\xe9.yaml:1"),)], Shape(format), {"place": Look()})
     assert b"caf\\xe9.yaml:1" in capsysbinary.readouterr().out.replace(b"\\\\", b"\\")
 
 

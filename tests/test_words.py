@@ -1,13 +1,204 @@
-"""Numbers of things."""
+"""Words that people type: days, patterns, short names, where the warehouse is, and what was meant by a wrong one."""
 
 import pytest
+from click.shell_completion import ShellComplete
 
-from pipeline.io.progress import number_of
+from pipeline.ask.scope import Snapshot, choose_snapshots, find_snapshot
+from pipeline.cli import cli
+from pipeline.errors import suggest
+from pipeline.layout import Layout
+from pipeline.sources.download import _explain_store
+from pipeline.store.database import open_database
+from tests.commands import run, run_process
+from tests.makers import build_pages, make_spec, write_page
+from tests.test_scope import HELD, WEEKS
+
+STACKS = ["e4s", "e4s-oneapi", "hep", *(f"ml-{number}" for number in range(9))]
+
+
+@pytest.fixture(scope="module")
+def warehouse(tmp_path_factory):
+    pages = {(week, "hdf5"): [make_spec(1, stacks=STACKS)] for week in ["develop", *WEEKS]}
+    return build_pages(tmp_path_factory.mktemp("words"), {**pages, (WEEKS[0], "py-numpy"): [make_spec(2)]})
 
 
 @pytest.mark.parametrize(
-    ("number", "noun", "told"),
-    [(0, "index", "0 indexes"), (1, "index", "1 index"), (1, "page", "1 page"), (2000, "page", "2,000 pages")],
+    ("word", "expected"),
+    [
+        ("2025-03-16", WEEKS[2]),
+        ("2025-03-17", None),
+        ("develop-2025-03-*", WEEKS[3]),
+        ("*-0[29]", WEEKS[1]),
+        ("v*", "v1"),
+        ("x*", None),
+    ],
 )
-def test_one_thing_is_no_plural(number, noun, told):
-    assert number_of(number, noun) == told
+def test_a_snapshot_is_found_by_its_day_and_by_a_pattern(word, expected):
+    found = find_snapshot(word, HELD[0], HELD, pytest.fail)
+    assert (found and found.name) == expected
+
+
+def test_a_snapshot_that_is_named_like_a_day_or_pattern_comes_first():
+    for name in ("2025-03-16", "*"):
+        odd = Snapshot(name, "other", None)
+        assert find_snapshot(name, HELD[0], [*HELD, odd], pytest.fail) == odd
+
+
+def test_a_pattern_names_all_that_match_where_several_may_be(warehouse):
+    with open_database(Layout(warehouse)) as connection:
+        assert choose_snapshots(connection, ["*-03-1*", "2025-03-02", "previous"], pytest.fail) == [
+            WEEKS[3],
+            WEEKS[2],
+            WEEKS[0],
+        ]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["have", "hdf5", "--snapshot", "2025-03-16"],
+        ["gaps", "--snapshot", "2025-03-16"],
+        ["diff", "2025-03-16", "*-23"],
+        ["diff", "2025-03-16/e4s", "hep"],
+        ["report", "--format", "md", "--out", "{out}", "--snapshot", "2025-03-16"],
+    ],
+)
+def test_every_command_takes_them(warehouse, tmp_path, arguments):
+    done = run(*(one.format(out=tmp_path) for one in arguments), "--warehouse", warehouse)
+    expected = 1 if "hep" in arguments else 0
+    assert (done.returncode, "no snapshot 'hep'" in done.stderr) == (expected, bool(expected))
+    if arguments[0] == "report":
+        assert [path.parent.name for path in tmp_path.rglob("summary.md")] == [WEEKS[2]]
+
+
+def test_the_warehouse_may_stand_before_the_command_and_in_the_environment(warehouse, tmp_path):
+    query = "select count(*) as n from snapshots"
+    expected = run("sql", query, "--warehouse", warehouse, "--format", "csv").stdout
+    assert expected == "n\n5\n"
+    assert run("--warehouse", warehouse, "sql", query, "--format", "csv").stdout == expected
+    assert run("sql", query, "--format", "csv", SPACK_WAREHOUSE=str(warehouse)).stdout == expected
+    # What is typed last counts.
+    elsewhere = str(tmp_path / "none")
+    assert run("--warehouse", warehouse, "sql", query, "--format", "csv", SPACK_WAREHOUSE=elsewhere).stdout == expected
+    done = run("--warehouse", elsewhere, "sql", query, "--format", "csv", "--warehouse", warehouse)
+    assert done.stdout == expected
+
+
+def test_a_command_without_a_warehouse_refuses_one_and_bears_the_environment(tmp_path):
+    done = run("--warehouse", tmp_path, "run")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "run takes no --warehouse" in done.stderr
+    assert run("completion", "zsh", SPACK_WAREHOUSE=str(tmp_path)).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "answer"),
+    [
+        (["have", "hdf5", "--stack", "E4S"], "no stack 'E4S' in the warehouse; did you mean e4s?"),
+        (["have", "hdf5", "--stack", "e4s-onapi"], "did you mean e4s-oneapi?"),
+        (
+            ["have", "hdf5", "--stack", "zzz"],
+            "there are: e4s, e4s-oneapi, hep, ml-0, ml-1, ml-2, ml-3, ml-4 and 4 more",
+        ),
+        (["have", "NumPy"], "no package 'NumPy' in the warehouse; did you mean py-numpy?"),
+        (["have", "hdf5", "--snapshot", "Develop"], "no snapshot 'Develop' in the warehouse; did you mean develop?"),
+        (["diff", "develop/E4S", "latest"], "did you mean develop/e4s?"),
+        (["haev", "hdf5"], "Did you mean 'have'?"),
+        (["have", "hdf5", "--snapshots", "x"], "Did you mean '--snapshot'?"),
+        (["report", "--format", "mkd"], "'mkd' is none of: csv, parquet, json, xlsx, markdown, html"),
+    ],
+)
+def test_what_was_meant_is_suggested(warehouse, arguments, answer):
+    done = run("--warehouse", warehouse, *arguments)
+    assert done.returncode in (1, 2, 3)
+    assert answer in done.stderr
+
+
+def test_a_suggestion_is_a_sentence():
+    assert suggest("ab", ["abc"]) == "did you mean abc?"
+    assert suggest("abcd", ["abce", "abcf", "abcg", "abch"]).count(" or ") == 1
+    assert suggest("x", []) == "there are: none"
+
+
+@pytest.mark.parametrize("wrong", [1, 10, 11, 500])
+def test_of_a_wrong_list_ten_faults_are_printed_and_how_many_more(warehouse, tmp_path, wrong):
+    path = write_page(tmp_path, "hdf5\n" + "hdf5@@1\n" * wrong, "expected.txt")
+    done = run("gaps", "--expected", path, "--warehouse", warehouse)
+    lines = done.stderr.splitlines()
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert lines[0].startswith(f"{path}:2: ")
+    assert lines[10:] == ([f"… and {wrong - 10} more"] if wrong > 10 else [])
+    assert len(lines) == min(wrong, 10) + (wrong > 10)
+
+
+def test_a_missing_network_is_reported_by_what_was_typed(tmp_path):
+    done = run("build", "http://nowhere.invalid/develop/e4s", "--warehouse", tmp_path / "w")
+
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith(
+        "spack-warehouse: http://nowhere.invalid/develop/e4s: cannot be reached: "
+    )
+
+
+def test_a_bucket_that_does_not_answer_is_reported_in_short():
+    said = (
+        "Generic S3 error: Error performing GET https://s3.example/b/k in 2.6ms - HTTP error: error sending request "
+        'Debug source: Generic { store: "S3", source: x }'
+    )
+    assert _explain_store(OSError(said)) == "cannot be reached: error sending request"
+    assert _explain_store(OSError("something else\nagain")) == "something else again"
+
+
+def complete(*words):
+    """What a shell offers for the last of ``words``."""
+    shell = ShellComplete(cli, {}, "spack-warehouse", "_SPACK_WAREHOUSE_COMPLETE")
+    return [item.value for item in shell.get_completions([str(word) for word in words[:-1]], words[-1])]
+
+
+def test_names_complete_from_the_warehouse(warehouse, monkeypatch):
+    assert complete("ha") == ["have"]
+    assert complete("have", "--warehouse", warehouse, "py") == ["py-numpy"]
+    assert complete("--warehouse", warehouse, "have", "hdf5", "--snapshot", "develop-2025-03-1") == [WEEKS[2]]
+    assert complete("--warehouse", warehouse, "gaps", "--snapshot", "") == [
+        "develop",
+        *WEEKS[::-1],
+        "latest",
+        "previous",
+    ]
+    assert complete("--warehouse", warehouse, "gaps", "--stack", "e") == ["e4s", "e4s-oneapi"]
+    assert complete("--warehouse", warehouse, "diff", "develop/e4s-") == ["develop/e4s-oneapi"]
+    monkeypatch.setenv("SPACK_WAREHOUSE", str(warehouse))
+    assert complete("diff", "--package", "h") == ["hdf5"]
+
+
+def test_completion_is_quiet_where_there_is_no_warehouse(tmp_path, capfd):
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "warehouse.duckdb").write_text("no database")
+    for folder in (tmp_path / "none", broken):
+        assert complete("--warehouse", folder, "have", "h") == []
+        assert complete("--warehouse", folder, "gaps", "--snapshot", "l") == ["latest"]
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(("shell", "word"), [("bash", "complete -o nosort"), ("zsh", "compdef"), ("fish", "complete ")])
+def test_each_shell_gets_its_script(shell, word):
+    done = run("completion", shell)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert word in done.stdout
+    assert "_SPACK_WAREHOUSE_COMPLETE" in done.stdout
+
+
+def test_bash_asks_and_is_answered(warehouse):
+    words = {"COMP_WORDS": f"spack-warehouse --warehouse {warehouse} have hd", "COMP_CWORD": "4"}
+    done = run_process(**words, _SPACK_WAREHOUSE_COMPLETE="bash_complete")
+    assert (done.stdout, done.stderr) == ("plain,hdf5\n", "")
+
+
+def test_nothing_heavy_is_loaded_before_it_is_needed():
+    done = run_process("--help", PYTHONPROFILEIMPORTTIME="1")
+    loaded = {line.split("|")[-1].strip().partition(".")[0] for line in done.stderr.splitlines()}
+
+    assert "click" in loaded
+    assert not loaded & {"duckdb", "polars", "pyarrow", "rich", "pydantic", "httpx", "jinja2", "msgspec", "yaml"}

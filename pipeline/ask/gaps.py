@@ -213,11 +213,11 @@ def _list_names(bits: int, names: Sequence[str]) -> Iterator[str]:
 
 
 def lay_out_gaps(
-    gaps: Sequence[Gap], allowances: Allowances | None, format: str
+    gaps: Sequence[Gap], allowances: Allowances | None, is_laid_out: bool
 ) -> list[tuple[Columns, Sequence[Gap]]]:
-    """The sections of an answer, each with its columns: in a table, those that are on purpose after the others.
+    """The sections of an answer, each with its columns: where it is laid out, those on purpose after the others.
 
-    CSV and JSON have one section. Without ``allowances`` nothing is on purpose.
+    Without ``allowances`` nothing is on purpose.
     """
     if allowances is None:
         return [(GAP_COLUMNS, gaps)]
@@ -228,6 +228,6 @@ def lay_out_gaps(
             others.append(gap)
         else:
             known.append(gap._replace(known=allowed.reason, expires=str(allowed.expires)))
-    if format == "table":
+    if is_laid_out:
         return [(GAP_COLUMNS, others), (KNOWN_COLUMNS, known)]
     return [(KNOWN_COLUMNS, others + known)]

@@ -14,7 +14,8 @@ import duckdb
 
 from pipeline.ask.machine import Machine
 from pipeline.ask.output import Columns
-from pipeline.ask.scope import list_before, suggest_names
+from pipeline.ask.scope import list_before
+from pipeline.errors import join_or, suggest_names
 from pipeline.io.progress import number_of
 from pipeline.schema import INSTALLABLE, ROOT
 from pipeline.spack.hosts import is_known, measure_ancestors, runs_on
@@ -128,7 +129,7 @@ def load_reader(connection: duckdb.DuckDBPyConnection, spack: str) -> Reader:
 
 @dataclass(frozen=True)
 class NearMiss:
-    """Specs that fall short of a query in the same way: what they miss, how many hashes, the first of them."""
+    """Specs that fail a query in the same way: what they miss, how many hashes, the first of them."""
 
     misses: tuple[Miss, ...]
     specs: int
@@ -142,21 +143,6 @@ class Answer:
     hits: list[Held]
     considered: int
     nearest: list[NearMiss]
-
-
-def lay_out_hits(hits: Sequence[Held], format: str) -> tuple[Columns, list[tuple[object, ...]]]:
-    """The columns and rows of ``hits``.
-
-    A table for people has the namespace only where there are several, and what is installable where a source says it.
-    """
-    rows = [hit.row() for hit in hits]
-    left_out = set()
-    if format == "table" and len({hit.spec.namespace for hit in hits}) <= 1:
-        left_out.add("namespace")
-    if format == "table" and all(hit.installable is None for hit in hits):
-        left_out.add("installable")
-    kept = [at for at, (name, _) in enumerate(HIT_COLUMNS) if name not in left_out]
-    return [HIT_COLUMNS[at] for at in kept], [tuple(row[at] for at in kept) for row in rows]
 
 
 def find_specs(
@@ -205,7 +191,7 @@ def list_misses(query: Query, one: Held, host: Machine | None, cache_only: bool)
 
 
 def miss_host(query: Query, spec: Candidate, host: Machine | None) -> list[Miss]:
-    """Where ``spec`` falls short of ``query``, or of what ``host`` can run."""
+    """Where ``spec`` fails ``query``, or what ``host`` can run."""
     misses = find_misses(query, spec)
     return misses if host is None else [*misses, *_miss_machine(query, spec, host)]
 
@@ -413,7 +399,7 @@ def explain_none(
     packages = [package for (package,) in listed]
     if query.package not in packages:
         near = suggest_names(query.package, packages)
-        return [f"no package {query.package!r} in the warehouse" + (f"; near: {', '.join(near)}" if near else "")]
+        return [f"no package {query.package!r} in the warehouse" + (f"; did you mean {join_or(near)}?" if near else "")]
     if query.hash is not None:
         return [f"no spec of {query.package} in {scope} has a hash that begins with {query.hash}"]
     places = connection.execute(

@@ -1,4 +1,4 @@
-"""How answers are printed: rows as table, CSV or JSON.
+"""How answers are written: rows as CSV or JSON, relations as DuckDB prints them.
 
 A spreadsheet takes a cell that begins with ``=``, ``+``, ``-``, ``@``, their full-width forms, a tab or the end of a
 line for a formula (OWASP, "CSV injection"), and ``+mpi`` is a variant: in CSV such a text gets a leading ``'``, and so
@@ -18,56 +18,16 @@ import duckdb
 import msgspec
 
 from pipeline.io.progress import watch
-from pipeline.io.streams import is_terminal, is_utf8, show_json, show_text, write_data, write_lines
+from pipeline.io.streams import is_terminal, show_json
 from pipeline.io.temporary import spill_folder
 from pipeline.store.database import limit_memory, quote_name, quote_text
 
 MAX_ROWS = 1_000_000
 WIDEST = 10_000
 """Characters of a table that no terminal shows."""
-LONGEST_LIST, CUT_LIST = 40, 10
-"""A longer list is cut in a table, and to how many."""
 
 Columns = Sequence[tuple[str, str]]
 """(name, DuckDB's name of the type) of each column."""
-
-
-def print_rows(columns: Columns, rows: Iterable[Sequence[object]], format: str) -> None:
-    """Write ``rows`` to stdout as ``table``, ``csv`` or ``json``.
-
-    The table is DuckDB's, as of the command ``sql``; it cuts long lists, and without rows it is nothing.
-    CSV is that of the reports: a text that a spreadsheet would take for a formula has a leading ``'``,
-    lists are JSON, NULL is an empty cell. JSON is an array of objects, one to a line.
-    """
-    held = [tuple(map(_keep_utf8, row)) for row in rows]
-    if format == "csv":
-        write_data([render_csv(columns, held).encode()])
-    elif format == "json":
-        write_data([render_json(columns, held).encode()])
-    elif held:
-        show_table(columns, held)
-
-
-def _keep_utf8(value: object) -> object:
-    """The name of a file may hold bytes that are not UTF-8: they are shown as escapes."""
-    return show_text(value) if isinstance(value, str) and not is_utf8(value) else value
-
-
-def show_table(columns: Columns, rows: Sequence[tuple[object, ...]]) -> None:
-    """Print rows as DuckDB prints a relation, every row of them."""
-    import pyarrow as pa
-
-    types = {
-        "VARCHAR": pa.string(),
-        "VARCHAR[]": pa.list_(pa.string()),
-        "BIGINT": pa.int64(),
-        "DOUBLE": pa.float64(),
-        "BOOLEAN": pa.bool_(),
-    }
-    arrays = [pa.array([_cut(row[at]) for row in rows], types[type]) for at, (_, type) in enumerate(columns)]
-    answer = pa.table(arrays, names=[name for name, _ in columns])
-    with open_memory() as connection:
-        write_lines(render_table(connection.from_arrow(answer), MAX_ROWS))
 
 
 @contextlib.contextmanager
@@ -85,12 +45,6 @@ def render_table(relation: duckdb.DuckDBPyRelation, rows: int) -> str:
     with contextlib.redirect_stdout(io.StringIO()) as text:
         relation.show(max_rows=rows, max_width=width)
     return text.getvalue()
-
-
-def _cut(value: object) -> object:
-    if isinstance(value, list) and len(value) > LONGEST_LIST:
-        return [*value[:CUT_LIST], f"… {len(value) - CUT_LIST:,} more"]
-    return value
 
 
 def render_csv(columns: Columns, rows: Iterable[Sequence[object]]) -> str:

@@ -6,7 +6,6 @@ import datetime as dt
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
@@ -121,15 +120,22 @@ def list_before(connection: duckdb.DuckDBPyConnection, names: Sequence[str]) -> 
 
 
 def find_snapshot(name: str, seen_from: Snapshot | None, snapshots: Sequence[Snapshot], say: Say) -> Snapshot | None:
-    """The one of ``snapshots``, the newest first, that a name or word means; None: it is not there.
+    """The one of ``snapshots``, the newest first, that a name, pattern or word means; None: it is not there.
 
-    A snapshot so named comes first. Else ``latest`` and ``newest`` are the first of all. ``previous`` is the one before
-    ``seen_from`` in its series (for ``develop`` the newest weekly); those that are not whole are skipped, and ``say``
-    takes which and why. ``-7d`` is the newest weekly one that is 7 days older at least than ``seen_from``, which
-    without a date counts as of the newest weekly one's. ``seen_from`` None is the latest.
+    A snapshot so named comes first, then the weekly one of that day, as ``2025-06-01``, then the newest that a pattern
+    such as ``develop-2025-*`` matches. Else ``latest`` and ``newest`` are the first of all. ``previous`` is the one
+    before ``seen_from`` in its series (for ``develop`` the newest weekly); those that are not whole are skipped, and
+    ``say`` takes which and why. ``-7d`` is the newest weekly one that is 7 days older at least than ``seen_from``,
+    which without a date counts as of the newest weekly one's. ``seen_from`` None is the latest.
     """
-    if named := next((one for one in snapshots if one.name == name), None):
-        return named
+    tests: list[Callable[[Snapshot], bool]] = [
+        lambda one: one.name == name,
+        lambda one: one.date == name,
+        lambda one: fnmatchcase(one.name, name),
+    ]
+    for test in tests:
+        if named := next(filter(test, snapshots), None):
+            return named
     if not snapshots:
         return None
     if seen_from is None:
@@ -154,21 +160,25 @@ def _find_previous(seen_from: Snapshot, snapshots: Sequence[Snapshot], say: Say)
 
 
 def choose_snapshots(connection: duckdb.DuckDBPyConnection, names: Iterable[str], say: Say) -> list[str]:
-    """The snapshots of names and words, all where there are none; the newest first.
+    """The snapshots of names, patterns and words, all where there are none; the newest first.
 
-    Words are as of :func:`find_snapshot`, seen from the latest.
+    A pattern names all that it matches. Words are as of :func:`find_snapshot`, seen from the latest.
 
     Raises:
         NotInWarehouseError: one is not there.
     """
     snapshots = list_snapshots(connection)
     wanted = sorted(set(names))
-    chosen = {_require_snapshot(name, snapshots, say).name for name in wanted}
+    held = {one.name for one in snapshots}
+    chosen = set()
+    for name in wanted:
+        matching = {name} & held or {one for one in held if fnmatchcase(one, name)}
+        chosen |= matching or {_require_snapshot(name, snapshots, say).name}
     return [one.name for one in snapshots if not wanted or one.name in chosen]
 
 
 def choose_snapshot(connection: duckdb.DuckDBPyConnection, name: str | None, say: Say) -> str:
-    """The snapshot of a name or word, or the newest; see :func:`choose_snapshots`.
+    """The snapshot of a name or word, the newest of a pattern or of all; see :func:`choose_snapshots`.
 
     Raises:
         NotInWarehouseError: it is not there, or there is none.
@@ -247,15 +257,3 @@ def choose_stacks(
             raise NotInWarehouseError("stack", pattern, held)
         chosen |= found
     return sorted(chosen)
-
-
-def suggest_names(name: str, names: Iterable[str], count: int = 5) -> list[str]:
-    """Those of ``names`` that ``name`` may have been meant for, the likeliest first.
-
-    A language's prefix is often forgotten: for ``numpy`` that is ``py-numpy``, before what is but spelt
-    alike.
-    """
-    listed = sorted(set(names))
-    plain = name.lower().replace("_", "-")
-    same = [one for one in listed if one.lower() == plain or one.lower().endswith(f"-{plain}")]
-    return list(dict.fromkeys([*same, *get_close_matches(plain, listed, count)]))[:count]

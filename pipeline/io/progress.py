@@ -10,17 +10,18 @@ import threading
 import weakref
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pipeline.io.streams import say
+from pipeline.io.streams import say, show_text
 
 if TYPE_CHECKING:
     import duckdb
-    from tqdm import tqdm
+    from rich.progress import Progress as Drawn
+    from rich.progress import TaskID
 
 
 class Progress:
-    """Told how a build goes; does nothing. The command line has one that draws a bar."""
+    """Takes how a build goes, and does nothing with it. The command line has one that draws a bar."""
 
     def wait(self, folder: Path, what: str) -> None:
         """Another ``what``, such as a build, holds the lock of ``folder``."""
@@ -39,7 +40,7 @@ class Bar(Progress):
     """A progress bar on stderr where that is a terminal, and lines for what a person has to know."""
 
     def __init__(self) -> None:
-        self._bar: tqdm[Any] | None = None
+        self._drawn: tuple[Drawn, TaskID] | None = None
 
     def wait(self, folder: Path, what: str) -> None:
         say(f"{folder}: another {what} is running; waiting for it to end")
@@ -47,26 +48,56 @@ class Bar(Progress):
     def stage(self, name: str, total: int, unit: str) -> None:
         self.close()
         if sys.stderr.isatty():
-            from tqdm import tqdm
-
             # How many bytes are to be fetched is not known beforehand.
-            self._bar = tqdm(
-                total=total or None, desc=name, unit=unit, unit_scale=unit == "B", leave=False, file=sys.stderr
-            )
+            drawn = draw_bar(unit)
+            self._drawn = drawn, drawn.add_task(name, total=total or None)
+            drawn.start()
 
     def advance(self, count: int) -> None:
-        if self._bar is not None:
-            self._bar.update(count)
+        if self._drawn is not None:
+            drawn, task = self._drawn
+            drawn.advance(task, count)
 
     def note(self, line: str) -> None:
-        # Above the bar, which is drawn anew below it.
-        with self._bar.external_write_mode(sys.stderr) if self._bar is not None else contextlib.nullcontext():
+        if self._drawn is None:
             say(line)
+        else:
+            # Above the bar, which is drawn anew below it.
+            drawn, _ = self._drawn
+            drawn.console.print(show_text(line), markup=False, highlight=False, soft_wrap=True)
 
     def close(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
+        if self._drawn is not None:
+            self._drawn[0].stop()
+            self._drawn = None
+
+
+def draw_bar(unit: str) -> Drawn:
+    """A bar on stderr for so many of a ``unit``, or for bytes (``B``); it is gone when it ends."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    counts = [DownloadColumn()] if unit == "B" else [MofNCompleteColumn(), TextColumn(unit)]
+    times = [TimeElapsedColumn(), TimeRemainingColumn()]
+    # The streams are written to by their numbers, too: rich may not put its own in their place.
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        *counts,
+        *times,
+        console=Console(file=sys.stderr),
+        transient=True,
+        redirect_stdout=False,
+        redirect_stderr=False,
+    )
 
 
 def name_some(names: Sequence[str], most: int) -> str:

@@ -14,7 +14,7 @@ import io
 import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TextIO
 
 # Control characters, marks and turns of the writing direction, line separators, halves of surrogate pairs.
@@ -82,6 +82,17 @@ def say(line: str) -> None:
     _write(sys.stderr, show_text(" ".join(line.split("\n"))) + "\n", lost=True)
 
 
+SHOWN_LINES = 10
+
+
+def say_some(lines: Sequence[str]) -> None:
+    """Write the first lines to stderr, and how many there are more."""
+    for line in lines[:SHOWN_LINES]:
+        say(line)
+    if len(lines) > SHOWN_LINES:
+        say(f"… and {len(lines) - SHOWN_LINES:,} more")
+
+
 def write_line(line: str) -> None:
     """Write a line of what was done to stdout; where it cannot be written, stderr says why, and the command goes on."""
     try:
@@ -98,11 +109,16 @@ def write_lines(text: str) -> None:
     Raises:
         OSError: they cannot be written; its filename is ``stdout``.
     """
+    write_styled(show_lines(text))
+
+
+def write_styled(text: str) -> None:
+    """The same of lines that are safe to show already, and may have a terminal's colours."""
     try:
         text.encode(sys.stdout.encoding)
     except UnicodeEncodeError:
         text = text.translate(_PLAIN_BOX)
-    _write(sys.stdout, show_lines(text))
+    _write(sys.stdout, text)
 
 
 def is_terminal() -> bool:

@@ -311,7 +311,7 @@ class RemoteFiles:
         except (PermissionDeniedError, UnauthenticatedError):
             raise NoFileError(f"{show_url(url)}: access is denied; see AWS_ACCESS_KEY_ID in the environment") from None
         except (obstore.exceptions.BaseError, OSError, TimeoutError) as error:
-            raise _TransientError(hide_secrets(" ".join(str(error).split()))[:200]) from None
+            raise _TransientError(_explain_store(error)) from None
 
     def _open_bucket(self, bucket: str) -> S3Store:
         from obstore.store import S3Store
@@ -448,6 +448,18 @@ def _explain(error: httpx.TransportError) -> str:
         return "does not answer in time"
     text = hide_secrets(" ".join(str(error).split()))[:200]
     return f"cannot be reached: {text or type(error).__name__}"
+
+
+_STORE_SAYS = re.compile(
+    r"Generic \w+ error: Error performing \w+ \S+ in \S+ - (?:HTTP error: )?(.*?)(?: Debug source.*)?"
+)
+"""What obstore says of a request that got no answer: whose, how long it took, what it is, and all of it once more."""
+
+
+def _explain_store(error: Exception) -> str:
+    text = hide_secrets(" ".join(str(error).split()))
+    unanswered = _STORE_SAYS.fullmatch(text)
+    return f"cannot be reached: {unanswered[1]}" if unanswered else text[:200]
 
 
 def _load(folder: Path) -> Kept | None:

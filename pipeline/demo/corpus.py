@@ -1,4 +1,4 @@
-"""Generate a corpus of cache pages that looks like the real one, for the benchmarks.
+"""Generate a corpus of cache pages that looks like the real one, for the demo and the benchmarks.
 
 The shapes are read off real pages of cache.spack.io: about 1,200 pages to a snapshot, about 20
 specs to a page with a long tail (most packages have a handful, ``gmake`` or ``python`` hundreds),
@@ -9,7 +9,7 @@ unsorted keys and a ``tarball`` per spec.
 
 The same seed and sizes give the same bytes::
 
-    python -m bench.corpus DIR [--snapshots 18] [--packages 1200] [--specs 20] [--seed 1]
+    python -m pipeline.demo.corpus DIR [--snapshots 18] [--packages 1200] [--specs 20] [--seed 1]
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ import datetime as dt
 import json
 import random
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 HASH_ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
 
@@ -94,6 +96,9 @@ VARIANT_NAMES = [
     "tests",
     "python",
 ]
+
+REAL_NAMES = Path(__file__).with_name("packages.txt").read_text().split()
+"""Packages that are in Spack's caches."""
 
 REBUILT = 0.25  # share of a package's specs that get a new hash in the next snapshot
 ABSENT = 0.02  # share of packages that a snapshot lacks
@@ -171,12 +176,12 @@ class PackageModel:
                 )
 
 
-def spell_spec(spec: Spec, python: bool, generation: str) -> dict[str, object]:
+def spell_spec(spec: Spec, python: bool, generation: str) -> dict[str, Any]:
     """A spec as a page of the generation spells it: ``oldest``, ``old`` or ``new``."""
     compiler = spec.compiler.replace("@", "@=")
     if generation == "new":
         compiler = "none" if python else spec.compiler
-    spelt: dict[str, object] = {
+    spelt: dict[str, Any] = {
         "compiler": compiler,
         "hash": spec.hash,
         "os": spec.os,
@@ -198,13 +203,13 @@ def spell_spec(spec: Spec, python: bool, generation: str) -> dict[str, object]:
     return spelt
 
 
-def count_meta(specs: list[dict[str, object]]) -> dict[str, object]:
+def count_meta(specs: list[dict[str, Any]]) -> dict[str, object]:
     """The page's own ``meta``: counts and distinct values of its specs."""
 
     def distinct(key: str) -> list[str]:
         return sorted({str(spec[key]) for spec in specs})
 
-    by_stack = Counter(stack for spec in specs for stack in spec["stacks"])  # type: ignore[attr-defined]
+    by_stack = Counter(stack for spec in specs for stack in spec["stacks"])
     return {
         "compilers": distinct("compiler"),
         "num_specs": len(specs),
@@ -213,11 +218,11 @@ def count_meta(specs: list[dict[str, object]]) -> dict[str, object]:
         "platforms": distinct("platform"),
         "stacks": sorted(by_stack),
         "targets": distinct("target"),
-        "versions": sorted({version for spec in specs for version in spec["versions"]}),  # type: ignore[attr-defined]
+        "versions": sorted({version for spec in specs for version in spec["versions"]}),
     }
 
 
-def render_page(package: str, snapshot: str, specs: list[dict[str, object]]) -> str:
+def render_page(package: str, snapshot: str, specs: list[dict[str, Any]]) -> str:
     """A page's text, as cache.spack.io's generator writes it."""
     return (
         "---\n"
@@ -249,10 +254,14 @@ def name_snapshots(count: int) -> list[tuple[str, str]]:
     return [*named, ("develop", "new")]
 
 
-def generate(folder: Path, snapshots: int, packages: int, specs: float, seed: int) -> Counter[str]:
-    """Write the corpus below ``folder``; counts of ``pages``, ``specs`` and ``bytes``."""
+def generate(folder: Path, snapshots: int, packages: int | Sequence[str], specs: float, seed: int) -> Counter[str]:
+    """Write the corpus below ``folder``; counts of ``pages``, ``specs`` and ``bytes``.
+
+    ``packages`` are their names, or how many there are, whose names are invented; ``specs`` is the mean of a page.
+    """
     rng = random.Random(seed)
-    models = [PackageModel(rng, name, specs) for name in name_packages(rng, packages)]
+    names = name_packages(rng, packages) if isinstance(packages, int) else packages
+    models = [PackageModel(rng, name, specs) for name in names]
     totals: Counter[str] = Counter()
     for snapshot, generation in name_snapshots(snapshots):
         for model in models:
@@ -270,7 +279,7 @@ def generate(folder: Path, snapshots: int, packages: int, specs: float, seed: in
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--snapshots", type=int, default=18)
     parser.add_argument("--packages", type=int, default=1224)
