@@ -379,7 +379,7 @@ def write_site(config: Config, layout: Layout, day: dt.date, progress: Progress)
     if out is None:
         return Ending("none", SKIPPED)
     chosen = choose_reported(config, layout, out, lambda line: None)
-    wanted = Wanted(config.reports.formats, chosen, config.base_url, config.gates, day)
+    wanted = Wanted(config.reports.formats, chosen, config.base_url, config.gates, day, data=True)
     if config.reports.keep is not None:
         with open_database(layout) as connection:
             held = [one.name for one in list_snapshots(connection)]

@@ -396,6 +396,11 @@ def test_a_site_has_the_data_too_and_is_verified_as_a_whole(sample_copy, tmp_pat
     told = ("site", "--warehouse", sample_copy, "--out", out, "--format", "markdown", "--base-url", BASE_URL)
     assert run(*told).returncode == 0
     assert (out / "catalog.duckdb").is_file()
+    front = (out / "index.html").read_text()
+    assert 'href="data/index.html"' in front
+    assert (out / "data" / "index.html").is_file()
+    # Of the page to ask in SQL there is neither, without its engine.
+    assert 'href="sql/index.html"' not in front
     assert run("publish", "--verify", out).returncode == 0
     assert ", 0 written" in run(*told).stdout.splitlines()[-1]
 

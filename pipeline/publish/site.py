@@ -63,7 +63,8 @@ _UNREADABLE = (jinja2.TemplateError, LookupError, TypeError, ValueError, Attribu
 @dataclass(frozen=True)
 class Wanted:
     """How a site is to be: its address, the formats of the reports of ``snapshots`` (all where none is named), and
-    gates with the day on which they judge.
+    gates with the day on which they judge; whether the front page leads to published ``data``, and to the page to
+    ask in SQL, ``query``, which others write.
     """
 
     formats: Sequence[str] = FORMATS
@@ -71,6 +72,8 @@ class Wanted:
     base_url: str | None = None
     gates: Gates | None = None
     today: dt.date | None = None
+    data: bool = False
+    query: bool = False
 
 
 @dataclass(frozen=True)
@@ -163,7 +166,7 @@ def summarise(manifest: Manifest, written: int, left: Sequence[str]) -> SiteSumm
 
 def digest_program(wanted: Wanted) -> str:
     """A digest of all that a page depends on besides its data."""
-    digest = hashlib.sha256(f"{fingerprint(ALL)} {DATA} {wanted.base_url}".encode())
+    digest = hashlib.sha256(f"{fingerprint(ALL)} {DATA} {wanted.base_url} {wanted.data} {wanted.query}".encode())
     for path in sorted(pages.ASSETS.iterdir()):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
@@ -227,6 +230,7 @@ class Site:
             snapshots[one["snapshot"]] = one
         gates = judge_gates(self.connection, self.wanted.gates, self.wanted.today)
         front = describe_front(self.connection, self.facts, snapshots, gates)
+        front |= {"data": self.wanted.data, "query": self.wanted.query}
         self.write_page("", front)
         for path, data in list_other_files(front, self.wanted):
             self.writer.add(path, data)
