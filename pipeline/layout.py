@@ -134,7 +134,7 @@ class BuildPaths:
         return self._place(PAGES, snapshot) / "pages.parquet"
 
     def dependencies(self, snapshot: str) -> Path:
-        """Dependencies of a snapshot's specs; no file where the sources tell of none."""
+        """Dependencies of a snapshot's specs; no file where the sources list none."""
         return self._place(DEPENDENCIES, snapshot) / "dependencies.parquet"
 
     def records(self, snapshot: str) -> Path:

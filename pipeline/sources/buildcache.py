@@ -117,10 +117,10 @@ def find_indexes(sources: Sequence[Source], entries: Iterable[Entry], choice: Ch
     """``entries`` with the indexes among them marked as such, and without the other files of build caches.
 
     An index that a manifest or a listing names and that is not there becomes an entry that cannot be
-    read: the reject that comes of it tells that the stack is missing, and not empty.
+    read: the reject for it says that the stack is missing, and not empty.
 
     Raises:
-        SourceError: a listing is none, or nothing tells the snapshot and stack of an index.
+        SourceError: a listing cannot be read as one, or nothing names the snapshot and stack of an index.
     """
     by_source: dict[int, list[Entry]] = defaultdict(list)
     found: list[Entry] = []
@@ -131,10 +131,10 @@ def find_indexes(sources: Sequence[Source], entries: Iterable[Entry], choice: Ch
             by_source[entry.source].append(entry)
     for number, held in by_source.items():
         found += _Finder(sources[number], number, held).find(choice)
-    return tell_apart(sources, found)
+    return separate_indexes(sources, found)
 
 
-def tell_apart(sources: Sequence[Source], entries: Sequence[Entry]) -> list[Entry]:
+def separate_indexes(sources: Sequence[Source], entries: Sequence[Entry]) -> list[Entry]:
     """``entries`` in which no two indexes of a stack in a snapshot have one path: each then has its source's name, too.
 
     What an index gives goes by its path: two mirrors of the same shape may both hold ``v1/e4s``.
@@ -163,7 +163,7 @@ class _Finder:
         self.source = source
         self.number = number
         self.entries = entries
-        # Only files of these names tell anything; the table of the others would be large.
+        # Only files of these names matter; the table of the others would be large.
         self.paths = {
             entry.path: entry
             for entry in entries
@@ -362,7 +362,7 @@ def place_mirror(mirror: str, is_root: bool) -> tuple[str, str]:
         snapshot, name = name, ROOT
     if not snapshot or not name:
         raise SourceError(
-            f"{make_readable(mirror) or '/'}: nothing tells its snapshot and stack; "
+            f"{make_readable(mirror) or '/'}: nothing names its snapshot and stack; "
             "name them with --snapshot and --stack"
         )
     return snapshot, name
@@ -372,7 +372,7 @@ def name_mirror(source: Source, choice: Choice, mirror: str) -> tuple[str, str]:
     """The snapshot and stack of a source that is one mirror: as it was named, or by its path or URL.
 
     Raises:
-        SourceError: nothing tells them.
+        SourceError: nothing names them.
     """
     snapshot, stack = (
         given or chosen for given, chosen in zip((source.snapshot, source.stack), choice.names, strict=True)
@@ -388,7 +388,7 @@ def name_index(source: Source, choice: Choice, mirror: str, index: str) -> tuple
     is its name, unless the source was given another.
 
     Raises:
-        SourceError: nothing tells them.
+        SourceError: nothing names them.
     """
     snapshot, stack = name_mirror(source, choice, mirror)
     return snapshot, source.stack or choice.names[1] or read_view(index) or stack

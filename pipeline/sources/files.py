@@ -124,7 +124,7 @@ class Source(NamedTuple):
 
     @property
     def place(self) -> str:
-        """The path, or the URL without what may be secret, as messages tell it."""
+        """The path, or the URL without what may be secret, as messages show it."""
         if self.is_remote:
             return show_url(self.folder)
         return self.folder if self.only is None else os.path.join(self.folder, self.only)
@@ -153,7 +153,7 @@ def scan(sources: Sequence[Source], skip: Collection[Path] = ()) -> Iterator[Ent
 
     Links to folders are followed, after what is no link, and of each source a folder counts once: one that also
     stands there by its own name goes by that. ``.git`` and the folders in ``skip`` (such as the warehouse itself) are
-    passed over. What is neither file nor link (a pipe, a device) is no source of anything and is never opened.
+    skipped. What is neither file nor link (a pipe, a device) is no source of anything and is never opened.
     """
     skipped = {os.path.realpath(folder) for folder in skip}
     for index, source in enumerate(sources):

@@ -11,7 +11,7 @@ As in Spack, ``-mpi`` needs a space before it, an unquoted value goes on to the 
 Spack 1.0 on what follows ``%gcc`` is asked of gcc. ``target=zen4`` means exactly that target: what a
 zen4 host can use is another question (:mod:`pipeline.spack.hosts`).
 
-What caches do not tell is refused and not guessed: ``^dependencies``, a compiler's own variants,
+What caches do not record is refused and not guessed: ``^dependencies``, a compiler's own variants,
 compiler flags, conditions.
 """
 
@@ -306,7 +306,7 @@ class Candidate:
 
 
 class Miss(NamedTuple):
-    """Where a spec falls short: the axis, what was asked, what the spec has (None: nothing of it)."""
+    """Where a spec does not match: the axis, what was asked, what the spec has (None: nothing of it)."""
 
     axis: str
     asked: str
@@ -356,7 +356,7 @@ def _is_built_by(asked: AskedCompiler, spec: Candidate) -> bool:
     """Whether the compiler asked for built ``spec``: its languages, where some are named, or any.
 
     A page names one compiler, the first that provides C, then C++, then Fortran. It counts for C and
-    C++; of Fortran a page tells nothing, and the answer is no.
+    C++; of Fortran a page says nothing, and the answer is no.
     """
     compilers = spec.compilers
     if compilers is None:

@@ -61,7 +61,7 @@ def unquote(value: str) -> str:
 
 
 def read_variants(texts: Iterable[str]) -> dict[str, Variant]:
-    """A concrete spec's variants by name; a text that is no variant is passed over."""
+    """A concrete spec's variants by name; a text that is no variant is skipped."""
     variants = {}
     for text in texts:
         try:

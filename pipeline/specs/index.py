@@ -98,9 +98,9 @@ class Index:
         self._records = database.installs
         # Of two records of one hash the first is kept.
         self._kept = {key.text: raw for key, raw in reversed(self._records.items())}
-        # Indexes from before Spack 0.17 do not tell apart what was pushed: all of it counts but externals.
-        self._tells = b'"in_buildcache"' in data
-        if not self._tells and any(map(_is_installed, self._records.values())):
+        # Indexes from before Spack 0.17 do not mark what was pushed: all of it counts but externals.
+        self._marks_pushed = b'"in_buildcache"' in data
+        if not self._marks_pushed and any(map(_is_installed, self._records.values())):
             raise Fault("database", INSTALL_DATABASE)
         self._has_nul = NUL in data
         self._versions: dict[str, str | None] = {}
@@ -140,7 +140,7 @@ class Index:
 
     def _find_kind(self, record: _Record, node: Node) -> Kind:
         # `deprecated_for` takes no spec out: Spack lists it, and installs it when it is asked to.
-        if record.in_buildcache if self._tells else not node.external:
+        if record.in_buildcache if self._marks_pushed else not node.external:
             return "spec"
         return "external" if node.external else "hole"
 

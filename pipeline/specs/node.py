@@ -2,7 +2,7 @@
 
 A record of an index, a node of a lock file and a node of a spec file are the same thing
 (``Spec.to_node_dict`` in ``lib/spack/spack/spec.py``), and this is the one place that reads it. The form
-changed with the version of the spec file; a node tells none of its own, so each form is known by its keys:
+changed with the version of the spec file; a node has no version of its own, so each form is recognised by its keys:
 
 =======  ==========  ================================================================================
 version  from Spack  form
@@ -304,7 +304,7 @@ _SPEC_FILE = msgspec.json.Decoder(_SpecFile)
 def read_spec_file(data: bytes) -> list[ConcreteSpec]:
     """The specs of a spec file (``.spec.json``): first the one that it is of, then all that it depends on.
 
-    Dependencies are joined by whichever hash they are named by, in version 2 by ``build_hash``, and told by
+    Dependencies are joined by whichever hash they are named by, in version 2 by ``build_hash``, and given by
     their DAG hash.
 
     Raises:

@@ -29,7 +29,7 @@ _NUMBERS = itertools.count(1)
 class Check:
     """A check and what it found: ``rows`` are the first offenders, ``offenders`` counts all.
 
-    A ``warning`` tells of the input (rejects, a wrong ``meta``); any other failed check means that
+    A ``warning`` is about the input (rejects, a wrong ``meta``); any other failed check means that
     the warehouse itself is wrong.
     """
 

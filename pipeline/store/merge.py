@@ -84,7 +84,7 @@ def merge_pages(specs: pl.DataFrame, pages: pl.DataFrame, rejects: pl.DataFrame,
 def merge_indexes(specs: pl.DataFrame, pages: pl.DataFrame, rejects: pl.DataFrame, snapshot: str) -> Merged:
     """Bring the indexes of a snapshot together, and pages if there are some beside them.
 
-    Of several descriptions that of an index comes before that of a page, which tells less, and among
+    Of several descriptions that of an index comes before that of a page, which has less, and among
     indexes the first by stack and source. Rows that contradict it in what makes a spec become rejects.
     """
     # An index says of every spec whether it is external; a page says it of none.

@@ -111,7 +111,7 @@ def write_tables(path: Path, tables: Iterable[pa.Table], schema: pa.Schema) -> i
     path.parent.mkdir(parents=True, exist_ok=True)
     count = 0
     options = {"compression": "zstd", "use_dictionary": [name for name in schema.names if name not in DISTINCT]}
-    # Row groups are sorted by package: of no other column do the bounds tell a reader what to pass over.
+    # Row groups are sorted by package: the bounds of any other column would let a reader skip nothing.
     with pq.ParquetWriter(path, schema, write_statistics=["package"], **options) as writer:
         for table in tables:
             writer.write_table(table, row_group_size=max(table.num_rows, 1))

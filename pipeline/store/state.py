@@ -33,7 +33,7 @@ from pipeline.store import sqlfiles
 FILES_OF_BATCH = 2**16
 """More than any batch has: with it, a batch and the number of a file in it are one number."""
 RACY_NS = 2_000_000_000
-"""A file changed this shortly before it was looked at may change again without its times telling."""
+"""A file changed this shortly before it was looked at may change again without a change of its times."""
 
 
 LOADED, STALE, SHRUNK, FAILED, EMPTY = "loaded", "stale", "shrunk", "failed", "empty"
@@ -237,7 +237,7 @@ def read_state(build: BuildPaths) -> State | None:
 
 
 def load_state(build: BuildPaths | None, choice: Choice = ALL) -> tuple[State | None, list[Seen]]:
-    """The state of a build and the files that it tells of; None and none where no state can be trusted."""
+    """The state of a build and the files that it lists; None and none where no state can be trusted."""
     if build is None or (state := read_state(build)) is None:
         return None, []
     try:

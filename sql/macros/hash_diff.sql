@@ -35,7 +35,7 @@ proven as (
     inner join absences on sides.other = absences.snapshot and sides.snapshot = absences.other
 ),
 
--- Whatever could hold a hash in the other snapshot, and does not tell of it.
+-- Whatever could hold a hash in the other snapshot, and does not say so.
 doubted as (
     select distinct sides.change, spec_stacks.hash,
     from sides

@@ -1,5 +1,5 @@
 -- lost: what each stack held and holds no more, with the cause: a row per package, stack, version, compiler, target, cause and replacement.
--- A lost spec is compared with what the stack has of the package now, and the nearest tells the cause:
+-- A lost spec is compared with what the stack has of the package now, and the nearest gives the cause:
 -- the first of version, compiler, target, os and variants in which that differs. The compiler none
 -- differs from no other: Spack before 1.0 gave a compiler to packages without compiled code too.
 -- Where it differs in none of them only the hash changed, and the spec is compared with those of its configuration
@@ -150,7 +150,7 @@ compared as (
 
 -- In what each differs first, from the variants (1) to the version (5); in nothing (6); it is another recipe (7);
 -- there is none (0).
-told as (
+differing as (
     select
         package, stack, version, compiler, target, os, variants, namespace, other_namespace,
         case
@@ -194,7 +194,7 @@ ranked as (
                 known := known
             )
         ) as nearest,
-    from told
+    from differing
     group by package, stack, version, compiler, target, os, variants, namespace
 ),
 

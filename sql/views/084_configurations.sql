@@ -1,4 +1,4 @@
--- configurations: what a user tells specs apart by: a row per snapshot and configuration.
+-- configurations: what distinguishes specs for a user: a row per snapshot and configuration.
 -- Compilers go by their family, variants by what they say and not by how that is spelt. A spec without a namespace
 -- has the package's only one of the snapshot; where that has none or several, NULL is one more.
 create view configurations as

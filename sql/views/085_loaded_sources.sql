@@ -1,6 +1,6 @@
 -- loaded_sources: proof that what is not in the warehouse is not in the cache: a row per source that was loaded whole.
--- A page tells of one package in every stack, an index of one stack and every package in it; of packages
--- without a page tells absences. A page with a rejected spec is not whole: what is missed might be that spec.
+-- A page covers one package in every stack, an index one stack and every package in it; packages without
+-- a page are in absences. A page with a rejected spec is not whole: what is missed might be that spec.
 -- What is stale or shrunk (see sources) proves nothing either: it is of an earlier build.
 create view loaded_sources as
 with broken as (

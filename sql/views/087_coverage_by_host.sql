@@ -1,6 +1,6 @@
 -- coverage_by_host: what each of the well-known hosts can use, whatever its libc: a row per snapshot, package and
 -- host with at least one spec.
--- This is as far as the microarchitecture tells. A target that archspec does not know is counted for no host.
+-- This goes by the microarchitecture alone. A target that archspec does not know is counted for no host.
 create view coverage_by_host as
 with counted as (
     select
