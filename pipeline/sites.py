@@ -70,7 +70,7 @@ def site(
 
     if gates is not None:
         refuse_missing(gates, "examples/gates.yaml")
-    wanted = Wanted(split_formats(formats), (), base_url, read_gates(gates) if gates else None, find_day(today))
+    wanted = Wanted(split_formats(formats), None, base_url, read_gates(gates) if gates else None, find_day(today))
     with showing_progress() as progress:
         summary = publish_site(Layout(warehouse), out, wanted, progress)
         data = publish_data(Layout(warehouse), out, Wish(base_url, history, wasm, licence), progress)
