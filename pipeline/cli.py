@@ -301,7 +301,7 @@ def report(warehouse: Path, out: Path | None, formats: str, snapshots: tuple[str
     from pipeline.report.export import export_reports
 
     chosen = split_formats(formats)
-    named = choose_named(warehouse, snapshots) if snapshots else ()
+    named = choose_named(warehouse, snapshots) if snapshots else None
     with showing_progress() as progress:
         exports = export_reports(Layout(warehouse), out, chosen, named, progress)
     folder = out or Layout(warehouse).reports

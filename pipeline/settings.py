@@ -253,7 +253,9 @@ class SitePlace(Section):
     """Where to write the site, and the address that it will have; ``out`` None is the reports' folder."""
 
     out: PathBeside | None = None
-    base_url: Annotated[str | None, spelt("{shown} is no https:// or http:// address", SITE_ADDRESS), ANY_TEXT] = None
+    base_url: Annotated[str | None, spelt("{shown} is not an https:// or http:// address", SITE_ADDRESS), ANY_TEXT] = (
+        None
+    )
 
 
 class Notify(Section):

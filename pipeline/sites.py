@@ -72,7 +72,7 @@ def site(
         refuse_missing(gates, "examples/gates.yaml")
     judged = read_gates(gates) if gates else None
     chosen = split_formats(formats)
-    wanted = Wanted(chosen, (), base_url, judged, find_day(today), data=True, query=wasm is not None)
+    wanted = Wanted(chosen, None, base_url, judged, find_day(today), data=True, query=wasm is not None)
     with showing_progress() as progress:
         summary = publish_site(Layout(warehouse), out, wanted, progress)
         data = publish_data(Layout(warehouse), out, Wish(base_url, history, wasm, licence), progress)

@@ -27,7 +27,7 @@ def warehouse(tmp_path_factory):
 
 
 def export(warehouse, out, *snapshots):
-    return export_reports(Layout(warehouse), out, ["csv"], snapshots)
+    return export_reports(Layout(warehouse), out, ["csv"], snapshots or None)
 
 
 def contents(folder):

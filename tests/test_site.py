@@ -444,6 +444,14 @@ def test_the_addresses_of_reports_stay(warehouse, site, tmp_path):
     assert [link for link in within if link != b"index.html"] == links
 
 
+def test_a_site_may_have_no_report_of_any_snapshot(warehouse, tmp_path):
+    publish(warehouse, tmp_path, snapshots=[])
+
+    assert json.loads((tmp_path / "site.json").read_text())["reports"] == {}
+    assert (tmp_path / "files.html").is_file()
+    assert list_broken(tmp_path) == []
+
+
 def test_two_sites_of_one_warehouse_are_the_same_bytes(warehouse, site, tmp_path):
     publish(warehouse, tmp_path / "other", base_url=BASE_URL)
 
@@ -625,7 +633,11 @@ def test_what_stands_in_root_alone_has_a_page(tmp_path):
 
 @pytest.mark.parametrize(
     ("arguments", "told"),
-    [(["--base-url", "ftp://x"], "is no https"), (["--format", "pdf"], "is none of"), ([], "Missing option '--out'")],
+    [
+        (["--base-url", "ftp://x"], "is not an https"),
+        (["--format", "pdf"], "is none of"),
+        ([], "Missing option '--out'"),
+    ],
 )
 def test_wrong_usage(warehouse, tmp_path, arguments, told):
     where = ["--out", tmp_path] if arguments else []

@@ -1,11 +1,15 @@
 """The site in a real Chromium, from a server of this machine: what readers see and reach, and what it never does."""
 
+import datetime as dt
+import json
 from urllib.parse import quote
+from urllib.request import urlopen
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
 from pipeline.publish.pages import folder_of
+from pipeline.publish.status import DUE
 from tests.makers import rest_slow
 from tests.servers import serve_folder
 from tests.sites import PROTO, SCRIPT, THIRD, make_site
@@ -42,10 +46,12 @@ def open_page(browser, server):
     """Open a page of the site in a fresh profile; in the end none has said anything, or asked another host."""
     said, asked, contexts = [], [], []
 
-    def open_one(path, width=1440, **options):
+    def open_one(path, width=1440, now=None, **options):
         context = browser.new_context(viewport={"width": width, "height": 900}, **{"color_scheme": "light", **options})
         contexts.append(context)
         page = context.new_page()
+        if now is not None:
+            page.clock.set_fixed_time(dt.datetime(now.year, now.month, now.day, 12, tzinfo=dt.UTC))
         page.on("console", lambda message: said.append((path, message.text)))
         page.on("pageerror", lambda error: said.append((path, str(error))))
         page.on("dialog", lambda dialog: (said.append((path, dialog.message)), dialog.dismiss()))
@@ -115,6 +121,25 @@ def test_ages_are_computed_in_the_browser(open_page):
 
     assert age.endswith("days old)")
     assert int(age.strip(" (").split()[0].replace(",", "")) > 100
+
+
+@pytest.mark.parametrize(("late", "shown"), [(20, True), (0, False)])
+def test_each_page_says_how_old_it_is_where_the_next_look_is_overdue(open_page, server, late, shown):
+    # As a site whose job no longer runs: its own days, seen so many days after the next look was due.
+    with urlopen(f"{server}/status.json") as answer:
+        status = json.load(answer)
+    due = dt.date.fromisoformat(status["next_due"])
+    for path in ("index.html", "package/hdf5/index.html", "stack/index.html"):
+        page = open_page(path, now=due + dt.timedelta(late))
+        if shown:
+            page.locator(".due").wait_for()
+            assert page.locator(".due").inner_text() == (
+                f"{DUE.days + late} days old: the sources were read on {status['read_on']}, and again was due by {due}."
+            )
+            assert Axe().run(page, options=OPTIONS).response["violations"] == []
+        else:
+            page.wait_for_load_state("networkidle")
+            assert page.locator(".due").is_hidden()
 
 
 def test_a_page_says_all_without_its_script(open_page):

@@ -137,7 +137,7 @@ def test_a_status_of_many_long_sources_stays_small():
 @pytest.mark.parametrize("data", [b"", b"[]", b"{}", b"\xff", b'{"read_on": 3}'])
 def test_what_is_no_status_is_one_line(tmp_path, data):
     (tmp_path / "status.json").write_bytes(data)
-    with pytest.raises(SourceError, match=r"status\.json: is no status\.json of a site") as caught:
+    with pytest.raises(SourceError, match=r"status\.json: is not the status\.json of a site") as caught:
         fetch_status(str(tmp_path))
     assert "\n" not in str(caught.value)
 
@@ -164,5 +164,5 @@ def test_watching_a_site_by_its_url(tmp_path):
 def test_an_age_is_a_number_of_days():
     assert parse_age("8d") == parse_age("8") == dt.timedelta(8)
     for text in ("", "d", "-1d", "8h", "1.5d", "9999999d"):
-        with pytest.raises(ValueError, match="is no number of days"):
+        with pytest.raises(ValueError, match="is not a number of days"):
             parse_age(text)

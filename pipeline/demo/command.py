@@ -46,7 +46,7 @@ def demo(out: Path, no_browser: bool) -> None:
     generate(pages, SNAPSHOTS, REAL_NAMES, SPECS, SEED)
     with showing_progress() as progress:
         summary = build([str(pages)], warehouse, progress=progress)
-        written = publish_site(Layout(warehouse), site, Wanted(("csv", "html"), ()), progress)
+        written = publish_site(Layout(warehouse), site, Wanted(("csv", "html"), None), progress)
     say_some(summary.list_troubles())
     front = (site / "index.html").absolute()
     counts = [(summary.snapshots, "snapshot"), (written.packages, "package"), (written.stacks, "stack")]

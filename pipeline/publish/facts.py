@@ -82,7 +82,7 @@ MOVED = """
 with held as (
     select distinct snapshot, package from coverage_by_stack
 ),
-told as (
+listed as (
     select to_snapshot as snapshot, package, change, bool_or(cause = $missing) as unknown
     from changes group by to_snapshot, package, change
 ),
@@ -99,10 +99,13 @@ moved as (
     left join held as past on before.previous = past.snapshot and held.package = past.package
     where past.package is null
 )
-select moved.snapshot, moved.package, moved.change, coalesce(told.unknown, true) as unknown
+select moved.snapshot, moved.package, moved.change, coalesce(listed.unknown, true) as unknown
 from moved
-left join told
-    on moved.snapshot = told.snapshot and moved.package = told.package and moved.change = told.change
+left join listed
+    on
+        moved.snapshot = listed.snapshot
+        and moved.package = listed.package
+        and moved.change = listed.change
 order by moved.snapshot, moved.package
 """
 CAUSE_COUNTS = """

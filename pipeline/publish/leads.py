@@ -44,7 +44,7 @@ def list_leads(
 
 
 def list_gone_badges(kind: str, name: str) -> Iterator[tuple[str, bytes]]:
-    """The badge of what the warehouse holds no more; a snapshot has none."""
+    """The badge of what is no longer in the warehouse; a snapshot has none."""
     if kind != "snapshot":
         message = describe_package(0, 0) if kind == "package" else describe_stack(0)
         yield from _list_badges(folder_of(kind, name), name, message, False)

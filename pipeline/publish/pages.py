@@ -26,7 +26,8 @@ ASSETS = Path(__file__).parent / "assets"
 STATIC = ("site.css", "site.js")
 """Files of the site's top that every page loads."""
 POLICY = (
-    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'"
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'"
 )
 SPACK_PACKAGES = "https://packages.spack.io/package.html?name="
 """The page of a package's recipe; the one address outside that pages link to."""

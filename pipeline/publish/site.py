@@ -41,11 +41,10 @@ from pipeline.publish.status import STATUS, encode_status, make_status, read_sta
 from pipeline.publish.writer import Manifest, SiteWriter, list_reports, read_manifest, refuse_others, writing
 from pipeline.report.export import export_reports
 from pipeline.report.folder import INDEX, MANIFEST, SITE, ReportFolder, encode, folder_of
-from pipeline.report.inputs import digest_warehouse
+from pipeline.report.inputs import digest_program, digest_warehouse
 from pipeline.settings import Gates
-from pipeline.sources.buildcache import ALL
 from pipeline.store.database import find_database, open_database
-from pipeline.store.state import fingerprint, read_looked_on
+from pipeline.store.state import read_looked_on
 
 FORMATS = ("csv", "parquet", "markdown", "html")
 """Of the snapshots' reports, where no others are asked for."""
@@ -62,13 +61,13 @@ _UNREADABLE = (jinja2.TemplateError, LookupError, TypeError, ValueError, Attribu
 
 @dataclass(frozen=True)
 class Wanted:
-    """How a site is to be: its address, the formats of the reports of ``snapshots`` (all where none is named), and
+    """How a site is to be: its address, the formats of the reports of ``snapshots`` (None: of all), and
     gates with the day on which they judge; whether the front page leads to published ``data``, and to the page to
     ask in SQL, ``query``, which others write.
     """
 
     formats: Sequence[str] = FORMATS
-    snapshots: Sequence[str] = ()
+    snapshots: Sequence[str] | None = None
     base_url: str | None = None
     gates: Gates | None = None
     today: dt.date | None = None
@@ -110,7 +109,7 @@ def publish_site(layout: Layout, out: Path, wanted: Wanted, progress: Progress |
     find_database(layout)
     progress = progress or Progress()
     folder, last = ReportFolder(out), read_manifest(out)
-    program = digest_program(wanted)
+    program = digest_look(wanted)
     inputs = digest_inputs(layout, program, wanted)
     if last is not None and inputs and last.inputs == inputs and last.is_whole(out) and renew_status(layout, out):
         return summarise(last, 0, ())
@@ -164,18 +163,16 @@ def summarise(manifest: Manifest, written: int, left: Sequence[str]) -> SiteSumm
     return SiteSummary(counts["package"], counts["stack"], counts["snapshot"], files, written, left)
 
 
-def digest_program(wanted: Wanted) -> str:
+def digest_look(wanted: Wanted) -> str:
     """A digest of all that a page depends on besides its data."""
-    digest = hashlib.sha256(f"{fingerprint(ALL)} {DATA} {wanted.base_url} {wanted.data} {wanted.query}".encode())
-    for path in sorted(pages.ASSETS.iterdir()):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()
+    look = f"{digest_program()} {DATA} {wanted.base_url} {wanted.data} {wanted.query}"
+    return hashlib.sha256(look.encode()).hexdigest()
 
 
 def digest_inputs(layout: Layout, program: str, wanted: Wanted) -> str:
     """A digest of all that a site is made of; empty where the warehouse does not say of what it is."""
     warehouse = digest_warehouse(layout)
-    inputs = (warehouse, program, list(wanted.formats), list(wanted.snapshots), list_gate_inputs(wanted))
+    inputs = (warehouse, program, list(wanted.formats), wanted.snapshots, list_gate_inputs(wanted))
     return hashlib.sha256(repr(inputs).encode()).hexdigest() if warehouse is not None else ""
 
 
@@ -258,12 +255,12 @@ class Site:
 
     def write_snapshot(self, name: str) -> Row:
         """Give the writer the pages of a snapshot, and every difference to the one before it."""
-        told = describe_snapshot(self.facts, name)
-        data = {"kind": "snapshot", **told, "gone": False, "report": self.find_report(name)}
+        described = describe_snapshot(self.facts, name)
+        data = {"kind": "snapshot", **described, "gone": False, "report": self.find_report(name)}
         folder = folder_of("snapshot", name)
-        if told["previous"]:
+        if previous := described["previous"]:
             changes = list(stream_rows(self.connection, CHANGES, {"snapshot": name}))
-            encoded = msgspec.json.encode({"from_snapshot": told["previous"], "to_snapshot": name, "changes": changes})
+            encoded = msgspec.json.encode({"from_snapshot": previous, "to_snapshot": name, "changes": changes})
             self.writer.add(f"{folder}/changes.json", encoded + b"\n")
         self.write_page(folder, data)
         return data
@@ -274,7 +271,7 @@ class Site:
         return next((pages.address_of(path) for path in files if path.endswith("/report.html")), None)
 
     def write_gone(self, kind: str) -> Iterator[Row]:
-        """Show again what the warehouse holds no more, by the data that stand in the folder."""
+        """Show again what is no longer in the warehouse, by the data that stand in the folder."""
         for index in sorted(self.out.glob(f"{kind}/*/{INDEX}")):
             folder = index.parent.relative_to(self.out).as_posix()
             if f"{folder}/{INDEX}" in self.writer.files:

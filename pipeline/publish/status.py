@@ -83,4 +83,4 @@ def read_status(data: bytes) -> Status:
     try:
         return msgspec.json.decode(data, type=Status)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"is no {STATUS} of a site: {error}") from None
+        raise ValueError(f"is not the {STATUS} of a site: {error}") from None

@@ -26,7 +26,7 @@ def parse_age(text: str) -> dt.timedelta:
     """
     found = _AGE.fullmatch(text)
     if found is None:
-        raise ValueError(f"{text!r} is no number of days, such as 8d")
+        raise ValueError(f"{text!r} is not a number of days, such as 8d")
     return dt.timedelta(days=int(found["days"]))
 
 
@@ -35,7 +35,7 @@ def fetch_status(place: str) -> Status:
 
     Raises:
         RemoteError: it cannot be fetched.
-        SourceError: it cannot be read, or is no status.
+        SourceError: it cannot be read, or is not a status.
     """
     if is_url(place):
         url = f"{place.rstrip('/')}/{STATUS}"

@@ -84,10 +84,10 @@ def export_reports(
     layout: Layout,
     out: Path | None = None,
     formats: Sequence[str] = DEFAULT_FORMATS,
-    snapshots: Sequence[str] = (),
+    snapshots: Sequence[str] | None = None,
     progress: Progress | None = None,
 ) -> list[Export]:
-    """Write the reports of ``snapshots`` (all, where none is named) below ``out``.
+    """Write the reports of ``snapshots`` (None: of all) below ``out``.
 
     Each snapshot's folder is replaced as a whole, and left alone where nothing in it would change: what was made of
     the same warehouse by the same program is not made again, see :mod:`pipeline.report.inputs`.
@@ -108,10 +108,10 @@ def export_reports(
         held = [
             row[0] for row in connection.execute("select snapshot from snapshots order by sort_position").fetchall()
         ]
-        for snapshot in snapshots:
+        for snapshot in snapshots or ():
             if snapshot not in held:
                 raise WarehouseError(f"{layout.root}: no snapshot {snapshot!r}; there are: {', '.join(held)}")
-        chosen = [snapshot for snapshot in held if not snapshots or snapshot in snapshots]
+        chosen = [snapshot for snapshot in held if snapshots is None or snapshot in snapshots]
         reports.refuse_foreign(chosen, list_names())
         progress.stage("reporting", len(chosen), "snapshot")
         inputs, shared = Inputs(layout, reports.root), Shared(connection)

@@ -8,6 +8,7 @@ formats. Reports of the same inputs stay where every byte of them is as their in
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import importlib.metadata
 import os
@@ -58,6 +59,19 @@ class Inputs:
         return hashlib.sha256(f"{self._warehouse} {self._in_site} {sorted(formats)}".encode()).hexdigest()
 
 
+@functools.cache
+def digest_program() -> str:
+    """A digest of the program, of what it shows pages with, and of the libraries that write them."""
+    digest = hashlib.sha256(fingerprint(ALL).encode())
+    for name in ("jinja2", "xlsxwriter"):
+        digest.update(f"{name}={importlib.metadata.version(name)};".encode())
+    package = Path(__file__).parents[1]
+    for path in sorted(package.glob("*/assets/**/*")):
+        if path.is_file():
+            digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
 def digest_warehouse(layout: Layout) -> str | None:
     """A digest of a warehouse's published files and of the program; None of a copy without its build's state.
 
@@ -67,14 +81,7 @@ def digest_warehouse(layout: Layout) -> str | None:
     if state is None:
         return None
     files = {path: digest for path, digest in state.files.items() if path != DATABASE}
-    digest = hashlib.sha256(f"{fingerprint(ALL)} {sorted(files.items())}".encode())
-    for name in ("jinja2", "xlsxwriter"):
-        digest.update(f"{name}={importlib.metadata.version(name)};".encode())
-    package = Path(__file__).parents[1]
-    for path in sorted(package.glob("*/assets/**/*")):
-        if path.is_file():
-            digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()
+    return hashlib.sha256(f"{digest_program()} {sorted(files.items())}".encode()).hexdigest()
 
 
 def _is_whole(folder: Path, index: dict[str, Any]) -> bool:
