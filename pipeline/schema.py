@@ -498,8 +498,6 @@ def arrow_schema(relation: Relation, without: tuple[str, ...] = ()) -> pa.Schema
 TABLE_FORMATS = ("csv", "parquet", "json")
 """Formats of reports with a file for each report."""
 REPORT_FORMATS = (*TABLE_FORMATS, "xlsx", "markdown", "html")
-SHORT_FORMATS = {"md": "markdown"}
-"""What people write for a format."""
 """All of them; the others have one file for a snapshot."""
 DEFAULT_FORMATS = ("csv", "parquet")
 
