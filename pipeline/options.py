@@ -44,7 +44,7 @@ def today_option(what: str) -> Callable[[Command], Command]:
 
 def check_address(ctx: click.Context, option: click.Parameter, url: str | None) -> str | None:
     if url is not None and not re.fullmatch(SITE_ADDRESS, url):
-        raise click.BadParameter(f"{url!r} is no https:// or http:// address")
+        raise click.BadParameter(f"{url!r} is not an https:// or http:// address")
     return url
 
 

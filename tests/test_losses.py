@@ -1,6 +1,7 @@
 """Losses by their head where people read them: ``diff``, gates, the Markdown summary."""
 
 import json
+import re
 
 import pytest
 
@@ -22,7 +23,9 @@ def test_diff_lists_losses_by_their_head(warehouse):
     table = run("diff", SECOND, THIRD, "--warehouse", warehouse).stdout
     listed = run("diff", SECOND, THIRD, "--by", "head", "--format", "json", "--warehouse", warehouse).stdout
 
-    assert "│ lima and 1 that went with it │        2 │ e4s" in table
+    assert ["lima and 1 that went with it", "2", "e4s"] in [
+        re.split(" {2,}", line.strip()) for line in table.splitlines()
+    ]
     assert "qemu" not in table
     rows = [(one["stack"], one["head"], one["package"]) for one in json.loads(listed)]
     assert rows == [
