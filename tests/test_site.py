@@ -28,7 +28,7 @@ from pipeline.spack.releases import RELEASED
 from pipeline.spack.versions import version_key
 from pipeline.store.state import read_looked_on
 from tests.commands import run
-from tests.makers import ask, build_pages, build_text, make_spec
+from tests.makers import ask, build_pages, build_text, make_hash, make_index, make_spec, write_v2
 from tests.sites import (
     BASE_URL,
     CACHES,
@@ -43,6 +43,8 @@ from tests.sites import (
     make_site,
     packages_of,
 )
+from tests.test_closure import binary as pushed
+from tests.test_closure import edge
 
 
 class Reading(HTMLParser):
@@ -761,3 +763,38 @@ def test_what_is_gone_has_a_badge_that_says_so_and_keeps_its_feed(warehouse, cop
 
     assert read_data(copy, "package", "lima", "badge.json")["message"] == "no binary"
     assert (copy / "package/lima/feed.atom").read_bytes() == before
+
+
+def test_a_package_says_what_installs_and_what_it_lacks(tmp_path):
+    """One spec whose part was not pushed, one whose part no index describes, one that lacks nothing."""
+    hole = pushed(9, "zlib")
+    hole["in_buildcache"] = False
+    records = [
+        pushed(1, "app", edge(9, "zlib")),
+        pushed(2, "app", edge(8, "bzip2")),
+        pushed(3, "app"),
+        pushed(4, "lone", edge(9, "zlib")),
+        hole,
+    ]
+    write_v2(tmp_path / "caches" / "develop-2025-03-30" / "e4s", make_index(records))
+    build([tmp_path / "caches"], tmp_path / "w", jobs=1)
+    publish_site(Layout(tmp_path / "w"), tmp_path / "site", Wanted((), []))
+    app = json.loads((tmp_path / "site/package/app/index.json").read_text())
+    stack = json.loads((tmp_path / "site/stack/e4s/index.json").read_text())
+
+    assert {one["hash"]: one["installable"] for one in app["specs"]} == {
+        make_hash(1): False,
+        make_hash(2): False,
+        make_hash(3): True,
+    }
+    assert [(one["hash"], one["missing_package"], one["reason"]) for one in app["missing"]] == [
+        (make_hash(1), "zlib", "hole"),
+        (make_hash(2), "bzip2", "unknown"),
+    ]
+    page = (tmp_path / "site/package/app/index.html").read_text()
+    assert "1 of 3 install without building" in page
+    assert f"spack install --cache-only app/{make_hash(3)[:7]}" in page.partition("<h2 id=")[0]
+    assert f"lacks zlib/{make_hash(9)[:7]}, which was not pushed" in page
+    assert "Its one spec does not install without building" in (tmp_path / "site/package/lone/index.html").read_text()
+    assert (stack["installable"], stack["installable_known"]) == (1, 4)
+    assert "1 of 4 specs" in (tmp_path / "site/stack/e4s/index.html").read_text()

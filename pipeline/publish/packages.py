@@ -36,7 +36,7 @@ from changes order by package, to_snapshot, stack, change, cause, version, compi
 GAPS = """
 select package, stack, platform, held_by, stacks from gaps where snapshot = $focus order by package, stack, platform
 """
-SPECS = """
+CHOSEN = """
 with placed as (
     select
         package, snapshot,
@@ -47,14 +47,26 @@ with placed as (
 chosen as (
     select package, arg_min(snapshot, place) as snapshot from placed group by package
 )
+"""
+"""By package the snapshot whose specs its page lists."""
+SPECS = f"""{CHOSEN}
 select
     specs.package, specs.snapshot, specs.hash, specs.version, specs.compiler, specs.target, specs.os, specs.platform,
-    specs.variants, specs.stacks, specs.in_root, specs.size_bytes
+    specs.variants, specs.stacks, specs.in_root, specs.size_bytes, specs.installable
 from specs
 inner join chosen on specs.package = chosen.package and specs.snapshot = chosen.snapshot
 order by
     specs.package, specs.version_key desc, specs.version desc, specs.compiler, specs.platform, specs.target, specs.os,
     specs.hash
+"""
+MISSING = f"""{CHOSEN}
+select
+    missing.package, missing.hash, missing.missing_package, missing.missing_hash, missing.reason,
+    min(missing.depth) as depth
+from missing_dependencies as missing
+inner join chosen on missing.package = chosen.package and missing.snapshot = chosen.snapshot
+group by missing.package, missing.hash, missing.missing_package, missing.missing_hash, missing.reason
+order by missing.package, missing.hash, depth, missing.missing_package, missing.missing_hash, missing.reason
 """
 
 
@@ -79,6 +91,7 @@ class Follower:
 def describe_packages(connection: duckdb.DuckDBPyConnection, facts: SiteFacts) -> Iterator[Row]:
     """What the page of each package shows, in the order of their names.
 
+    ``missing`` are the nearest parts that keep a spec from installing without building, by hash.
     ``history`` has a row per stack that ever held the package; its lists run beside ``snapshots``, and have None where
     the stack did not hold it or that is not ``known``. ``specs`` are those of ``snapshot``: of the site's own, or else
     of the newest that has the package.
@@ -91,6 +104,7 @@ def describe_packages(connection: duckdb.DuckDBPyConnection, facts: SiteFacts) -
         "changes": Follower(stream_rows(connection, CHANGES)),
         "gaps": Follower(stream_rows(connection, GAPS, focus)),
         "specs": Follower(stream_rows(connection, SPECS, {"order": newest_first})),
+        "missing": Follower(stream_rows(connection, MISSING, {"order": newest_first})),
     }
     heads = [{**row, "snapshot": snapshot} for snapshot, rows in facts.heads.items() for row in rows]
     went, took = group_rows(heads, "package"), group_rows(heads, "head")
@@ -125,6 +139,7 @@ def describe_packages(connection: duckdb.DuckDBPyConnection, facts: SiteFacts) -
             "snapshot": listed,
             "mirror": None if line == "other" else f"{MIRROR}/{listed}",
             "specs": [{key: value for key, value in spec.items() if key != "snapshot"} for spec in specs],
+            "missing": rows["missing"],
         }
 
 

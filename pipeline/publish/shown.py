@@ -22,6 +22,18 @@ def show_package(package: Mapping[str, Any]) -> Row:
     holds = [row for row in history if row["versions_behind"] is not None]
     specs: Sequence[Row] = package["specs"]
     common, own = part_variants(spec["variants"] for spec in specs)
+    lacks = {one["hash"]: one for one in reversed(package["missing"])}
+    listed = [
+        {
+            **spec,
+            "own": variants,
+            "command": make_command(package["package"], spec["hash"]),
+            "lacks": lacks.get(spec["hash"]),
+        }
+        for spec, variants in zip(specs, own, strict=True)
+    ]
+    # The newest that is not known to lack something.
+    choice = next((spec for spec in listed if spec["installable"] is not False), None)
     return {
         "grid": lay_out_grid(package),
         "holds": holds,
@@ -32,10 +44,10 @@ def show_package(package: Mapping[str, Any]) -> Row:
         "versions": count_versions(package),
         "matrix": count_compilers(specs),
         "common": common,
-        "specs": [
-            {**spec, "own": variants, "command": make_command(package["package"], spec["hash"])}
-            for spec, variants in zip(specs, own, strict=True)
-        ],
+        "specs": listed,
+        "choice": choice,
+        "installable": sum(spec["installable"] is True for spec in specs),
+        "judged": sum(spec["installable"] is not None for spec in specs),
     }
 
 

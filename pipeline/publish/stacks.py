@@ -47,6 +47,9 @@ IN_ROOT = """
 select placed.stack, count(case when placed.in_root then 1 end) as in_root
 from (select unnest(stacks) as stack, in_root from specs where snapshot = $snapshot) as placed group by placed.stack
 """
+INSTALLABLE = """
+select stack, installable, installable_known from summary_by_stack where snapshot = $snapshot order by stack
+"""
 HELD = """
 select held.stack, held.package, held.latest_version as version, held.num_specs as specs,
     lag.newest_version, lag.versions_behind
@@ -79,6 +82,7 @@ QUERIES = {
     "twins": TWINS,
     "in_root": IN_ROOT,
     "held": HELD,
+    "installable": INSTALLABLE,
     "gaps": GAPS,
     "shared": SHARED,
     "replaced": REPLACED,
@@ -131,6 +135,8 @@ def describe_stack(facts: SiteFacts, stack: str, snapshot: str, compared: Row, r
         "specs": counted["specs"],
         "bytes": counted["bytes"],
         "sized": counted["sized"],
+        "installable": rows["installable"][0]["installable"],
+        "installable_known": rows["installable"][0]["installable_known"],
         "redundant": counted["specs"] - rows["twins"][0]["configurations"],
         "in_root": rows["in_root"][0]["in_root"],
         **{key: compared[key] for key in ("change", "losses", "gains")},
