@@ -383,12 +383,12 @@ def test_the_command_shows_what_falls_short_and_ends_with_3(warehouse, tmp_path)
     done = run(*arguments)
 
     assert done.returncode == 3
-    assert "was allowed until 2025-01-01: =x" in done.stdout
     assert done.stderr.splitlines() == [
         f"{config}:5: expired on 2025-01-01, counts no more: =x",
         f"{config}: 0 of 2 gates hold",
     ]
     rows = json.loads(run(*arguments, "--format", "json").stdout)
+    assert "was allowed until 2025-01-01: =x" in rows[0]["reason"]
     assert [row["gate"] for row in rows] == ["lost", "fresh"]
     assert rows[1]["place"] == f"{config}:6"
     assert [row["gate"] for row in csv.DictReader(io.StringIO(run(*arguments, "--format", "csv").stdout))] == [

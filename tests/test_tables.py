@@ -195,6 +195,16 @@ def test_a_table_fits_or_shows_its_columns_without_rank_alone(held, width):
     assert all(ranks[name] >= max((one.look.rank for one in shown), default=0) for name in left_out)
 
 
+def test_where_all_columns_have_to_stay_the_long_ones_are_folded():
+    held = [Shown("version", FULL, ["1.14.6"]), Shown("stacks", Look("long", stays=True), [["e4s-neoverse-v2", "hep"]])]
+    columns, left_out = fit(held, 24)
+
+    assert ([one.width for one in columns], left_out) == ([7, 15], [])
+    lines = render(columns, [], 24).splitlines()
+    assert lines[2].startswith("1.14.6   e4s-neoverse-v2")
+    assert max(map(len, lines)) <= 24
+
+
 def test_a_terminal_too_narrow_for_a_word_folds_it():
     columns, _ = fit([Shown("stack", FULL, ["developer-tools"]), Shown("hash", FULL, ["a" * 32])], 20)
     text = render(columns, [], 20)

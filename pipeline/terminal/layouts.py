@@ -122,5 +122,5 @@ SHORTFALLS: Layout = {
     "asked": Look("long", stays=True),
     "found": Look("long", stays=True, styles={"none": BAD}),
     "reason": Look("long"),
-    "place": Look(rank=1),
+    "place": Look("long", rank=1),
 }

@@ -184,6 +184,13 @@ def fit(columns: Sequence[Shown], width: int) -> tuple[list[Shown], list[str]]:
         kept.remove(last)
         left_out.append(last.name)
     least = {one.name: one.least for one in kept}
+    over = sum(least.values()) + GAP * (len(kept) - 1) - width
+    for one in kept:
+        # What may be long is folded first, and a version or target stays whole.
+        if one.look.kind in ("long", "set"):
+            cut = max(min(over, least[one.name] - LEAST_TEXT), 0)
+            least[one.name] -= cut
+            over -= cut
     wanted = {one.name: one.measure() - least[one.name] for one in kept}
     room = max(width - sum(least.values()) - GAP * (len(kept) - 1), 0)
     # Who wants little has it; the others share what is left.
