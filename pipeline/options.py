@@ -156,7 +156,7 @@ def cut_rows(rows: Sequence[T], limit: int | None, format: str) -> Sequence[T]:
     return rows
 
 
-def refuse_missing(config: Path, example: str) -> None:
-    """Say of a file of the user's that is not there what it would be."""
+def refuse_missing(config: Path, example: str, option: str = "--config") -> None:
+    """Say of a file of the user's that is not there, and that ``option`` names, what it would be."""
     if not config.exists():
-        raise WarehouseError(f"{config}: no such file; name one with --config: {example} is one to begin with")
+        raise WarehouseError(f"{config}: no such file; name one with {option}: {example} is one to begin with")

@@ -330,7 +330,7 @@ def diff(
         list_changes,
         sum_up_losses,
     )
-    from pipeline.ask.scope import LATEST, PREVIOUS, choose_places, choose_stacks
+    from pipeline.ask.scope import LATEST, PREVIOUS, choose_places, choose_stacks, refuse_unknown_packages
     from pipeline.store.database import open_database
     from pipeline.terminal.layouts import CHANGES
     from pipeline.terminal.tables import print_rows, print_sections
@@ -339,6 +339,7 @@ def diff(
         raise click.UsageError("Missing argument 'TO'.")
     with open_database(Layout(warehouse)) as connection:
         first, second = choose_places(connection, (before or PREVIOUS).strip(), (after or LATEST).strip(), say)
+        refuse_unknown_packages(connection, packages)
         if first.stack is not None:
             if stacks or by in ("lost", "head"):
                 raise click.UsageError("--stack and --by lost or head are of snapshots, not of SNAPSHOT/STACK")

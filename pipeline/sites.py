@@ -69,7 +69,7 @@ def site(
     from pipeline.settings import read_gates
 
     if gates is not None:
-        refuse_missing(gates, "examples/gates.yaml")
+        refuse_missing(gates, "examples/gates.yaml", "--gates")
     judged = read_gates(gates) if gates else None
     chosen = split_formats(formats)
     wanted = Wanted(chosen, None, base_url, judged, find_day(today), data=True, query=wasm is not None)

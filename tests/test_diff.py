@@ -147,3 +147,11 @@ def test_near_snapshots_are_named_where_there_are_many(tmp_path):
 
 def test_a_stack_that_is_not_there_is_refused(warehouse):
     assert_refused(diff(warehouse, FROM, TO, "--stack", "nope"), 1, "'nope'", "old")
+
+
+@pytest.mark.parametrize("options", [[], ["--by", "lost"], ["develop", "develop-2025-03-30"]])
+def test_a_package_that_is_in_no_snapshot_is_refused_with_what_may_be_meant(sample, options):
+    done = run("diff", *options, "--package", "py-bild", "--warehouse", sample)
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "no package 'py-bild' in the warehouse; did you mean py-build?" in done.stderr

@@ -238,6 +238,20 @@ def list_stacks(connection: duckdb.DuckDBPyConnection, snapshots: Sequence[str])
     return [stack for (stack,) in rows if stack != ROOT]
 
 
+def refuse_unknown_packages(connection: duckdb.DuckDBPyConnection, packages: Iterable[str]) -> None:
+    """Make sure that each package has a spec in some snapshot.
+
+    Raises:
+        NotInWarehouseError: one has none.
+    """
+    if not (asked := list(packages)):
+        return
+    held = [name for (name,) in connection.execute("select distinct package from specs order by package").fetchall()]
+    for package in asked:
+        if package not in held:
+            raise NotInWarehouseError("package", package, held)
+
+
 def choose_stacks(
     connection: duckdb.DuckDBPyConnection, snapshots: Sequence[str], patterns: Iterable[str]
 ) -> list[str]:

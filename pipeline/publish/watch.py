@@ -46,7 +46,7 @@ def fetch_status(place: str) -> Status:
         try:
             data, shown = path.read_bytes(), str(path)
         except OSError as error:
-            raise SourceError(f"{path}: {error.strerror}") from None
+            raise SourceError(f"{path}: {error.strerror}; the command site writes it") from None
     try:
         return read_status(data)
     except ValueError as error:
