@@ -131,6 +131,6 @@ $(VENV)/httpfs: requirements/httpfs.txt | $(BIN)/python
 # The engine of the page to ask in SQL, by npm, which checks its integrity. Where there is no npm, there is no page.
 $(VENV)/wasm: requirements/duckdb-wasm/package-lock.json | $(BIN)/python
 	rm -rf $(VENV)/duckdb-wasm && cp -r requirements/duckdb-wasm $(VENV)/duckdb-wasm
-	if command -v npm >/dev/null; then cd $(VENV)/duckdb-wasm && npm ci --silent; \
-	else echo "no npm here: the page to ask in SQL is left out" >&2; fi
-	if command -v npm >/dev/null; then touch $@; fi
+	cd $(VENV)/duckdb-wasm && { command -v npm >/dev/null && timeout 600 npm ci --silent || \
+	{ rm -rf node_modules; echo "npm cannot be had or fetches nothing here: the page to ask in SQL is left out" >&2; }; }
+	if [ -d $(VENV)/duckdb-wasm/node_modules ]; then touch $@; fi
