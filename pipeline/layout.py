@@ -238,6 +238,16 @@ class Layout:
             if not written and not (name == DATABASE and self.builds.is_dir()):
                 raise WarehouseError(f"{path}: is no part of a warehouse, and would be replaced; name another folder")
 
+    def refuse_inside(self, out: Path) -> None:
+        """Make sure that a folder to write to is not where the builds are kept.
+
+        Raises:
+            WarehouseError: it is the warehouse itself, or one of its builds.
+        """
+        place = out.resolve()
+        if place == self.root.resolve() or place.is_relative_to(self.builds.resolve()):
+            raise WarehouseError(f"{out}: is where the warehouse {self.root} keeps its own files; name another folder")
+
     def begin(self, builds: Path) -> BuildPaths:
         """An empty folder for a new build, which no other user can write to; what interrupted builds left goes first.
 

@@ -26,7 +26,7 @@ from pipeline.options import FALLS_SHORT, publication_options, warehouse_option
 )
 @click.option(
     "--keep-days",
-    type=click.IntRange(0),
+    type=click.IntRange(0, 36_500),
     metavar="N",
     help="Of Delta tables, how long older versions stay.  [default: 30]",
 )

@@ -18,8 +18,9 @@ from pipeline.errors import WarehouseError
 from pipeline.io.cluster import _call, describe_program
 from tests.commands import list_tree, run
 from tests.makers import SAMPLE
-from tests.readme import CACHE, ROOT
+from tests.servers import serve_folder
 
+CACHE = Path(__file__).parent / "data" / "caches" / "spack-1.1"
 WORKERS = 2
 STARTING = 60
 """Seconds for the scheduler and the workers to start."""
@@ -92,7 +93,7 @@ def build_there(cluster, *sources, warehouse, cwd=None):
     return read_parquet(warehouse)
 
 
-@pytest.mark.parametrize("source", [SAMPLE, ROOT / CACHE], ids=["pages", "indexes"])
+@pytest.mark.parametrize("source", [SAMPLE, CACHE], ids=["pages", "indexes"])
 def test_a_cluster_writes_the_same_bytes(tmp_path, cluster, source):
     build([source], tmp_path / "here", jobs=1)
 
@@ -116,9 +117,21 @@ def test_a_cluster_that_cannot_be_reached_is_one_line(tmp_path, monkeypatch):
     done = run("build", SAMPLE, "--warehouse", tmp_path / "w", "--workers", address)
 
     assert done.returncode == 1
-    assert done.stderr.startswith(f"spack-warehouse: {address}: cannot be reached: ")
+    assert done.stderr.startswith(f"spack-warehouse: {address}: no Dask scheduler can be reached: ")
     assert done.stderr.count("\n") == 1
     assert not (tmp_path / "w" / "warehouse.duckdb").exists()
+
+
+def test_another_server_on_the_port_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr("pipeline.io.cluster.TIMEOUT", 2)
+    (tmp_path / "served").mkdir()
+    with serve_folder(tmp_path / "served") as url:
+        address = f"dask:tcp://{url.removeprefix('http://').rstrip('/')}"
+        done = run("build", SAMPLE, "--warehouse", tmp_path / "w", "--workers", address)
+
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"spack-warehouse: {address}: no Dask scheduler can be reached: ")
+    assert done.stderr.count("\n") == 1
 
 
 def test_jobs_and_workers_contradict_each_other(tmp_path):

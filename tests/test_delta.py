@@ -169,6 +169,19 @@ def test_columns_of_another_version_are_brought_in_at_once(tmp_path):
     assert tell(pl.read_delta(str(tmp_path / "out" / "pages"))) == tell(read_warehouse(tmp_path / "w", "pages"))
 
 
+@pytest.mark.parametrize("damage", ["cut", "gone"])
+def test_a_file_that_was_lost_or_cut_is_made_good(tmp_path, sample, damage):
+    write_delta(Layout(sample), tmp_path / "out")
+    (path, *_) = sorted((tmp_path / "out" / "spec_stacks").rglob("*.parquet"))
+    path.unlink()
+    if damage == "cut":
+        path.touch()
+    summary = write_delta(Layout(sample), tmp_path / "out")
+
+    assert (summary.commits, summary.files) == (0, 1)
+    assert tell(pl.read_delta(str(tmp_path / "out" / "spec_stacks"))) == tell(read_warehouse(sample, "spec_stacks"))
+
+
 def test_a_damaged_log_is_one_line(tmp_path):
     write_pages(tmp_path / "pages", {("develop", "p"): [make_spec(1)]})
     build([tmp_path / "pages"], tmp_path / "w", jobs=1)

@@ -409,3 +409,34 @@ def test_a_site_has_the_data_too_and_is_verified_as_a_whole(sample_copy, tmp_pat
     done = run("publish", "--verify", out)
     assert done.returncode == 3
     assert done.stderr.splitlines()[:2] == ["missing: package/py-build/index.html", "alien: package/alien.html"]
+
+
+@pytest.mark.parametrize("path", ["../victim", "/tmp/victim", "data/../../victim", "a\\b", ""])
+@pytest.mark.parametrize("key", ["files", "previous"])
+def test_a_manifest_that_leads_out_of_its_folder_is_none(sample, tmp_path, key, path):
+    """Whoever edited it: nothing outside is read, published or removed."""
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    out = tmp_path / "out"
+    manifest = {"inputs": "x", key: {path: {"bytes": 4, "sha256": "0" * 64}}}
+    (out / "data").mkdir(parents=True)
+    (out / "data" / "manifest.json").write_text(json.dumps(manifest))
+
+    done = run("publish", "--warehouse", sample, "--out", out)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    held = run("publish", "--verify", out)
+    assert held.returncode == 1
+    assert "leads out of the folder" in held.stderr or "lists no file" in held.stderr
+    assert victim.read_text() == "mine"
+
+
+@pytest.mark.parametrize("command", [["publish"], ["publish", "--format", "delta"], ["site"]])
+@pytest.mark.parametrize("place", ["", ".builds", ".builds/000001/data"])
+def test_nothing_is_published_into_the_warehouse_s_own_files(sample_copy, command, place):
+    out = sample_copy / place
+    before = sorted(sample_copy.rglob("*"))
+    done = run(*command, "--warehouse", sample_copy, "--out", out)
+
+    assert done.returncode == 1
+    assert "keeps its own files; name another folder" in done.stderr
+    assert sorted(sample_copy.rglob("*")) == before

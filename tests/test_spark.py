@@ -157,6 +157,7 @@ def test_what_an_engine_has_no_words_for_is_named(sample):
         ("gaps('a')", "its parameters are: none"),
         ("a b c; drop", "is no name"),
         ("'", "is no name"),
+        ("select 1", "there is no view, macro or check"),
         ("", "is no name"),
     ],
 )

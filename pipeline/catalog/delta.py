@@ -91,6 +91,7 @@ def write_delta(layout: Layout, out: Path, kept_days: int = KEPT_DAYS) -> DeltaS
     for snapshot in build.list_snapshots():
         if not PLAIN.fullmatch(snapshot):
             raise WarehouseError(f"snapshot {snapshot!r}: readers of Delta tables do not agree on such a name")
+    layout.refuse_inside(out)
     digests = digest_files(build)
     versions: dict[str, int] = {}
     commits = files = removed = 0
@@ -138,18 +139,18 @@ class Table:
 
     def commit(self, files: list[DeltaFile]) -> int:
         """Make ``files`` what the newest version has, by a commit for each snapshot that changed; returns how many."""
-        if self._table and self._table.schema() != self.schema:
-            # Columns of another version of this program: all at once, so that no version mixes the two.
-            for file in files:
-                self._put(file)
-            self._create([self._add(file) for file in files], "overwrite", None)
-            return 1
         there = self._list_paths()
         named = {file.path: file for file in files}
+        for file in files:
+            # Also what the log has already: a file may have been lost or cut since.
+            self._put(file)
+        if self._table and self._table.schema() != self.schema:
+            # Columns of another version of this program: all at once, so that no version mixes the two.
+            self._create([self._add(file) for file in files], "overwrite", None)
+            return 1
         changes: dict[str | None, list[Any]] = {}
         for file in files:
             if file.path not in there:
-                self._put(file)
                 changes.setdefault(file.snapshot, []).append(self._add(file))
         for path in there.keys() - named.keys():
             snapshot = there[path]
@@ -196,8 +197,9 @@ class Table:
     def _put(self, file: DeltaFile) -> None:
         """Put a file into the table's folder: its own bytes, by another name."""
         target = self.folder / file.path
-        if target.exists():
+        if target.is_file() and target.stat().st_size == file.place.stat().st_size:
             return
+        target.unlink(missing_ok=True)
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             os.link(file.place, target)

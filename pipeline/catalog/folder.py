@@ -20,7 +20,7 @@ import msgspec
 
 from pipeline.errors import WarehouseError
 from pipeline.io.disk import put_all, remove, renew_file
-from pipeline.report.folder import DATA, PUBLISHED, STAGING
+from pipeline.report.folder import DATA, PUBLISHED, STAGING, refuse_outside
 
 MANIFEST = f"{DATA}/manifest.json"
 NAMED_BY_DIGEST = re.compile(r"(?:.*[/.])?[0-9a-f]{16}\.[a-z.]+")
@@ -53,6 +53,9 @@ class Manifest(msgspec.Struct):
     files: dict[str, PublishedFile] = {}
     previous: dict[str, PublishedFile] = {}
     parts: dict[str, Part] = {}
+
+    def __post_init__(self) -> None:
+        refuse_outside([*self.files, *self.previous, *(part.path for part in self.parts.values())])
 
     def is_whole(self, out: Path) -> bool:
         """Whether every file is there, as long as it was."""

@@ -83,6 +83,7 @@ def publish_data(layout: Layout, out: Path, wish: Wish, progress: Progress | Non
         OSError: a file cannot be written.
     """
     database = find_database(layout)
+    layout.refuse_inside(out)
     progress = progress or Progress()
     inputs = digest_inputs(layout, wish)
     with ReportFolder(out).hold(partial(progress.wait, out, "publication")):

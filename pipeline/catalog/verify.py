@@ -31,6 +31,9 @@ class _Site(msgspec.Struct):
     files: dict[str, int] = {}
     reports: dict[str, int] = {}
 
+    def __post_init__(self) -> None:
+        reports.refuse_outside([*self.files, *self.reports])
+
 
 class _Resource(msgspec.Struct):
     path: str

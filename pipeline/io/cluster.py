@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import importlib.metadata
 import platform
@@ -17,7 +18,7 @@ from pipeline.errors import WarehouseError
 try:
     from distributed import Client, Future
     from distributed.client import FutureCancelledError
-    from distributed.comm.core import CommClosedError
+    from distributed.comm.core import CommClosedError, connect
     from distributed.scheduler import KilledWorker
 except ImportError as error:
     raise WarehouseError(
@@ -50,9 +51,11 @@ class Cluster:
         """
         self._address = address
         try:
+            # What is no scheduler may answer anything: it is asked for a greeting first, which leaves nothing behind.
+            asyncio.run(_greet(address))
             self._client = Client(address, timeout=TIMEOUT, set_as_default=False, heartbeat_interval="5s")
-        except (OSError, ValueError, ImportError, CommClosedError) as error:
-            raise WarehouseError(f"dask:{address}: cannot be reached: {_first_line(error)}") from None
+        except Exception as error:
+            raise WarehouseError(f"dask:{address}: no Dask scheduler can be reached: {_first_line(error)}") from None
         try:
             self._compare()
         except BaseException:
@@ -110,6 +113,11 @@ class Cluster:
         """Leave the cluster, which runs on; what has not begun there is given up."""
         with contextlib.suppress(OSError, TimeoutError, CommClosedError):
             self._client.close()
+
+
+async def _greet(address: str) -> None:
+    comm = await asyncio.wait_for(connect(address, timeout=TIMEOUT), TIMEOUT)
+    await comm.close()
 
 
 @cache

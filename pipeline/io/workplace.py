@@ -28,6 +28,6 @@ def parse_workers(text: str) -> Workplace:
     """
     if local := re.fullmatch(r"local:([1-9][0-9]{0,4})", text, re.ASCII):
         return Workplace(int(local[1]))
-    if cluster := re.fullmatch(r"dask:((?:tcp|tls|ucx|wss?)://[^\s/@]+:[0-9]{1,5})", text, re.ASCII):
+    if cluster := re.fullmatch(r"dask:((?:tcp|tls)://[^\s/@]+:[0-9]{1,5})", text, re.ASCII):
         return Workplace(cluster=cluster[1])
     raise ValueError(f"{text!r} {NEITHER}")

@@ -107,6 +107,7 @@ def publish_site(layout: Layout, out: Path, wanted: Wanted, progress: Progress |
         OSError: a file cannot be written.
     """
     find_database(layout)
+    layout.refuse_inside(out)
     progress = progress or Progress()
     folder, last = ReportFolder(out), read_manifest(out)
     program = digest_look(wanted)

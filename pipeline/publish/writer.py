@@ -11,7 +11,7 @@ import msgspec
 
 from pipeline.errors import WarehouseError
 from pipeline.io.disk import put_all, remove
-from pipeline.report.folder import FILES_PAGE, INDEX, MANIFEST, SITE, STAGING, TAKEN, read_index
+from pipeline.report.folder import FILES_PAGE, INDEX, MANIFEST, SITE, STAGING, TAKEN, read_index, refuse_outside
 from pipeline.report.landing import MARK
 
 
@@ -25,6 +25,9 @@ class Manifest(msgspec.Struct):
     program: str = ""
     files: dict[str, int] = {}
     reports: dict[str, int] = {}
+
+    def __post_init__(self) -> None:
+        refuse_outside([*self.files, *self.reports])
 
     def holds(self, out: Path, path: str) -> bool:
         """Whether a file is one of them, and still as long as it was."""

@@ -93,6 +93,17 @@ def folder_of(kind: str, name: str) -> str:
     return f"{kind}/{short_name(name)}"
 
 
+def refuse_outside(paths: Iterable[str]) -> None:
+    """Make sure that the paths of a list of files lead nowhere but into its folder, whoever edited it.
+
+    Raises:
+        ValueError: one leads out of it.
+    """
+    for path in paths:
+        if not path or path.startswith("/") or not {"..", "\\"}.isdisjoint([*path.split("/"), *path]):
+            raise ValueError(f"{path!r} leads out of the folder")
+
+
 def _encode_first(name: str) -> str:
     return f"%{ord(name[0]):02X}{name[1:]}"
 

@@ -56,9 +56,9 @@ def _parse(text: str) -> Asked:
         call = sqlglot.parse_one(f"select * from {text}", read="duckdb").args["from_"].this.this
     except (sqlglot.ParseError, sqlglot.TokenError, AttributeError, KeyError):
         raise QueryError(f"{text!r} is no name, and no macro with its arguments") from None
-    name = call.name
+    name = call.name if isinstance(call, exp.Expression) else ""
     if name not in queries:
-        raise QueryError(f"{name}: there is no view, macro or check of this name")
+        raise QueryError(f"{name or text}: there is no view, macro or check of this name")
     if not isinstance(call, exp.Func):
         return Asked(queries[name])
     parameters = [one.name for one in queries[name].parameters]
