@@ -91,6 +91,7 @@ def test_the_shell_counts_what_python_counts(odd_warehouse, tmp_path):
         "missing_dependencies",
         "external_dependencies",
         "stack_absences",
+        "summary_by_missing",
         "tags",
     }
 

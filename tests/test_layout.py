@@ -380,7 +380,7 @@ def test_a_run_needs_no_locks_of_the_file_system(tmp_path, faults):
     environment = {**preload, "FAULTS_AT": "1", "FAULTS_ERRNO": str(errno.ENOSYS)}
     done = run_process("run", "--config", "c.yaml", cwd=tmp_path, **environment)
 
-    assert (done.returncode, len(done.stderr.splitlines())) == (0, 7), done.stderr
+    assert (done.returncode, len(done.stderr.splitlines())) == (0, 8), done.stderr
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"develop", "index.json", "index.html"}
     assert not list(tmp_path.rglob("*.lease"))
 
@@ -404,7 +404,7 @@ def test_a_user_without_a_home_builds_from_what_is_local(open_folder):
     (open_folder / "c.yaml").write_text("sources: [{path: source}]\nwarehouse: w\n")
     done = run_as_nobody("run", "--config", "c.yaml", "--paths")
     assert (done.returncode, done.stderr) == (0, "")
-    assert [line.partition("=")[0] for line in done.stdout.splitlines()] == ["warehouse", "reports"]
+    assert [line.partition("=")[0] for line in done.stdout.splitlines()] == ["warehouse", "reports", "site"]
 
     done = run_as_nobody("build", "https://localhost:1/x", "--warehouse", "w")
     assert done.returncode == 1

@@ -178,7 +178,8 @@ def test_neighbours_are_not_compared_again(tmp_path):
         compared = connection.execute(f"from lost('{FROM}', '{TO}')").fetchall()
         # What is kept is the answer, whatever the tables hold since.
         connection.execute(
-            f"insert into changes select '{FROM}', '{TO}', 'hep', 'kept', 'lost', 'c', 'v', 'x', 't', 'r', 9, null"
+            f"insert into changes select '{FROM}', '{TO}', 'hep', 'kept', 'lost', 'c', 'v', 'x', 't', 'r', 9,"
+            " null, null, null"
         )
         again = connection.execute(f"from lost('{FROM}', '{TO}')").fetchall()
 

@@ -48,7 +48,7 @@ KNOWN_TO_SPARK = {
     ),
     *("RegexpSplit", "RowNumber", "Struct", "Substring", "Sum", "TryCast"),
     # TsOrDsToDate is what sqlglot puts around the dates of a date_diff that it reads.
-    *("ArrayContains", "DateDiff", "GenerateSeries", "Lag", "Lead", "Replace", "TsOrDsToDate"),
+    *("ArrayContains", "DateDiff", "DenseRank", "Exists", "GenerateSeries", "Lag", "Lead", "Replace", "TsOrDsToDate"),
 }
 
 

@@ -23,8 +23,9 @@ def test_the_process_that_forks_workers_has_one_thread():
     script = """
 import multiprocessing.forkserver, os
 from pipeline.io.workers import open_workers
+from pipeline.io.workplace import Workplace
 
-with open_workers(2) as workers:
+with open_workers(Workplace(2), print) as workers:
     workers.start()
     list(workers.run(os.getpid))
     print(len(os.listdir(f"/proc/{multiprocessing.forkserver._forkserver._forkserver_pid}/task")))
@@ -36,8 +37,9 @@ def test_polars_has_one_thread_in_a_worker_and_is_loaded_by_no_other_process():
     script = """
 import sys
 from pipeline.io.workers import open_workers
+from pipeline.io.workplace import Workplace
 
-with open_workers(2) as workers:
+with open_workers(Workplace(2), print) as workers:
     workers.start()
     print(*workers.run(eval, ["'polars' in __import__('sys').modules"] * 2))
     print(*workers.run(eval, ["__import__('polars').thread_pool_size()"] * 2))
