@@ -72,7 +72,9 @@ def explain(node, others, before, versions):
     options = []
     for hash, other in same.items():
         differing = edges ^ {(edge["name"], edge["hash"]) for edge in other["dependencies"]}
-        options.append((len(differing), node["parameters"] != other["parameters"], hash, differing))
+        # What else a hash covers counts only where no dependency differs.
+        unlike = not differing and node["parameters"] != other["parameters"]
+        options.append((len(differing), unlike, hash, differing))
     count, unlike, _, differing = min(options, key=lambda option: option[:3])
     if not count:
         return ("unknown" if unlike else "Spack's format changed"), None
