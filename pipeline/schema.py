@@ -493,13 +493,3 @@ def arrow_schema(relation: Relation, without: tuple[str, ...] = ()) -> pa.Schema
             if column.name not in without
         ]
     )
-
-
-TABLE_FORMATS = ("csv", "parquet", "json")
-"""Formats of reports with a file for each report."""
-REPORT_FORMATS = (*TABLE_FORMATS, "xlsx", "markdown", "html")
-"""All of them; the others have one file for a snapshot."""
-DEFAULT_FORMATS = ("csv", "parquet")
-
-NEWEST = "newest"
-"""What users may call the newest snapshot."""

@@ -16,7 +16,7 @@ from pydantic.functional_validators import PlainValidator, WrapValidator
 from pipeline.errors import FileFaultsError
 from pipeline.io.urls import SITE_ADDRESS
 from pipeline.io.workplace import NEITHER, Workplace, parse_workers
-from pipeline.schema import DEFAULT_FORMATS, NEWEST, REPORT_FORMATS
+from pipeline.words import DEFAULT_FORMATS, NEWEST, REPORT_FORMATS
 from pipeline.yamlfiles.models import (
     ANY_TEXT,
     Date,

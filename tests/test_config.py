@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from pipeline.config import parse_config, read_config
 from pipeline.errors import FileFaultsError
 from pipeline.io.workplace import Workplace
-from pipeline.schema import DEFAULT_FORMATS
 from pipeline.settings import Notify, Reports, RunSettings
 from pipeline.sources.buildcache import Choice
+from pipeline.words import DEFAULT_FORMATS
 
 ROOT = Path(__file__).parent.parent
 KEYS = tuple(RunSettings.model_fields)

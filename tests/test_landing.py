@@ -13,7 +13,7 @@ from axe_playwright_python.sync_playwright import Axe
 from pipeline.layout import Layout
 from pipeline.report.export import REPORTS, export_reports, prune_reports
 from pipeline.report.landing import SITE, render_site
-from pipeline.schema import REPORT_FORMATS
+from pipeline.words import REPORT_FORMATS
 from tests.makers import build_pages, make_spec
 
 PAGES = Path(__file__).parent / "data" / "pages"

@@ -13,7 +13,8 @@ import duckdb
 
 from pipeline.errors import NotInWarehouseError
 from pipeline.io.progress import number_of
-from pipeline.schema import NEWEST, ROOT
+from pipeline.schema import ROOT
+from pipeline.words import NEWEST
 
 PREVIOUS = "previous"
 LATEST = "latest"

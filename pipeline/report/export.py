@@ -27,8 +27,9 @@ from pipeline.report.inputs import Inputs
 from pipeline.report.pagedata import Shared
 from pipeline.report.summary import write_summary
 from pipeline.report.workbook import write_workbook
-from pipeline.schema import AXES, DEFAULT_FORMATS, TABLE_FORMATS
+from pipeline.schema import AXES
 from pipeline.store.database import find_database, open_database, quote_name, quote_text
+from pipeline.words import DEFAULT_FORMATS, TABLE_FORMATS
 
 FILES = {"xlsx": ("workbook", "reports.xlsx"), "markdown": ("summary", "summary.md"), "html": ("page", "report.html")}
 """Formats with one file for a snapshot: what it is, and its name."""

@@ -1,0 +1,12 @@
+"""Words that users type, in commands and files alike: formats of reports, the newest snapshot."""
+
+from __future__ import annotations
+
+TABLE_FORMATS = ("csv", "parquet", "json")
+"""Formats of reports with a file for each report."""
+REPORT_FORMATS = (*TABLE_FORMATS, "xlsx", "markdown", "html")
+"""All of them; the others have one file for a snapshot."""
+DEFAULT_FORMATS = ("csv", "parquet")
+
+NEWEST = "newest"
+"""What users may call the newest snapshot."""
