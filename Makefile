@@ -128,7 +128,7 @@ $(VENV)/httpfs: requirements/httpfs.txt | $(BIN)/python
 	$(PINNED) --no-warn-conflicts --target $(VENV)/httpfs-duckdb --upgrade -r requirements/httpfs.txt
 	touch $@
 
-# The engine of the page to ask in SQL, by npm, which checks its integrity. Where there is no npm, there is no page.
+# The engine of the page to ask in SQL, by npm, which checks its integrity. Without npm the page is left out.
 $(VENV)/wasm: requirements/duckdb-wasm/package-lock.json | $(BIN)/python
 	rm -rf $(VENV)/duckdb-wasm && cp -r requirements/duckdb-wasm $(VENV)/duckdb-wasm
 	cd $(VENV)/duckdb-wasm && { command -v npm >/dev/null && timeout 600 npm ci --silent || \

@@ -312,7 +312,7 @@ def diff(
     what the first alone has, the second alone, and both; where one side names no stack, it is the other's.
 
     A rebuild changes every hash and no configuration: package, version, compiler family, os, target, variants
-    and namespace. What a stack holds no more has a cause: the stack was removed, the package is gone from it,
+    and namespace. What a stack no longer holds has a cause: the stack was removed, the package is gone from it,
     another namespace, version, compiler, target, os or variants took its place. Where only the hash changed, that
     is: recipe changed; dependency changed, and which; Spack's format changed; or unknown, as pages do not say why.
     Packages that are gone from a stack are listed by their head: the lost one that no other lost one needed there.

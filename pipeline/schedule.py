@@ -168,7 +168,7 @@ def run(
     environment: Mapping[str, str] | None = None,
     summary: Path | None = None,
 ) -> Outcome:
-    """Do the steps of ``config`` in their order, and tell of what falls short.
+    """Do the steps of ``config`` in their order, and report what fails.
 
     ``today`` is the day that gates judge on, by default this day (UTC); a notification tells it only where
     it is given. ``environment`` holds a webhook's URL, by default the process's. ``summary`` is a file for

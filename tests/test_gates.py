@@ -42,7 +42,7 @@ from tests.test_cli import assert_refused, run
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "gates.yaml"
 TODAY = dt.date(2025, 4, 1)
-GONE = "no source of the snapshot tells of it: it is lost, or its source is missing"
+GONE = "no source of the snapshot lists it: it is lost, or its source is missing"
 OLD, NEW = "develop-2025-03-16", "develop-2025-03-30"
 
 # (stack, package) of each snapshot.

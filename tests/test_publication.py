@@ -254,7 +254,7 @@ def test_what_is_no_publication_is_refused_in_a_line(tmp_path, sample):
         assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
         assert "nothing was published here" in done.stderr
     (tmp_path / "data" / "manifest.json").write_text("[]")
-    assert "is no manifest" in run("publish", "--verify", tmp_path).stderr
+    assert "is not a manifest" in run("publish", "--verify", tmp_path).stderr
     with serve() as server:
         assert run("publish", "--verify", server.url).returncode == 1
     for usage in ([], ["--out", "a", "--verify", "b"], ["--out", "a", "--base-url", "ftp://x"]):

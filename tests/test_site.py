@@ -528,7 +528,7 @@ def test_what_the_warehouse_holds_no_more_keeps_its_page(warehouse, copy, tmp_pa
     assert f"../../{THIRD}/report.html" in snapshot.links
     assert (copy / "snapshot" / THIRD / "changes.json").is_file()
     rows = {row[0]: row for row in read_page(copy).rows("Snapshots")}
-    assert rows[THIRD][6] == "no more in the warehouse"
+    assert rows[THIRD][6] == "no longer in the warehouse"
     assert list_broken(copy) == []
     again = contents(copy)
     (copy / "package" / "lima" / "index.html").unlink()

@@ -155,10 +155,10 @@ def test_what_an_engine_has_no_words_for_is_named(sample):
         ("lost('develop')", "without to_snapshot"),
         ("usable_on(cpu := 'zen4')", "its parameters are: host_target"),
         ("gaps('a')", "its parameters are: none"),
-        ("a b c; drop", "is no name"),
-        ("'", "is no name"),
+        ("a b c; drop", "is not a name, nor a macro"),
+        ("'", "is not a name, nor a macro"),
         ("select 1", "there is no view, macro or check"),
-        ("", "is no name"),
+        ("", "is not a name, nor a macro"),
     ],
 )
 def test_a_name_that_is_none_is_one_line(sample, text, words):

@@ -279,7 +279,7 @@ def judge_lost(
             reason = "lost" if package in kept_packages else "lost, and in no other stack"
             reason += with_it.get((stack, package), "")
         else:
-            reason = "no source of the snapshot tells of it: it is lost, or its source is missing"
+            reason = "no source of the snapshot lists it: it is lost, or its source is missing"
         yield Shortfall("lost", snapshot.name, reason + more, gate.line, stack, package, asked, "none")
     notes += allowances.list_notes("allows nothing that was lost")
 

@@ -66,7 +66,7 @@ def _decode(data: bytes, shown: str) -> Manifest:
     try:
         manifest = msgspec.json.decode(data, type=Manifest)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise SourceError(f"{shown}: is no manifest: {error}") from None
+        raise SourceError(f"{shown}: is not a manifest: {error}") from None
     if not manifest.files:
         raise SourceError(f"{shown}: lists no file: nothing was published whole")
     return manifest

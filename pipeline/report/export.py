@@ -164,7 +164,7 @@ def list_names() -> set[str]:
 
 
 def read_figures(connection: duckdb.DuckDBPyConnection, snapshot: str) -> dict[str, object]:
-    """What ``index.json`` tells of a snapshot itself."""
+    """What ``index.json`` says of a snapshot itself."""
     answer = connection.execute(
         "select snapshot, kind, cast(date as varchar) as date, packages, specs from snapshots where snapshot = ?",
         [snapshot],
@@ -287,7 +287,7 @@ def _describe_file(
 def choose_kept(out: Path, held: Sequence[str], chosen: Sequence[str], keep: int) -> list[str]:
     """The ``keep`` newest of the snapshots that are ``chosen`` or have reports below ``out``, newest first.
 
-    ``held`` are the warehouse's snapshots, the newest first; one that it holds no more is older than
+    ``held`` are the warehouse's snapshots, the newest first; one that it no longer holds is older than
     those, and of several the last by name is the newest.
     """
     written = {index["snapshot"] for _, index in ReportFolder(out).read_indexes()}

@@ -43,7 +43,7 @@ def write_site(out: Path, indexes: Sequence[Mapping[str, Any]]) -> None:
 
 
 def render_site(indexes: Sequence[Mapping[str, Any]], within: bool = False) -> bytes:
-    """The landing page, ``within`` a whole site or alone. What an older ``index.json`` does not tell is left empty."""
+    """The landing page, ``within`` a whole site or alone. What an older ``index.json`` does not say is left empty."""
     style = read_asset("shared.css") + read_asset("site.css")
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(ASSETS), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True

@@ -200,7 +200,7 @@ def _tell_lost(connection: duckdb.DuckDBPyConnection, changes: SnapshotDiff) -> 
     if unknown:
         lines += [
             f"Of {unknown:,} specs, counted in each stack, it is not known whether they are lost: "
-            "no source tells of them.",
+            "no source lists them.",
             "",
         ]
     return lines
@@ -247,7 +247,7 @@ def _list_gone(connection: duckdb.DuckDBPyConnection, changes: SnapshotDiff) -> 
 
 
 def _join_stacks(changes: SnapshotDiff, without: Collection[object]) -> list[tuple[object, ...]]:
-    """The packages that stacks hold no more, ``without`` some: a row for each, with its stacks and specs."""
+    """The packages that stacks no longer hold, ``without`` some: a row for each, with its stacks and specs."""
     stacks: dict[str, set[str]] = defaultdict(set)
     specs: Counter[str] = Counter()
     for row in changes.lost:

@@ -1,4 +1,4 @@
-"""A snapshot's reports as one Excel workbook: a sheet per report, and one that tells of them.
+"""A snapshot's reports as one Excel workbook: a sheet per report, and one that lists them.
 
 Texts are texts: nothing from the data becomes a formula, a link or a number. What Excel cannot hold
 (https://support.microsoft.com/office/1672b34d-7043-467e-8e27-269d656771c3, "Excel specifications and

@@ -205,7 +205,7 @@ def _read_versions(token: Token, before: VersionList | None) -> VersionList:
 
 def _read_variant(token: Token) -> Variant:
     if token["key"] in FLAGS:
-        _refuse(token, f"caches do not tell compiler flags: {token['key']} cannot be answered")
+        _refuse(token, f"caches do not record compiler flags: {token['key']} cannot be answered")
     return parse_variant(token[0])
 
 
@@ -256,7 +256,7 @@ def _read_compiler(tokens: list[Token]) -> AskedCompiler:
         if token.lastgroup != "version":
             _refuse(
                 token,
-                f"{token[0]!r} is asked of {name} here, and caches tell only its version; "
+                f"{token[0]!r} is asked of {name} here, and caches record only its version; "
                 f"to ask it of the package, put it before '{edge[0].strip()}{name}'",
             )
         versions = _read_versions(token, versions)
@@ -275,7 +275,7 @@ def _read_languages(edge: Token) -> tuple[str, ...]:
             _refuse(edge, f"{name!r} cannot be answered: virtuals= and deptypes= can stand here", "attributes")
     for language in languages:
         if language not in LANGUAGES:
-            _refuse(edge, f"{language!r} is not c, cxx or fortran, and caches tell no dependency but the compiler")
+            _refuse(edge, f"{language!r} is not c, cxx or fortran, and caches record no dependency but the compiler")
     return tuple(dict.fromkeys(languages))
 
 

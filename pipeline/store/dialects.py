@@ -55,7 +55,7 @@ def _parse(text: str) -> Asked:
     try:
         call = sqlglot.parse_one(f"select * from {text}", read="duckdb").args["from_"].this.this
     except (sqlglot.ParseError, sqlglot.TokenError, AttributeError, KeyError):
-        raise QueryError(f"{text!r} is no name, and no macro with its arguments") from None
+        raise QueryError(f"{text!r} is not a name, nor a macro with its arguments") from None
     name = call.name if isinstance(call, exp.Expression) else ""
     if name not in queries:
         raise QueryError(f"{name or text}: there is no view, macro or check of this name")

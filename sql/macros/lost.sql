@@ -1,4 +1,4 @@
--- lost: what each stack held and holds no more, with the cause: a row per package, stack, version, compiler, target, cause and replacement.
+-- lost: what each stack no longer holds, with the cause: a row per package, stack, version, compiler, target, cause and replacement.
 -- A lost spec is compared with what the stack has of the package now, and the nearest gives the cause:
 -- the first of version, compiler, target, os and variants in which that differs. The compiler none
 -- differs from no other: Spack before 1.0 gave a compiler to packages without compiled code too.

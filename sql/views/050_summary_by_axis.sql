@@ -69,9 +69,9 @@ select
     size_bytes,  -- bytes of their tarballs, of those whose size is known; NULL where none is, never 0 for that
     sized_specs,  -- specs whose size is known
     {%- if axis == 'stack' %}
-    installable,  -- specs that install from the stack without building; NULL where of none it is known
+    installable,  -- specs that install from the stack without building; NULL where it is not known for any spec
     {%- else %}
-    installable,  -- specs that install without building from any place; NULL where of none it is known
+    installable,  -- specs that install without building from any place; NULL where it is not known for any spec
     {%- endif %}
     installable_known,  -- specs of which it is known
 from measured;

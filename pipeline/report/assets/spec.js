@@ -77,7 +77,7 @@ function parseSpec(text, knows) {
     } else if (token.kind === "pair" && Object.hasOwn(SPEC_PLACES, token.key)) {
       for (const [name, value] of readPlace(token, knows)) add(token, name, value);
     } else {
-      if (COMPILER_FLAGS.has(token.key)) throw new SpecError(token.at, `caches do not tell compiler flags: ${token.key} cannot be answered`);
+      if (COMPILER_FLAGS.has(token.key)) throw new SpecError(token.at, `caches do not record compiler flags: ${token.key} cannot be answered`);
       const variant = readVariant(token.text);
       if (query.variants.some(({ name }) => name === variant.name)) throw new SpecError(token.at, `“${variant.name}” a second time: several values are spelt ${variant.name}=a,b`);
       query.variants.push(variant);
@@ -120,7 +120,7 @@ function readCompiler([edge, name, ...more]) {
   if (!name || name.kind !== "name" || name.text === "*") throw new SpecError(edge.at, "the name of a compiler is expected after “%”");
   let versions;
   for (const token of more) {
-    if (token.kind !== "version") throw new SpecError(token.at, `“${token.text}” is asked of ${name.text} here, and caches tell only its version; to ask it of the package, put it before “%${name.text}”`);
+    if (token.kind !== "version") throw new SpecError(token.at, `“${token.text}” is asked of ${name.text} here, and caches record only its version; to ask it of the package, put it before “%${name.text}”`);
     if (versions) throw new SpecError(token.at, "a second version: several are spelt @1.2,1.4:1.6");
     versions = readVersions(token);
   }

@@ -92,7 +92,7 @@ class Overview {
     }
     this.impact = new Map(data.losses.map(({ package: name }, index) => [name, index]));
     this.rank = (row) => this.impact.get(row.package) ?? this.impact.size;
-    this.place.append(makeTable("Specs that stacks hold no more, by cause", ["cause", "packages", "stacks", "specs"],
+    this.place.append(makeTable("Specs that stacks no longer hold, by cause", ["cause", "packages", "stacks", "specs"],
       [...causes].filter(([, one]) => one.specs).map(([cause, one]) => [cause, one.packages.size, one.stacks.size, one.specs])));
     this.filters = new Filters("Filter losses", [
       { name: "cause", label: "Cause", kind: "select", options: () => [["", "all but mere rebuilds"], ["*", "all"], ...data.causes.map((cause) => [cause, cause])] },
