@@ -340,7 +340,7 @@ def write_reports(config: Config, layout: Layout, progress: Progress) -> Ending:
     """Write the reports of the chosen snapshots that are to be kept."""
     reports = config.reports
     skipped: list[str] = []
-    chosen = choose_reported(config, layout, config.out, skipped.append)
+    chosen, _ = choose_reported(config, layout, config.out, skipped.append)
     exports = export_reports(layout, config.out, reports.formats, chosen, progress) if chosen else []
     cuts = [line for export in exports for line in export.describe_cuts()]
     size = sum(export.bytes for export in exports)
@@ -349,15 +349,18 @@ def write_reports(config: Config, layout: Layout, progress: Progress) -> Ending:
     return Ending(message, DONE, skipped + cuts)
 
 
-def choose_reported(config: Config, layout: Layout, out: Path, say: Say) -> list[str]:
-    """The snapshots whose reports a folder ``out`` is to have: of those that are chosen, those that are kept."""
+def choose_reported(config: Config, layout: Layout, out: Path, say: Say) -> tuple[list[str], list[str] | None]:
+    """The snapshots whose reports a folder ``out`` is to have: of those that are chosen, those that are kept.
+
+    Beside them all that are kept there, also of those that it has already; None where all are.
+    """
     with open_database(layout) as connection:
         held = [one.name for one in list_snapshots(connection)]
         chosen = choose_snapshots(connection, config.reports.snapshots, say)
     if config.reports.keep is None:
-        return chosen
+        return chosen, None
     kept = choose_kept(out, held, chosen, config.reports.keep)
-    return [name for name in chosen if name in kept]
+    return [name for name in chosen if name in kept], kept
 
 
 def retain_reports(config: Config, layout: Layout, progress: Progress) -> Ending:
@@ -378,12 +381,10 @@ def write_site(config: Config, layout: Layout, day: dt.date, progress: Progress)
     out = config.site
     if out is None:
         return Ending("none", SKIPPED)
-    chosen = choose_reported(config, layout, out, lambda line: None)
+    chosen, kept = choose_reported(config, layout, out, lambda line: None)
     wanted = Wanted(config.reports.formats, chosen, config.base_url, config.gates, day, data=True)
-    if config.reports.keep is not None:
-        with open_database(layout) as connection:
-            held = [one.name for one in list_snapshots(connection)]
-        prune_reports(out, choose_kept(out, held, chosen, config.reports.keep), progress)
+    if kept is not None:
+        prune_reports(out, kept, progress)
     summary = publish_site(layout, out, wanted, progress)
     publish_data(layout, out, Wish(config.base_url), progress)
     return Ending(summary.describe(out), DONE, summary.list_left(out))

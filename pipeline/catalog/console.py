@@ -11,12 +11,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import duckdb
-import jinja2
 import msgspec
 
 from pipeline.catalog.databases import list_sets, write_databases
 from pipeline.catalog.folder import Publication
-from pipeline.catalog.listing import ASSETS
+from pipeline.catalog.listing import ASSETS, load_templates
 from pipeline.catalog.tables import PartInputs
 from pipeline.errors import WarehouseError
 from pipeline.io.progress import Progress
@@ -148,10 +147,7 @@ def write_console(
     publication.add(f"{QUERY}/sql.js", (ASSETS / "sql.js").read_bytes())
     style = read_asset("shared.css") + (ASSETS / "sql.css").read_text(encoding="utf-8")
     publication.add(f"{QUERY}/sql.css", style.encode())
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(ASSETS), autoescape=True, undefined=jinja2.StrictUndefined
-    )
-    page = environment.get_template("sql.html").render(policy=POLICY, generator=GENERATOR)
+    page = load_templates().get_template("sql.html").render(policy=POLICY, generator=GENERATOR)
     publication.add(f"{QUERY}/index.html", page.encode())
 
 

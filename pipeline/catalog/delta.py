@@ -14,9 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
-import shutil
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -28,7 +26,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.errors import NoWarehouseError, WarehouseError
-from pipeline.io.disk import renew_file
+from pipeline.io.disk import link_or_copy, renew_file
 from pipeline.io.progress import number_of
 from pipeline.layout import BuildPaths, Layout
 from pipeline.schema import TABLES, Relation, arrow_schema
@@ -200,14 +198,7 @@ class Table:
         if target.is_file() and target.stat().st_size == file.place.stat().st_size:
             return
         target.unlink(missing_ok=True)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            os.link(file.place, target)
-        except OSError:
-            # Of a copy that is cut short nothing is seen.
-            unfinished = target.with_name(f".{target.name}")
-            shutil.copyfile(file.place, unfinished)
-            unfinished.rename(target)
+        link_or_copy(file.place, target)
         self.files += 1
 
     def _add(self, file: DeltaFile) -> Any:

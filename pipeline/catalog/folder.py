@@ -19,7 +19,7 @@ from pathlib import Path
 import msgspec
 
 from pipeline.errors import WarehouseError
-from pipeline.io.disk import put_all, remove, renew_file
+from pipeline.io.disk import measure_file, put_all, remove, renew_file
 from pipeline.report.folder import DATA, PUBLISHED, STAGING, refuse_outside
 
 MANIFEST = f"{DATA}/manifest.json"
@@ -60,15 +60,7 @@ class Manifest(msgspec.Struct):
     def is_whole(self, out: Path) -> bool:
         """Whether every file is there, as long as it was."""
         listed = {**self.previous, **self.files}
-        return bool(self.files) and all(measure(out / path) == one.bytes for path, one in listed.items())
-
-
-def measure(path: Path) -> int | None:
-    """The bytes of a file; None where there is none."""
-    try:
-        return path.stat().st_size
-    except OSError:
-        return None
+        return bool(self.files) and all(measure_file(out / path) == one.bytes for path, one in listed.items())
 
 
 def read_manifest(out: Path) -> Manifest | None:
@@ -152,7 +144,7 @@ class Publication:
         if part is None or not inputs or part.inputs != inputs or part.path not in self.last.files:
             return False
         one = self.last.files[part.path]
-        if measure(self.out / part.path) != one.bytes:
+        if measure_file(self.out / part.path) != one.bytes:
             return False
         self.files[part.path], self.parts[name] = one, part
         return True
@@ -163,9 +155,9 @@ class Publication:
 
     def _holds(self, path: str, one: PublishedFile) -> bool:
         if self.last.files.get(path) == one or NAMED_BY_DIGEST.fullmatch(path):
-            return measure(self.out / path) == one.bytes
+            return measure_file(self.out / path) == one.bytes
         place = self.out / path
-        return measure(place) == one.bytes and digest_file(place) == one.sha256
+        return measure_file(place) == one.bytes and digest_file(place) == one.sha256
 
     def find_files(self) -> dict[str, Path]:
         """The place of each file until it is published."""
@@ -179,7 +171,7 @@ class Publication:
         previous = {
             path: one
             for path, one in before.items()
-            if path not in self.files and NAMED_BY_DIGEST.fullmatch(path) and measure(self.out / path) == one.bytes
+            if path not in self.files and NAMED_BY_DIGEST.fullmatch(path) and measure_file(self.out / path) == one.bytes
         }
         manifest = Manifest(schema, inputs, self.files, previous, self.parts)
         renew_file(self.out / MANIFEST, encode_manifest(manifest))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -22,6 +23,20 @@ ASSETS = Path(__file__).parent / "assets"
 WAREHOUSE = f"{DATA}/warehouse.duckdb"
 
 
+@cache
+def load_templates() -> jinja2.Environment:
+    """Those of the pages of what is published."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(ASSETS),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(size=show_size, number=lambda value: f"{value:,}")
+    return environment
+
+
 def render_listing(
     promise: Promise,
     files: TableFiles,
@@ -31,14 +46,6 @@ def render_listing(
 ) -> bytes:
     """The page; ``console`` says whether the page to ask in SQL is there."""
     style = read_asset("shared.css") + (ASSETS / "data.css").read_text(encoding="utf-8")
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(ASSETS),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(size=show_size, number=lambda value: f"{value:,}")
     tables = []
     for name, parts in files.items():
         table = keep_promise(promise, name)
@@ -51,18 +58,22 @@ def render_listing(
                 "files": [_describe_file(part.path, part.rows, part.snapshot, published) for part in parts],
             }
         )
-    html = environment.get_template("data.html").render(
-        tables=tables,
-        lines=list_lines(files, published, origin.base_url),
-        version=promise.version,
-        licence=origin.describe_licence(),
-        read_on=origin.read_on,
-        sources=origin.sources,
-        warehouse=_describe_file(WAREHOUSE, 0, None, published),
-        console=console,
-        generator=GENERATOR,
-        policy=Markup(make_policy([], [style])),
-        style=Markup(style),
+    html = (
+        load_templates()
+        .get_template("data.html")
+        .render(
+            tables=tables,
+            lines=list_lines(files, published, origin.base_url),
+            version=promise.version,
+            licence=origin.describe_licence(),
+            read_on=origin.read_on,
+            sources=origin.sources,
+            warehouse=_describe_file(WAREHOUSE, 0, None, published),
+            console=console,
+            generator=GENERATOR,
+            policy=Markup(make_policy([], [style])),
+            style=Markup(style),
+        )
     )
     return html.encode()
 

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import msgspec
 
-from pipeline.catalog.folder import MANIFEST, Manifest, PublishedFile, digest_file, measure
+from pipeline.catalog.folder import MANIFEST, Manifest, PublishedFile, digest_file
 from pipeline.catalog.tables import address_of
 from pipeline.errors import NoFileError, RemoteError, SourceError
-from pipeline.io.disk import remove
+from pipeline.io.disk import measure_file, remove
 from pipeline.io.urls import is_url, show_url
 from pipeline.report import folder as reports
 from pipeline.report.folder import DATA, PUBLISHED
@@ -80,7 +80,7 @@ def _list_faults(out: Path, manifest: Manifest) -> Iterator[str]:
     """The faults of a folder, in the order of their paths."""
     listed = _listed(manifest)
     for path, one in sorted(listed.items()):
-        size = measure(out / path)
+        size = measure_file(out / path)
         if size is None or not (out / path).is_file():
             yield f"missing: {path}"
         elif size != one.bytes:
@@ -89,7 +89,7 @@ def _list_faults(out: Path, manifest: Manifest) -> Iterator[str]:
             yield f"other: {path}: its SHA-256 is another"
     site = _read_site(out)
     for path, bytes in sorted(site.items()):
-        size = measure(out / path)
+        size = measure_file(out / path)
         if size is None:
             yield f"missing: {path}"
         elif size != bytes:

@@ -72,7 +72,7 @@ class Cluster:
     def _compare(self) -> None:
         """Make sure that every worker runs this program's version, and writes the same bytes."""
         own = describe_program()
-        for worker, answer in self._client.run(_describe_worker, on_error="return").items():
+        for worker, answer in self._client.run(describe_program, on_error="return").items():
             _refuse_others(f"dask:{self._address}: {worker}", answer, own)
 
     def start(self) -> None:
@@ -126,10 +126,6 @@ def describe_program() -> tuple[tuple[str, str], ...]:
     python = ".".join(platform.python_version_tuple()[:2])
     libraries = ((name, importlib.metadata.version(name)) for name in WRITERS)
     return (("spack-warehouse", __version__), ("Python", python), *libraries)
-
-
-def _describe_worker() -> tuple[tuple[str, str], ...]:
-    return describe_program()
 
 
 def _call(expected: tuple[tuple[str, str], ...], function: Callable[..., Result], *arguments: object) -> Result:

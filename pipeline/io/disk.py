@@ -97,6 +97,28 @@ def put_all(staged: Iterable[tuple[Path, Path]]) -> None:
         new.replace(place)
 
 
+def link_or_copy(path: Path, place: Path) -> None:
+    """Give a file a second name, or copy it where its file system or another one has no hard links.
+
+    Of a copy that is cut short nothing is seen.
+    """
+    place.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(path, place)
+    except OSError:
+        new = staged(place)
+        shutil.copyfile(path, new)
+        new.replace(place)
+
+
+def measure_file(path: Path) -> int | None:
+    """The bytes of a file; None where there is none."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None
+
+
 def flush(path: Path) -> None:
     """Write a file, or a folder and all that it holds, to the disk."""
     for one in (path, *path.rglob("*")):

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from pipeline.errors import WarehouseError
-from pipeline.io.disk import put_all, remove
+from pipeline.io.disk import measure_file, put_all, remove
 from pipeline.report.folder import FILES_PAGE, INDEX, MANIFEST, SITE, STAGING, TAKEN, read_index, refuse_outside
 from pipeline.report.landing import MARK
 
@@ -31,11 +31,13 @@ class Manifest(msgspec.Struct):
 
     def holds(self, out: Path, path: str) -> bool:
         """Whether a file is one of them, and still as long as it was."""
-        return path in self.files and _measure(out / path) == self.files[path]
+        return path in self.files and measure_file(out / path) == self.files[path]
 
     def is_whole(self, out: Path) -> bool:
         """Whether every file is still there, as long as it was."""
-        return all(_measure(out / path) == size for files in (self.files, self.reports) for path, size in files.items())
+        return all(
+            measure_file(out / path) == size for files in (self.files, self.reports) for path, size in files.items()
+        )
 
 
 def read_manifest(out: Path) -> Manifest | None:
@@ -43,13 +45,6 @@ def read_manifest(out: Path) -> Manifest | None:
     try:
         return msgspec.json.decode((out / MANIFEST).read_bytes(), type=Manifest)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):
-        return None
-
-
-def _measure(path: Path) -> int | None:
-    try:
-        return path.stat().st_size
-    except OSError:
         return None
 
 
@@ -68,7 +63,7 @@ class SiteWriter:
         """Take a file; returns whether just that is there already."""
         self.files[path] = len(data)
         place = self.out / path
-        if _measure(place) == len(data) and place.read_bytes() == data:
+        if measure_file(place) == len(data) and place.read_bytes() == data:
             return True
         staged = self._staging / str(len(self.written))
         staged.write_bytes(data)

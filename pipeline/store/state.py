@@ -11,7 +11,6 @@ import datetime as dt
 import hashlib
 import importlib.metadata
 import os
-import shutil
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ import msgspec
 
 from pipeline import __version__
 from pipeline.errors import DuplicatePageError, Fault
-from pipeline.io.disk import renew_file
+from pipeline.io.disk import link_or_copy, renew_file
 from pipeline.layout import BuildPaths, Layout
 from pipeline.sources.buildcache import ALL, Choice
 from pipeline.sources.files import Entry, Source, read_index_bytes, read_page_bytes
@@ -413,9 +412,5 @@ def reuse(layout: Layout, build: BuildPaths, last: State, affected: set[str]) ->
         for find in SNAPSHOT_FILES:
             old, new = find(current, snapshot), find(build, snapshot)
             if old.exists():
-                new.parent.mkdir(parents=True, exist_ok=True)
-                try:
-                    os.link(old, new)
-                except OSError:  # a file system without hard links
-                    shutil.copyfile(old, new)
+                link_or_copy(old, new)
     return unaffected
