@@ -107,9 +107,9 @@ def digest_inputs(layout: Layout, wish: Wish) -> str:
     warehouse = digest_warehouse(layout)
     if warehouse is None:
         return ""
-    looked_on = read_looked_on(layout.current) if layout.current is not None else None
-    told = (warehouse, str(looked_on), wish.base_url, wish.history, wish.licence, digest_engine(wish.wasm))
-    return hashlib.sha256(repr(told).encode()).hexdigest()
+    looked_on = str(read_looked_on(layout.current))
+    inputs = (warehouse, looked_on, wish.base_url, wish.history, wish.licence, digest_engine(wish.wasm))
+    return hashlib.sha256(repr(inputs).encode()).hexdigest()
 
 
 def write_data(

@@ -131,7 +131,7 @@ def publish_site(layout: Layout, out: Path, wanted: Wanted, progress: Progress |
     manifest = Manifest(inputs, program, dict(sorted(writer.files.items())), site.reports)
     encoded = encode(manifest)
     renew_file(out / MANIFEST, encoded)
-    status = make_status(sources, find_newest_week(site.facts), find_looked_on(layout), encoded)
+    status = make_status(sources, find_newest_week(site.facts), read_looked_on(layout.current), encoded)
     renew_file(out / STATUS, status)
     return summarise(manifest, len(writer.written), site.left)
 
@@ -142,13 +142,8 @@ def renew_status(layout: Layout, out: Path) -> bool:
         status = read_status((out / STATUS).read_bytes())
     except (OSError, ValueError):
         return False
-    renew_file(out / STATUS, encode_status(status, find_looked_on(layout)))
+    renew_file(out / STATUS, encode_status(status, read_looked_on(layout.current)))
     return True
-
-
-def find_looked_on(layout: Layout) -> dt.date | None:
-    """The day on which the warehouse's sources were looked at last; None where it does not say."""
-    return read_looked_on(layout.current) if layout.current is not None else None
 
 
 def find_newest_week(facts: SiteFacts) -> dt.date | None:

@@ -254,8 +254,10 @@ class _Looked(msgspec.Struct):
     looked_on: dt.date | None = None
 
 
-def read_looked_on(build: BuildPaths) -> dt.date | None:
-    """The day on which a build's sources were looked at last; None where its state does not say so."""
+def read_looked_on(build: BuildPaths | None) -> dt.date | None:
+    """The day on which a build's sources were looked at last; None without a build, or where its state does not say."""
+    if build is None:
+        return None
     try:
         return msgspec.msgpack.decode(build.state.read_bytes(), type=_Looked).looked_on
     except (OSError, msgspec.DecodeError):
