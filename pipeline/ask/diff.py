@@ -258,8 +258,13 @@ def compare_with_previous(connection: duckdb.DuckDBPyConnection, name: str) -> C
     return Comparison(this, previous, skipped, changes)
 
 
-def judge_change(came: int, left: int, before: int) -> str:
-    """better, worse or steady: packages that came less those that left, as a share of those before."""
+def judge_change(came: int, left: int, before: int, unknown: int = 0) -> str:
+    """better, worse or steady: packages that came less those that left, as a share of those before.
+
+    It is unknown where that is said of more than half of those before.
+    """
+    if 2 * unknown > before:
+        return "unknown"
     if not before or abs(came - left) / before < STEADY:
         return "steady"
     return "better" if came > left else "worse"

@@ -73,9 +73,11 @@ select
     snapshot, stack,
     count(distinct case when what = 'gained' then package end) as gained,
     count(distinct case when what = 'lost' then package end) as lost,
+    count(distinct case when what = 'unknown' then package end) as unknown,
     cast(coalesce(sum(case when what = 'replaced' then specs end), 0) as bigint) as replaced,
     cast(coalesce(sum(case when what = 'rebuilt' then specs end), 0) as bigint) as rebuilt,
-    cast(coalesce(sum(case when change = 'lost' then specs end), 0) as bigint) as specs_left
+    cast(coalesce(sum(case when change = 'lost' and what <> 'unknown' then specs end), 0) as bigint) as specs_left,
+    cast(coalesce(sum(case when change = 'lost' and what = 'unknown' then specs end), 0) as bigint) as specs_unknown
 from causes group by snapshot, stack
 """
 MOVED = """
@@ -256,3 +258,13 @@ def count_packages(facts: SiteFacts, snapshot: str | None, stack: str) -> int | 
         return None
     held = facts.stacks.get((snapshot, stack))
     return held["packages"] if held else 0
+
+
+def share_kept(held: Sequence[Row | None], moved: Sequence[Row | None]) -> float | None:
+    """Which share of the specs that stacks ``held`` before they hold still, by hash.
+
+    ``moved`` is their turnover. Specs of which nothing is known count on neither side; None where there are no others.
+    """
+    unknown, left = (sum(row[key] for row in moved if row) for key in ("specs_unknown", "specs_left"))
+    judged = sum(row["specs"] for row in held if row) - unknown
+    return 1 - left / judged if judged else None

@@ -13,6 +13,7 @@ from typing import Any
 
 import duckdb
 
+from pipeline.ask.diff import SOURCE_MISSING, WHOLLY_LOST
 from pipeline.ask.scope import list_snapshots
 from pipeline.publish.facts import Row, SiteFacts, group_rows, read_rows, stream_rows
 from pipeline.report.pagedata import MIRROR
@@ -123,7 +124,7 @@ def describe_packages(connection: duckdb.DuckDBPyConnection, facts: SiteFacts) -
             "stacks": len(facts.stacks_of(facts.focus)) if facts.focus else 0,
             "newest_version": rows["lag"][0]["newest_version"] if rows["lag"] else None,
             "snapshots": series,
-            "history": list_history(facts, rows["coverage"], rows["lag"], places),
+            "history": list_history(facts, rows["coverage"], rows["lag"], rows["changes"]),
             "changes": rows["changes"],
             "went_with": [
                 {key: row[key] for key in ("snapshot", "stack", "head")}
@@ -143,9 +144,20 @@ def describe_packages(connection: duckdb.DuckDBPyConnection, facts: SiteFacts) -
         }
 
 
-def list_history(facts: SiteFacts, coverage: list[Row], lag: list[Row], places: dict[str, int]) -> list[Row]:
-    """A row per stack that ever held a package: its newest version, other versions and specs by snapshot."""
+def list_history(facts: SiteFacts, coverage: list[Row], lag: list[Row], changes: list[Row]) -> list[Row]:
+    """A row per stack that ever held a package: its newest version, other versions and specs by snapshot.
+
+    Of a stack that is held the package may be unknown all the same: where it is gone without proof, and in the
+    snapshots that follow until a stack has it, or one proves that it left.
+    """
+    places = {one["snapshot"]: at for at, one in enumerate(facts.snapshots)}
     behind = {row["stack"]: row["versions_behind"] for row in lag}
+    unproven = {
+        (one["snapshot"], one["stack"]): one["cause"] == SOURCE_MISSING
+        for one in changes
+        if one["change"] == "lost" and one["cause"] in (*WHOLLY_LOST, SOURCE_MISSING)
+    }
+    held = {row["snapshot"] for row in coverage}
     history = []
     for stack, rows in group_rows(coverage, "stack").items():
         columns: dict[str, list[Any]] = {
@@ -158,13 +170,17 @@ def list_history(facts: SiteFacts, coverage: list[Row], lag: list[Row], places: 
             columns["versions"][at] = row["latest_version"]
             columns["other_versions"][at] = row["versions"] - 1
             columns["specs"][at] = row["num_specs"]
-        states = [facts.states.get((snapshot, stack), "unknown") for snapshot in places]
+        states: dict[str, str] = {}
+        for one in facts.snapshots:
+            name, state = one["snapshot"], facts.states.get((one["snapshot"], stack), "unknown")
+            still_unknown = name not in held and states.get(one["previous"]) == "unknown"
+            states[name] = "unknown" if unproven.get((name, stack), still_unknown) else state
         history.append(
             {
                 "stack": stack,
-                "state": facts.states.get((facts.focus, stack), "unknown") if facts.focus else "unknown",
+                "state": states[facts.focus] if facts.focus else "unknown",
                 "versions_behind": behind.get(stack),
-                "known": [state != "unknown" for state in states],
+                "known": [state != "unknown" for state in states.values()],
                 **columns,
             }
         )

@@ -48,7 +48,7 @@ from pipeline.store.state import read_looked_on
 
 FORMATS = ("csv", "parquet", "markdown", "html")
 """Of the snapshots' reports, where no others are asked for."""
-DATA = 2
+DATA = 3
 """What is in the JSON of a page: of another number it is not shown again, and its old page stays."""
 CHANGES = """
 select stack, package, change, cause, version, compiler, target, replaced_by, specs, variants_lost,

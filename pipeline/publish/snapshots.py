@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pipeline.ask.diff import CAUSES, judge_change
-from pipeline.publish.facts import TREND, Row, SiteFacts, count_packages, group_rows, list_weeks
+from pipeline.publish.facts import TREND, Row, SiteFacts, count_packages, group_rows, list_weeks, share_kept
 from pipeline.store.state import LOADED
 
 
@@ -16,14 +16,17 @@ def describe_snapshot(facts: SiteFacts, name: str) -> Row:
     """What the page of a snapshot shows, and the front page of its newest one.
 
     ``verdict`` is None where there is nothing to compare it with, else what :func:`judge_change` says of the packages
-    that are proven to have come and left; ``unknown`` are those that are gone without proof.
+    that are proven to have come and left; ``unknown`` are those that are gone without proof, ``unknown_before`` those
+    that are there and may have been there before.
     """
     this = facts.snapshot(name)
     before = facts.snapshot(this["previous"]) if this["previous"] else None
     moved = facts.moved.get(name, [])
     came = [one["package"] for one in moved if one["change"] == "gained" and not one["unknown"]]
     left = [one["package"] for one in moved if one["change"] == "lost" and not one["unknown"]]
-    unknown = [one["package"] for one in moved if one["change"] == "lost" and one["unknown"]]
+    unknown, unknown_before = (
+        [one["package"] for one in moved if one["change"] == change and one["unknown"]] for change in ("lost", "gained")
+    )
     gains = group_rows(facts.gains.get(name, []), "package")
     causes = sorted(
         ({key: row[key] for key in row if key != "snapshot"} for row in facts.causes.get(name, [])),
@@ -33,10 +36,11 @@ def describe_snapshot(facts: SiteFacts, name: str) -> Row:
         **this,
         "stacks_held": len(facts.stacks_of(name)),
         "before": before and {**before, "stacks_held": len(facts.stacks_of(before["snapshot"]))},
-        "verdict": before and judge_change(len(came), len(left), before["packages"]),
+        "verdict": before and judge_change(len(came), len(left), before["packages"], len(unknown)),
         "came": came,
         "left": left,
         "unknown": unknown,
+        "unknown_before": unknown_before,
         "stacks": describe_stacks(facts, name),
         "losses": list_losses(facts, name),
         "causes": causes,
@@ -56,10 +60,9 @@ def describe_snapshot(facts: SiteFacts, name: str) -> Row:
 
 
 def count_kept(facts: SiteFacts, this: Row) -> float | None:
-    """Which share of the specs that the stacks held before they hold still, by hash; None without a snapshot before."""
-    before = sum(row["specs"] for (snapshot, _), row in facts.stacks.items() if snapshot == this["previous"])
-    left = sum(row["specs_left"] for (snapshot, _), row in facts.turnover.items() if snapshot == this["snapshot"])
-    return 1 - left / before if before else None
+    """Which share of the specs that the stacks held before they hold still; None where that is known of none."""
+    held = [row for (snapshot, _), row in facts.stacks.items() if snapshot == this["previous"]]
+    return share_kept(held, [row for (snapshot, _), row in facts.turnover.items() if snapshot == this["snapshot"]])
 
 
 def draw_trends(facts: SiteFacts, weeks: Sequence[str | None]) -> Row:
@@ -92,9 +95,10 @@ def describe_stacks(facts: SiteFacts, name: str) -> list[Row]:
                 "change": packages - (before["packages"] if before else 0) if known else None,
                 "gained": moved["gained"] if moved else 0,
                 "lost": moved["lost"] if moved else 0,
+                "unknown": moved["unknown"] if moved else 0,
                 "replaced": moved["replaced"] if moved else 0,
                 "rebuilt": moved["rebuilt"] if moved else 0,
-                "kept": 1 - (moved["specs_left"] if moved else 0) / before["specs"] if known and before else None,
+                "kept": share_kept([before], [moved]) if known else None,
                 "trend": [count_packages(facts, week, stack) for week in weeks],
                 "losses": list_heads(heads.get(stack, [])),
                 "gains": [row["package"] for row in gains.get(stack, [])],

@@ -14,6 +14,7 @@ from pipeline.publish.facts import (
     group_rows,
     list_weeks,
     read_rows,
+    share_kept,
 )
 from pipeline.publish.snapshots import describe_stacks
 from pipeline.report.pagedata import MIRROR
@@ -164,5 +165,5 @@ def describe_past(facts: SiteFacts, stack: str, one: Row) -> Row:
         "lost": moved["lost"] if moved else 0,
         "replaced": moved["replaced"] if moved else 0,
         "rebuilt": moved["rebuilt"] if moved else 0,
-        "kept": 1 - (moved["specs_left"] if moved else 0) / before["specs"] if before else None,
+        "kept": share_kept([before], [moved]),
     }

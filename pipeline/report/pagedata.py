@@ -114,7 +114,9 @@ def collect(compared: Comparison, shared: Shared, in_site: bool = False) -> dict
         tables["turnover"] = encode_table(("change", "package", "proven"), moved)
         payload["moved"].update(Counter(change if proven else "unknown" for change, _, proven in moved))
         counts = payload["moved"]
-        payload["verdict"] = judge_change(counts["gained"], counts["lost"], payload["before"]["in_stacks"])
+        unknown = sum(change == "lost" and not proven for change, _, proven in moved)
+        before = payload["before"]["in_stacks"]
+        payload["verdict"] = judge_change(counts["gained"], counts["lost"], before, unknown)
         payload["totals"] = [
             {"what": what, "change": change, "packages": packages, "count": count}
             for what, change, _, _, packages, count in compared.changes.summary.totals
