@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipeline.build import build
+from pipeline.catalog.publish import Wish, publish_data
 from pipeline.layout import Layout
 from pipeline.publish.site import Wanted, publish_site
-from tests.makers import make_hash, make_index, make_record, make_spec, write_page, write_v2
+from pipeline.report.export import prune_reports
+from tests.makers import make_hash, make_index, make_record, make_spec, write_page, write_pages, write_v2
 
 SCRIPT = "<script>alert(1)</script>"
 PROTO = "__proto__"
@@ -31,9 +33,29 @@ class Binary(NamedTuple):
 ZLIB = Binary("zlib", "1.3.1", 1)
 QEMU = Binary("qemu", "9.0", 4)
 LIMA = Binary("lima", "1.0.1", 3, needs=(4,))
-ODD = [
-    Binary(name, "1.0", 5 + at) for at, name in enumerate((SCRIPT, "CON", "a/b", "..", "<img src=x onerror=alert(1)>"))
-]
+ODD_NAMES = (
+    SCRIPT,
+    "<img src=x onerror=alert(1)>",
+    "CON",
+    "con",
+    "a/b",
+    "..",
+    "../x",
+    "a b%2F",
+    "a b/",
+    "HDF5",
+    "Zlib",
+    "'&\"",
+    "a?q=1#top",
+    "index.html",
+    "constructor",
+    "=cmd()",
+    "x\\y",
+    "\N{RIGHT-TO-LEFT OVERRIDE}gpj.exe",
+    "\N{LATIN SMALL LETTER U WITH DIAERESIS}",
+)
+"""Of packages: what HTML, addresses, JavaScript, spreadsheets and file systems read otherwise."""
+ODD = [Binary(name, "1.0", 100 + at) for at, name in enumerate(ODD_NAMES)]
 UMPIRE = Binary("umpire", "2.0", 20)
 OF_PROTO = [ZLIB, Binary(PROTO, "1.0", 21)]
 CACHES: dict[tuple[str, str], list[Binary]] = {
@@ -86,6 +108,31 @@ def make_site(folder: Path) -> None:
     """The warehouse below ``folder``, and its site in ``folder/site``: for ``build_once``."""
     warehouse = build_site_warehouse(folder)
     publish_site(Layout(warehouse), folder / "site", Wanted(FORMATS, base_url=BASE_URL))
+
+
+GONE, GONE_PACKAGE = "develop-2025-02-23", "vanished"
+"""A snapshot that is no longer in the warehouse, and what it alone had."""
+ODD_SNAPSHOT = "we <b>ird</b> 50%23#\N{LATIN SMALL LETTER U WITH DIAERESIS}"
+ODD_STACKS = (PROTO, "constructor", "<b>x</b>", "..", "a%2Fb c")
+
+
+def make_whole_site(folder: Path) -> None:
+    """A site with every kind of page, its data beside it, in ``folder/site``: for ``build_once``.
+
+    A snapshot and a package are gone, the reports of all but the newest two snapshots pruned; pages are named oddly.
+    """
+    source, site = folder / "source", folder / "site"
+    of_gone = [make_spec(90 + at, stacks=[stack, "root"]) for at, stack in enumerate(ODD_STACKS)]
+    pages = write_pages(folder / "pages", {(GONE, GONE_PACKAGE): of_gone, (GONE, "zlib"): of_gone[:1]})
+    odd = write_pages(folder / "odd", {(ODD_SNAPSHOT, SCRIPT): of_gone})
+    write_site_sources(source, without=(FIRST, "package"))
+    for sources in ([source, odd, pages], [source, odd]):
+        build(sources, folder / "warehouse", jobs=1)
+        prune_reports(site, [THIRD, "develop"])
+        publish_site(
+            Layout(folder / "warehouse"), site, Wanted(FORMATS, [THIRD, "develop"], base_url=BASE_URL, data=True)
+        )
+    publish_data(Layout(folder / "warehouse"), site, Wish(base_url=BASE_URL, history=1))
 
 
 def packages_of(snapshot: str) -> dict[str, set[str]]:

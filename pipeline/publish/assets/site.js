@@ -78,7 +78,8 @@ function enableFiltering() {
     // A spec such as hdf5@1.14+mpi is looked up by its package.
     field.value = asked.split(/[@+~%\s]/)[0];
     document.getElementById("find").value = asked;
-    const exact = names.indexOf(field.value.toLowerCase());
+    const named = items.findIndex((item) => item.querySelector("a").textContent === field.value);
+    const exact = named >= 0 ? named : names.indexOf(field.value.toLowerCase());
     if (exact >= 0) list.tBodies[0].prepend(items[exact]);
   }
   apply();
