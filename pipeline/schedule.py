@@ -203,7 +203,7 @@ def do_steps(config: Config, layout: Layout, outcome: Outcome, log: StepLog, tod
         run_step(outcome, log, "retention", lambda: retain_reports(config, layout, Waiting(log, "retention")))
     else:
         skip_steps(outcome, log, ("retention",))
-    run_step(outcome, log, "site", lambda: write_site(config, layout, day, Waiting(log, "site")))
+    run_step(outcome, log, "site", lambda: write_site(config, layout, outcome.verdict, day, Waiting(log, "site")))
 
 
 def run_step(outcome: Outcome, log: StepLog, step: str, work: Callable[[], Ending | None]) -> bool:
@@ -376,13 +376,16 @@ def retain_reports(config: Config, layout: Layout, progress: Progress) -> Ending
     return Ending(f"{stay}, {len(removed):,} removed: {', '.join(removed) or 'none'}")
 
 
-def write_site(config: Config, layout: Layout, day: dt.date, progress: Progress) -> Ending:
-    """Write the site, its data and the reports of the snapshots that are chosen; a pruned snapshot's page stays."""
+def write_site(config: Config, layout: Layout, verdict: Verdict | None, day: dt.date, progress: Progress) -> Ending:
+    """Write the site, its data and the reports of the snapshots that are chosen; a pruned snapshot's page stays.
+
+    ``verdict`` is what the gates found before.
+    """
     out = config.site
     if out is None:
         return Ending("none", SKIPPED)
     chosen, kept = choose_reported(config, layout, out, lambda line: None)
-    wanted = Wanted(config.reports.formats, chosen, config.base_url, config.gates, day, data=True)
+    wanted = Wanted(config.reports.formats, chosen, config.base_url, config.gates, day, verdict, data=True)
     if kept is not None:
         prune_reports(out, kept, progress)
     summary = publish_site(layout, out, wanted, progress)

@@ -276,20 +276,21 @@ def test_each_page_says_how_old_it_is_where_the_next_look_is_overdue(browser, se
     context = browser.new_context()
     context.clock.set_fixed_time(dt.datetime(now.year, now.month, now.day, 12, tzinfo=dt.UTC))
     page = context.new_page()
-    for path in ("index.html", "package/hdf5/index.html", "stack/index.html"):
+    for path in (REPORT, "index.html", "package/hdf5/index.html"):
         with page.expect_response("**/status.json") as answer:
             page.goto(f"{server}/{path}")
         assert answer.value.ok
         if shown:
             page.locator(".due").wait_for()
             assert page.locator(".due").inner_text() == (
-                f"{DUE.days + late} days old: the sources were read on {status['read_on']}, and again was due by {due}."
+                f"{DUE.days + late} days old: the sources were last read on {status['read_on']}; "
+                f"the next reading was due by {due}."
             )
         else:
             page.wait_for_load_state("networkidle")
             assert page.locator(".due").is_hidden()
-    if shown:
-        assert list_violations(page) == []
+        if shown and path != REPORT:  # whose views have tests of their own
+            assert list_violations(page) == []
     context.close()
 
 

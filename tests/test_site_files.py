@@ -2,6 +2,8 @@
 
 import datetime as dt
 import json
+import re
+from urllib.parse import urlsplit
 from xml.etree import ElementTree
 
 import pytest
@@ -17,15 +19,43 @@ from tests.commands import run
 from tests.servers import body, serve
 
 DAY = dt.date(2025, 6, 1)
-LIMA = Loss("develop-2025-06-01", DAY, "e4s", "lima", ["glib", "qemu"], "package/lima/")
+LIMA = Loss("develop-2025-06-01", DAY, "e4s", "lima", ["glib", "qemu"], "package/lima/index.html")
 names = st.text(min_size=1, max_size=12)
 losses = st.lists(
     st.builds(
-        Loss, names, st.dates(dt.date(2020, 1, 1)), names, names, st.lists(names, max_size=2), st.just("package/x/")
+        Loss,
+        names,
+        st.dates(dt.date(2020, 1, 1)),
+        names,
+        names,
+        st.lists(names, max_size=2),
+        st.just("package/x/index.html"),
     ),
     max_size=5,
     unique_by=lambda one: (one.day, one.snapshot, one.stack, one.head),
 )
+
+
+def check_feed(data):
+    """What RFC 4287 asks of a feed, in its sections 4.1.1, 4.1.2 and 4.2, beside what makes a reader show it once."""
+    root = ElementTree.fromstring(data)
+    entries = root.findall(f"{{{ATOM}}}entry")
+    assert root.tag == f"{{{ATOM}}}feed"
+    assert [one.findtext(f"{{{ATOM}}}name") for one in root.findall(f"{{{ATOM}}}author")] == ["Spack Warehouse"]
+    assert [link.get("rel") for link in root.findall(f"{{{ATOM}}}link")] == ["self", "alternate"]
+    for one in (root, *entries):
+        found = {name: one.findall(f"{{{ATOM}}}{name}") for name in ("id", "title", "updated")}
+        assert all(len(elements) == 1 and elements[0].text for elements in found.values())
+        assert urlsplit(found["id"][0].text).scheme in ("https", "urn")
+        assert re.fullmatch(r"[!-~]+", found["id"][0].text)
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT00:00:00Z", found["updated"][0].text)
+    for one in entries:
+        assert [link.get("rel") for link in one.findall(f"{{{ATOM}}}link")] == ["alternate"]
+        assert one.find(f"{{{ATOM}}}content").get("type", "text") == "text"
+    assert len({one.findtext(f"{{{ATOM}}}id") for one in entries}) == len(entries)
+    days = [one.findtext(f"{{{ATOM}}}updated") for one in entries]
+    assert days == sorted(days, reverse=True)
+    assert root.findtext(f"{{{ATOM}}}updated") == (days or ["1970-01-01T00:00:00Z"])[0]
 
 
 def read_entries(data):
@@ -45,9 +75,9 @@ def test_a_feed_has_an_entry_for_each_head_the_newest_first():
     assert root.findtext(f"{{{ATOM}}}updated") == "2025-06-01T00:00:00Z"
     assert [link.get("href") for link in root.findall(f"{{{ATOM}}}link")] == [
         "https://site.example/x/stack/e4s/feed.atom",
-        "https://site.example/x/",
+        "https://site.example/x/index.html",
     ]
-    assert entries[0].find(f"{{{ATOM}}}link").get("href") == "https://site.example/x/package/lima/"
+    assert entries[0].find(f"{{{ATOM}}}link").get("href") == "https://site.example/x/package/lima/index.html"
     assert "With it went: glib, qemu." in entries[0].findtext(f"{{{ATOM}}}content")
 
 
@@ -56,8 +86,8 @@ def test_without_an_address_links_are_relative_to_the_feed():
 
     assert [link.get("href") for link in root.iter(f"{{{ATOM}}}link")] == [
         "../../stack/e4s/feed.atom",
-        "../../",
-        "../../package/lima/",
+        "../../index.html",
+        "../../package/lima/index.html",
     ]
     assert root.findtext(f"{{{ATOM}}}id") == "urn:spack-warehouse:stack/e4s/feed.atom"
 
@@ -67,9 +97,21 @@ def test_any_names_make_a_feed_that_a_reader_takes(found, title):
     data = render_feed(title, "feed.atom", "https://site.example/", found)
 
     assert len(read_entries(data)) == len(found)
+    check_feed(data)
     assert data == render_feed(title, "feed.atom", "https://site.example/", found[::-1])
     for element in ElementTree.fromstring(data).iter():
         assert element.tag.startswith(f"{{{ATOM}}}")
+
+
+def test_ids_of_entries_are_those_of_what_they_are_about_alone():
+    other = LIMA._replace(stack="e4s/lima", head="x"), LIMA._replace(stack="e4s", head="lima/x")
+    ids = [read_entries(render_feed("A", "feed.atom", None, [one]))[0].findtext(f"{{{ATOM}}}id") for one in other]
+
+    assert len(set(ids)) == 2
+    moved = LIMA._replace(day=DAY + dt.timedelta(1), packages=[])
+    feeds = [("feed.atom", None, LIMA), ("stack/e4s/feed.atom", "https://site.example/", moved)]
+    ids = {read_entries(render_feed("A", path, url, [one]))[0].findtext(f"{{{ATOM}}}id") for path, url, one in feeds}
+    assert ids == {"urn:spack-warehouse:lost:develop-2025-06-01/e4s/lima"}
 
 
 def test_a_feed_has_the_newest_losses_alone():

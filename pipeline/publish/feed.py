@@ -2,6 +2,7 @@
 
 An entry of a lost package is never changed, and so its id is made of what it is about alone. It is dated by the
 snapshot that lacks the package, at midnight (UTC): there is no clock in a feed, and the same data give the same bytes.
+Links name index.html, as those of the pages do.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from urllib.parse import quote, urljoin
 from xml.etree import ElementTree
 
 from pipeline.ask.diff import describe_loss
+from pipeline.report.folder import SITE
 
 ATOM = "http://www.w3.org/2005/Atom"
 MOST = 100
@@ -54,10 +56,15 @@ def render_feed(title: str, path: str, base_url: str | None, losses: Sequence[Lo
     _add(ElementTree.SubElement(feed, f"{{{ATOM}}}author"), "name", "Spack Warehouse")
     up = "../" * path.count("/") if base_url is None else base_url
     ElementTree.SubElement(feed, f"{{{ATOM}}}link", rel="self", href=f"{up}{quote(path)}")
-    ElementTree.SubElement(feed, f"{{{ATOM}}}link", rel="alternate", href=up or "./")
+    ElementTree.SubElement(feed, f"{{{ATOM}}}link", rel="alternate", href=f"{up}{SITE}")
     for loss in newest:
         entry = ElementTree.SubElement(feed, f"{{{ATOM}}}entry")
-        _add(entry, "id", "urn:spack-warehouse:lost:" + quote("/".join((loss.snapshot, loss.stack, loss.head))))
+        _add(
+            entry,
+            "id",
+            "urn:spack-warehouse:lost:"
+            + "/".join(quote(one, safe="") for one in (loss.snapshot, loss.stack, loss.head)),
+        )
         _add(entry, "title", loss.title)
         _add(entry, "updated", _show_day(loss.day))
         ElementTree.SubElement(entry, f"{{{ATOM}}}link", rel="alternate", href=f"{up}{loss.page}")

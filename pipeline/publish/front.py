@@ -7,10 +7,9 @@ from collections.abc import Iterable, Mapping
 
 import duckdb
 
-from pipeline.ask.gates import judge
+from pipeline.ask.gates import Verdict
 from pipeline.ask.scope import list_snapshots
 from pipeline.publish.facts import Row, SiteFacts
-from pipeline.settings import Gates
 
 
 def brief_package(one: Row) -> Row:
@@ -61,7 +60,7 @@ MOVERS = 3
 
 
 def describe_front(
-    connection: duckdb.DuckDBPyConnection, facts: SiteFacts, snapshots: Mapping[str, Row], gates: Row | None
+    connection: duckdb.DuckDBPyConnection, facts: SiteFacts, snapshots: Mapping[str, Row], verdict: Verdict | None
 ) -> Row:
     """What the front page shows: the site's own snapshot whole, the newest of the other series, and a row for each."""
     held = [one.name for one in list_snapshots(connection)]
@@ -82,7 +81,7 @@ def describe_front(
         "others": [one for one in newest.values() if one["snapshot"] != facts.focus],
         "troubles": [*(focus["troubles"] if focus else []), *facts.sources.get(None, [])],
         "source_names": sorted({one["source"] for of in facts.sources.values() for one in of if one["source"]}),
-        "gates": gates,
+        "gates": describe_verdict(verdict),
         "snapshots": briefs,
     }
 
@@ -103,17 +102,12 @@ def order_snapshots(snapshots: Iterable[Row], held: list[str]) -> list[Row]:
     return sorted(snapshots, key=rank)
 
 
-def judge_gates(connection: duckdb.DuckDBPyConnection, gates: Gates | None, today: dt.date | None) -> Row | None:
-    """The verdict of the gates on a day, if there are any.
-
-    Raises:
-        FileFaultsError: a file that they name is wrong.
-    """
-    if gates is None:
+def describe_verdict(verdict: Verdict | None) -> Row | None:
+    """What gates found, if there are any."""
+    if verdict is None:
         return None
-    verdict = judge(connection, gates, today or dt.datetime.now(dt.UTC).date())
     return {
-        "summary": verdict.summary().removeprefix(f"{gates.name}: "),
+        "summary": verdict.summary().removeprefix(f"{verdict.gates.name}: "),
         "failed": bool(verdict.shortfalls),
         "shortfalls": [
             " ".join(filter(None, (one.gate, one.stack, one.package, one.reason))) for one in verdict.shortfalls

@@ -10,7 +10,7 @@ from pipeline.publish.badges import describe_package, describe_stack, render_bad
 from pipeline.publish.facts import Row, SiteFacts, count_packages, group_rows
 from pipeline.publish.feed import UNDATED, Loss, render_feed
 from pipeline.publish.pages import address_of
-from pipeline.report.folder import folder_of
+from pipeline.report.folder import SITE, folder_of
 
 FEED = "feed.atom"
 BADGES = ("badge.svg", "badge.json")
@@ -57,14 +57,18 @@ def _list_badges(folder: str, label: str, message: str, there: bool) -> Iterator
 
 def _list_losses(facts: SiteFacts) -> Iterator[Loss]:
     for snapshot, rows in facts.heads.items():
-        day = _find_day(facts.snapshot(snapshot))
+        day = _find_day(facts, facts.snapshot(snapshot))
         for stack, of_stack in group_rows(rows, "stack").items():
             for head, of_head in group_rows(of_stack, "head").items():
                 packages = [row["package"] for row in of_head if row["package"] != head]
-                yield Loss(snapshot, day, stack, head, packages, f"{address_of(folder_of('package', head))}/")
+                yield Loss(snapshot, day, stack, head, packages, f"{address_of(folder_of('package', head))}/{SITE}")
 
 
-def _find_day(snapshot: Row) -> dt.date:
-    """The day of a snapshot, or else that on which it was read."""
-    day = snapshot["date"] or snapshot["read_on"]
+def _find_day(facts: SiteFacts, snapshot: Row) -> dt.date:
+    """The day of a snapshot, or of the one that it is compared with: develop is read daily, and lacks what it lacked.
+
+    Of others the day on which they were read is all that is known.
+    """
+    before = facts.snapshot(snapshot["previous"]) if snapshot["previous"] else snapshot
+    day = snapshot["date"] or snapshot["released"] or before["date"] or snapshot["read_on"]
     return dt.date.fromisoformat(day) if day else UNDATED

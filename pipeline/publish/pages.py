@@ -20,7 +20,7 @@ from pipeline.publish.grid import MINUS
 from pipeline.publish.shown import draw_line, show_package
 from pipeline.report.folder import folder_of
 from pipeline.report.landing import GENERATOR
-from pipeline.report.page import show_size
+from pipeline.report.page import read_asset, show_size
 
 ASSETS = Path(__file__).parent / "assets"
 STATIC = ("site.css", "site.js")
@@ -68,8 +68,9 @@ def render_page(data: Mapping[str, Any], base_url: str | None = None) -> bytes:
 
 
 def read_static(name: str) -> bytes:
-    """A file that every page loads, as it stands."""
-    return (ASSETS / name).read_bytes()
+    """A file that every page loads."""
+    before = read_asset("ages.js").encode() if name == "site.js" else b""
+    return before + (ASSETS / name).read_bytes()
 
 
 @cache

@@ -29,12 +29,13 @@ import duckdb
 import jinja2
 import msgspec
 
+from pipeline.ask.gates import Verdict, judge
 from pipeline.io.disk import renew_file
 from pipeline.io.progress import Progress, number_of
 from pipeline.layout import Layout
 from pipeline.publish import packages, pages, stacks
 from pipeline.publish.facts import Row, SiteFacts, read_facts, stream_rows
-from pipeline.publish.front import brief_package, brief_stack, describe_front, judge_gates
+from pipeline.publish.front import brief_package, brief_stack, describe_front
 from pipeline.publish.leads import FEED, list_gone_badges, list_leads
 from pipeline.publish.snapshots import describe_snapshot
 from pipeline.publish.status import STATUS, encode_status, make_status, read_status
@@ -62,8 +63,8 @@ _UNREADABLE = (jinja2.TemplateError, LookupError, TypeError, ValueError, Attribu
 @dataclass(frozen=True)
 class Wanted:
     """How a site is to be: its address, the formats of the reports of ``snapshots`` (None: of all), and
-    gates with the day on which they judge; whether the front page leads to published ``data``, and to the page to
-    ask in SQL, ``query``, which others write.
+    gates with the day on which they judge, or the ``verdict`` where they judged this warehouse on that day already;
+    whether the front page leads to published ``data``, and to the page to ask in SQL, ``query``, which others write.
     """
 
     formats: Sequence[str] = FORMATS
@@ -71,6 +72,7 @@ class Wanted:
     base_url: str | None = None
     gates: Gates | None = None
     today: dt.date | None = None
+    verdict: Verdict | None = None
     data: bool = False
     query: bool = False
 
@@ -182,6 +184,17 @@ def list_gate_inputs(wanted: Wanted) -> list[str]:
     return [repr(wanted.gates), str(wanted.today), *digests]
 
 
+def find_verdict(connection: duckdb.DuckDBPyConnection, wanted: Wanted) -> Verdict | None:
+    """The verdict of the gates, if there are any.
+
+    Raises:
+        FileFaultsError: a file that they name is wrong.
+    """
+    if wanted.verdict is not None or wanted.gates is None:
+        return wanted.verdict
+    return judge(connection, wanted.gates, wanted.today or dt.datetime.now(dt.UTC).date())
+
+
 class Site:
     """One writing of a site's pages; ``left`` are old pages that could not be shown again and stay as they are."""
 
@@ -221,8 +234,7 @@ class Site:
         snapshots = {one["snapshot"]: self.write_snapshot(one["snapshot"]) for one in self.facts.snapshots}
         for one in self.write_gone("snapshot"):
             snapshots[one["snapshot"]] = one
-        gates = judge_gates(self.connection, self.wanted.gates, self.wanted.today)
-        front = describe_front(self.connection, self.facts, snapshots, gates)
+        front = describe_front(self.connection, self.facts, snapshots, find_verdict(self.connection, self.wanted))
         front |= {"data": self.wanted.data, "query": self.wanted.query}
         self.write_page("", front)
         for path, data in list_other_files(front, self.wanted):

@@ -35,6 +35,7 @@ SCRIPTS = (
     "vendor/tabulator.min.js",
     "vendor/uPlot.iife.min.js",
     "versions.js",
+    "ages.js",
     "data.js",
     "spec.js",
     "parts.js",

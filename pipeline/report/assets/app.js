@@ -129,6 +129,8 @@ function setUpTheme(repaint) {
   });
   let timer;
   window.addEventListener("resize", () => { clearTimeout(timer); timer = setTimeout(() => app.repaint(), 200); });
+  showAges();
+  showDue();
   setUpTheme(() => app.repaint());
   setUpSwitch(app.neighbours, app.data.facts.snapshot);
   // The hash is the address of the view, so that skipping is done by hand.

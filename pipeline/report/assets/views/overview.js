@@ -70,7 +70,7 @@ class Overview {
     };
     this.place.append(make("h3", {}, "Stacks"),
       make("p", { class: "quiet legend" }, make("span", { class: "is-kept" }), " packages there before and now ", make("span", { class: "is-gained" }), " gained ", make("span", { class: "is-lost" }), " lost; the most changed first"),
-      makeTable("What each stack holds, lost and gained", ["stack", "", "packages", "change", "lost", "gained", "lost packages, and how many went with each"], listed.map(cells)));
+      makeTable("What each stack holds, lost and gained", ["stack", make("span", { class: "vh" }, "bar"), "packages", "change", "lost", "gained", "lost packages, and how many went with each"], listed.map(cells)));
   }
 
   /** The losses of a stack by their heads: "hdf5 and 3 with it". */

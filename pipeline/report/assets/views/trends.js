@@ -65,7 +65,7 @@ class Trends {
     if (drawn.length) drawChart(this.lines, { title: this.heading.textContent, unit, x, lines: drawn, whole: measure !== "coverage", fromZero, height: 320 });
     else this.lines.replaceChildren(make("p", {}, "Nothing by that name."));
     const totals = ["packages", "specs"].map((name) => slots.map((slot) => slot[name])).map((list, index) => ({ label: ["all packages", "all specs"][index], values: list, ...measureChange(list) }));
-    this.table.replaceChildren(makeTable(`${series} snapshots: ${unit} by ${axis}, what moved most first`, [axis, "", "change", ...x.map(({ label }) => label)],
+    this.table.replaceChildren(makeTable(`${series} snapshots: ${unit} by ${axis}, what moved most first`, [axis, make("span", { class: "vh" }, "line"), "change", ...x.map(({ label }) => label)],
       [...totals, ...lines].map(({ label, values: list, change }) => [label, makeSpark(list), changeOf(change), ...list])));
   }
 
