@@ -16,7 +16,7 @@ from pipeline.io.disk import put_all
 from pipeline.layout import Layout
 from pipeline.publish.feed import ATOM
 from pipeline.publish.front import order_snapshots
-from pipeline.publish.shown import draw_line, make_command, part_variants
+from pipeline.publish.shown import draw_chart, draw_line, make_command, part_variants
 from pipeline.publish.site import Wanted, publish_site
 from pipeline.publish.status import STATUS, encode_status, read_status
 from pipeline.report.export import export_reports, prune_reports
@@ -113,15 +113,15 @@ def test_a_stack_s_row_says_what_it_lost_and_gained(site):
     rows = {row[0].split()[0]: row for row in read_page(site).rows("Stacks")}
 
     assert next(iter(rows)) == "hep"  # not known comes first
-    assert "its source did not load" in rows["hep"][0]
+    assert "its source did not load" in rows["hep"][-1]
     assert rows["hep"][1:3] == ["2?", "?"]
     assert rows["e4s"][1] == str(len(now["e4s"]))
     assert rows["e4s"][4] == f"−{len(before['e4s'] - now['e4s'])}"  # noqa: RUF001
-    assert rows["e4s"][5] == f"+{len(now['e4s'] - before['e4s'])}"
-    assert "lost lima and 1 package that went with it; gained curl" in rows["e4s"][0]
-    assert "stack removed" in rows["radiuss"][0]
-    assert rows[PROTO][1:6] == ["2", "0", "", "0", "0"]
-    assert "unchanged" in rows[PROTO][0]
+    assert rows["e4s"][6] == f"+{len(now['e4s'] - before['e4s'])}"
+    assert "lost lima and 1 package that went with it; gained curl" in rows["e4s"][-1]
+    assert "stack removed" in rows["radiuss"][-1]
+    assert rows[PROTO][1:7] == ["2", "0", "", "0", "", "0"]
+    assert rows[PROTO][-1] == "unchanged"
 
 
 def test_losses_stand_under_their_heads_and_causes_are_those_of_sql(site, warehouse):
@@ -269,15 +269,18 @@ def test_a_stack_s_page_is_what_sql_and_the_caches_say(site, warehouse):
     for snapshot in (FIRST, SECOND, THIRD, "develop"):
         assert history[snapshot]["packages"] == len(packages_of(snapshot)["e4s"])
     assert (history[THIRD]["lost"], history[THIRD]["gained"], history[THIRD]["replaced"]) == (2, 1, 1)
-    rows = {row[0]: row for row in read_page(site, "stack", "e4s").rows("History")}
-    assert rows[THIRD][1:5] == [str(len(packages_of(THIRD)["e4s"])), "−2", "+1", str(data["specs"])]  # noqa: RUF001
+    table = read_page(site, "stack", "e4s").tables["History"]
+    at = table[0].index(THIRD)
+    rows = {row[0].split()[0]: row for row in table[1:]}
+    told = [rows[name][at] for name in ("packages", "lost", "gained", "specs")]
+    assert told == [str(len(packages_of(THIRD)["e4s"])), "−2", "+1", str(data["specs"])]  # noqa: RUF001
 
 
 def test_a_stack_that_left_has_what_its_last_snapshot_had(site):
     text = read_page(site, "stack", "radiuss").text
 
     assert "removed" in text
-    assert f"Not in {THIRD}. This is what {SECOND} has." in text
+    assert f"Not in {THIRD}. Removed in {THIRD}. This is what {SECOND} has." in text
     assert read_data(site, "stack", "radiuss")["state"] == "removed"
 
 
@@ -722,3 +725,24 @@ def test_a_package_says_what_installs_and_what_it_lacks(tmp_path):
     assert "Its one spec does not install without building" in (tmp_path / "site/package/lone/index.html").read_text()
     assert (stack["installable"], stack["installable_known"]) == (1, 4)
     assert "1 of 4 specs" in (tmp_path / "site/stack/e4s/index.html").read_text()
+
+
+def test_a_stack_s_chart_has_a_column_for_each_snapshot_and_breaks_where_nothing_is_known():
+    def column(packages, gained=0, lost=0, opens=False):
+        return {"packages": packages, "gained": gained, "lost": lost, "opens": opens}
+
+    drawn = draw_chart(
+        [column(5), column(10, 4, opens=True), column(20, 10, 2), None, column(None), column(15, lost=5)]
+    )
+
+    assert (drawn["low"], drawn["high"], drawn["width"]) == (5, 20, 600)
+    # A release alone, two weeks that are joined, and one after what is not known; the most packages are highest.
+    assert re.findall(r"([ML])(\d+) ([\d.]+)", drawn["path"]) == [
+        ("M", "50", "68"),
+        ("M", "150", "48.7"),
+        ("L", "250", "10"),
+        ("M", "550", "29.3"),
+    ]
+    assert [(bar["x"], bar["height"]) for bar in drawn["gained"]] == [(138, "8"), (238, "20")]
+    assert [(bar["x"], bar["height"]) for bar in drawn["lost"]] == [(238, "4"), (538, "10")]
+    assert draw_chart([column(5), None]) is None

@@ -452,15 +452,39 @@ def test_front_and_stack_pages_show_the_figures_of_the_pages(made):
         counted = len(made.plain.packages(focus, stack))
         change = counted - len(made.plain.packages(before, stack)) if before else None
         assert row[1:3] == [f"{counted}", "?" if change is None else show_signed(change)]
-        assert row[4:6] == [show_signed(-len(moved["left"])), show_signed(len(moved["came"]))]
+        assert row[4:7:2] == [show_signed(-len(moved["left"])), show_signed(len(moved["came"]))]
     figures = {"Packages": made.plain.packages, "Specs": made.plain.hashes, "Stacks": made.plain.stacks}
     shown = dict(re.findall(r'<h3>(\w+)</h3><p class="big">([\d,]+)', (made.site / "index.html").read_text()))
     assert shown.items() >= {name: f"{len(list_of(focus))}" for name, list_of in figures.items()}.items()
     for stack in sorted(made.plain.all_stacks()):
         page, data = read_page(made.site, "stack", stack), read_data(made.site, "stack", stack)
+        check_weeks(made.plain, page.tables["History"], stack)
+        if made.plain.state(focus, stack) == "removed":
+            line = made.plain.line(focus)
+            first = line[line.index(data["snapshot"]) + 1]
+            assert f"Not in {focus}. Removed in {first}. This is what {data['snapshot']} has." in page.text
         at_newest = sum(made.plain.behind(data["snapshot"], one["package"], stack) == 0 for one in data["held"])
         assert f"{at_newest} of {len(data['held'])} package" in page.text
         assert f"; {made.plain.redundant(data['snapshot'], stack)} redundant" in page.text
+
+
+def check_weeks(plain, table, stack):
+    """The columns of a stack's history: of each snapshot what its pages say."""
+    rows = {row[0].split()[0]: row for row in table[1:]}
+    assert set(table[0]) - {"", "weeks without a snapshot"} == set(plain.specs)
+    for at, name in enumerate(table[0]):
+        if name not in plain.specs:
+            continue
+        shown = {key: row[at] for key, row in rows.items() if len(row) == len(table[0])}
+        if plain.state(name, stack) not in ("held", "removed"):
+            assert set(shown.values()) <= {"", "? not known"}
+            continue
+        moved = plain.moved(name, stack)
+        assert shown["packages"] == str(len(plain.packages(name, stack)))
+        assert shown["specs"] == str(len(plain.stack_specs(name, stack)))
+        if plain.previous(name):
+            assert shown["lost"] == show_signed(-len(moved["left"]))
+            assert shown["gained"] == show_signed(len(moved["came"]))
 
 
 def show_signed(number):

@@ -17,7 +17,7 @@ import jinja2
 
 from pipeline import __version__
 from pipeline.publish.grid import MINUS
-from pipeline.publish.shown import draw_line, show_package
+from pipeline.publish.shown import draw_line, show_package, show_stack
 from pipeline.report.folder import folder_of
 from pipeline.report.landing import GENERATOR
 from pipeline.report.page import read_asset, show_size
@@ -31,6 +31,10 @@ POLICY = (
 )
 SPACK_PACKAGES = "https://packages.spack.io/package.html?name="
 """The page of a package's recipe; the one address outside that pages link to."""
+
+
+SHOWN = {"package": show_package, "stack": show_stack}
+"""What pages show beside their data, by kind."""
 
 
 def address_of(path: str) -> str:
@@ -58,7 +62,7 @@ def render_page(data: Mapping[str, Any], base_url: str | None = None) -> bytes:
         .get_template(f"{kind}.html")
         .render(
             data=data,
-            shown=show_package(data) if kind == "package" else {},
+            shown=SHOWN[kind](data) if kind in SHOWN else {},
             root=root,
             canonical=f"{base_url.rstrip('/')}/{path}" if base_url else None,
             page_url=page_url,

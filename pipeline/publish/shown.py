@@ -9,7 +9,7 @@ from typing import Any
 
 from pipeline.ask.diff import SOURCE_MISSING, WHOLLY_LOST
 from pipeline.publish.facts import Row
-from pipeline.publish.grid import lay_out_grid
+from pipeline.publish.grid import choose_columns, lay_out_grid
 
 HASH = re.compile(r"[a-z2-7]{32}")
 PLAIN = re.compile(r"[a-z0-9][a-z0-9_-]*")
@@ -166,6 +166,56 @@ def draw_line(values: Sequence[int | None], width: int = 96, height: int = 22) -
             path.append(f"{'L' if before else 'M'}{last[0]} {last[1]}" + ("" if before else "h0"))
         before = value is not None
     return {"path": "".join(path), "end": last, "open": values[-1] is None, "width": width, "height": height}
+
+
+CHART_HEIGHT, CHART_ZERO = 120, 98
+"""Of a stack's chart: its line ends above the bars, which stand on the zero and hang from it."""
+
+
+def show_stack(stack: Mapping[str, Any]) -> Row:
+    """What the page of a stack shows beside its data: a column for each of the newest snapshots, a chart above them.
+
+    A column is a row of the history with its ``label``, and whether it ``opens`` a line of snapshots; None is for weeks
+    without one. ``removed_in`` is the first snapshot that is proven to lack the stack, since it was there last.
+    """
+    history: Sequence[Row] = stack["history"]
+    columns: list[Row | None] = []
+    for column in choose_columns(history):
+        columns += [None] if column.apart else []
+        columns.append({**history[column.at], "label": column.label, "opens": column.opens})
+    last = next((at for at, one in enumerate(history) if one["snapshot"] == stack["snapshot"]), len(history))
+    removed = (one["snapshot"] for one in history[last + 1 :] if one["state"] == "removed")
+    return {"columns": columns, "chart": draw_chart(columns), "removed_in": next(removed, None)}
+
+
+def draw_chart(columns: Sequence[Row | None]) -> Row | None:
+    """The packages of a stack as a line, and below it what it gained and lost as bars; as the geometry of an SVG.
+
+    A column is 100 wide. None where fewer than two columns have a number.
+    """
+    known = [column["packages"] for column in columns if column and column["packages"] is not None]
+    if len(known) < 2:
+        return None
+    low, high = min(known), max(known)
+    most = max([1, *(column[key] for column in columns if column for key in ("gained", "lost"))])
+    path, dots, gained, lost, joined = "", "", [], [], False
+    for at, column in enumerate(columns):
+        if column is None or column["packages"] is None:
+            joined = False
+            continue
+        share = (column["packages"] - low) / (high - low) if high > low else 0.5
+        place = f"{at * 100 + 50} {_short(68 - share * 58)}"
+        path += f"{'L' if joined and not column['opens'] else 'M'}{place}"
+        dots += f"M{place}h0"
+        joined = True
+        bar = {"x": at * 100 + 38, "width": 24}
+        if column["gained"]:
+            tall = column["gained"] / most * 20
+            gained.append({**bar, "y": _short(CHART_ZERO - tall), "height": _short(tall)})
+        if column["lost"]:
+            lost.append({**bar, "y": str(CHART_ZERO), "height": _short(column["lost"] / most * 20)})
+    size = {"width": len(columns) * 100, "height": CHART_HEIGHT, "zero": CHART_ZERO, "low": low, "high": high}
+    return {**size, "path": path, "dots": dots, "gained": gained, "lost": lost}
 
 
 def _short(number: float) -> str:
