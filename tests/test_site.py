@@ -16,6 +16,7 @@ from pipeline.io.disk import put_all
 from pipeline.layout import Layout
 from pipeline.publish.feed import ATOM
 from pipeline.publish.front import order_snapshots
+from pipeline.publish.grid import Cell, find_room
 from pipeline.publish.shown import draw_chart, draw_line, make_command, part_variants
 from pipeline.publish.site import Wanted, publish_site
 from pipeline.publish.status import STATUS, encode_status, read_status
@@ -270,7 +271,7 @@ def test_a_stack_s_page_is_what_sql_and_the_caches_say(site, warehouse):
         assert history[snapshot]["packages"] == len(packages_of(snapshot)["e4s"])
     assert (history[THIRD]["lost"], history[THIRD]["gained"], history[THIRD]["replaced"]) == (2, 1, 1)
     table = read_page(site, "stack", "e4s").tables["History"]
-    at = table[0].index(THIRD)
+    at = table[0].index(THIRD.removeprefix("develop-2025-"))
     rows = {row[0].split()[0]: row for row in table[1:]}
     told = [rows[name][at] for name in ("packages", "lost", "gained", "specs")]
     assert told == [str(len(packages_of(THIRD)["e4s"])), "−2", "+1", str(data["specs"])]  # noqa: RUF001
@@ -725,6 +726,13 @@ def test_a_package_says_what_installs_and_what_it_lacks(tmp_path):
     assert "Its one spec does not install without building" in (tmp_path / "site/package/lone/index.html").read_text()
     assert (stack["installable"], stack["installable_known"]) == (1, 4)
     assert "1 of 4 specs" in (tmp_path / "site/stack/e4s/index.html").read_text()
+
+
+def test_a_version_may_be_wider_than_its_column_where_its_bar_goes_on():
+    here, named, lost = Cell("here"), Cell("newer", "1.22.1"), Cell("lost", "-")
+    rows = [([named, here, here], True), ([named, here, lost], False), ([named, here], False), ([named, named], False)]
+
+    assert [find_room(cells)[0].room for cells, _ in rows] == [room for _, room in rows]
 
 
 def test_a_stack_s_chart_has_a_column_for_each_snapshot_and_breaks_where_nothing_is_known():

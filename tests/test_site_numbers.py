@@ -471,10 +471,8 @@ def test_front_and_stack_pages_show_the_figures_of_the_pages(made):
 def check_weeks(plain, table, stack):
     """The columns of a stack's history: of each snapshot what its pages say."""
     rows = {row[0].split()[0]: row for row in table[1:]}
-    assert set(table[0]) - {"", "weeks without a snapshot"} == set(plain.specs)
-    for at, name in enumerate(table[0]):
-        if name not in plain.specs:
-            continue
+    places = {name: table[0].index(name.removeprefix("develop-2025-")) for name in plain.specs}
+    for name, at in places.items():
         shown = {key: row[at] for key, row in rows.items() if len(row) == len(table[0])}
         if plain.state(name, stack) not in ("held", "removed"):
             assert set(shown.values()) <= {"", "? not known"}

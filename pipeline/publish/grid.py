@@ -37,6 +37,8 @@ class Cell(NamedTuple):
     text: str = ""
     said: str = ""
     more: int = 0
+    room: bool = False
+    """Whether the bar goes on for two columns more at least: there a name may be wider than its column."""
 
 
 class Grid(NamedTuple):
@@ -50,10 +52,19 @@ def lay_out_grid(package: Mapping[str, Any]) -> Grid:
     marks = mark_changes(package["changes"])
     rows = []
     for row in sorted(package["history"], key=_urgency):
-        cells = [judge_cell(row, column, marks) for column in columns]
+        cells = find_room([judge_cell(row, column, marks) for column in columns])
         if any(cell.look != "none" for cell in cells):
             rows.append((row, cells))
     return Grid(columns, rows)
+
+
+def find_room(cells: Sequence[Cell]) -> list[Cell]:
+    """The cells of a row, each with what it has room for."""
+    rest = [(one.look, one.text) for one in cells]
+    return [
+        one._replace(room=rest[at + 1 : at + 3] == [("here", "")] * 2) if one.text else one
+        for at, one in enumerate(cells)
+    ]
 
 
 def choose_columns(snapshots: Sequence[Mapping[str, Any]], most: int = COLUMNS) -> list[GridColumn]:
