@@ -730,7 +730,15 @@ def test_a_package_says_what_installs_and_what_it_lacks(tmp_path):
 
 def test_a_version_may_be_wider_than_its_column_where_its_bar_goes_on():
     here, named, lost = Cell("here"), Cell("newer", "1.22.1"), Cell("lost", "-")
-    rows = [([named, here, here], True), ([named, here, lost], False), ([named, here], False), ([named, named], False)]
+    long = named._replace(text="2025.03.23")
+    rows = [
+        ([named, here, lost], True),
+        ([named, lost, here], False),
+        ([named, named], False),
+        ([named], False),
+        ([long, here, here], True),
+        ([long, here, lost], False),
+    ]
 
     assert [find_room(cells)[0].room for cells, _ in rows] == [room for _, room in rows]
 

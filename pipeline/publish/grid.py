@@ -38,7 +38,7 @@ class Cell(NamedTuple):
     said: str = ""
     more: int = 0
     room: bool = False
-    """Whether the bar goes on for two columns more at least: there a name may be wider than its column."""
+    """Whether the bar goes on, for as many columns as the text may need where they are narrow."""
 
 
 class Grid(NamedTuple):
@@ -59,12 +59,13 @@ def lay_out_grid(package: Mapping[str, Any]) -> Grid:
 
 
 def find_room(cells: Sequence[Cell]) -> list[Cell]:
-    """The cells of a row, each with what it has room for."""
+    """The cells of a row, each with whether it has room: a column takes half of eight letters on a phone."""
     rest = [(one.look, one.text) for one in cells]
-    return [
-        one._replace(room=rest[at + 1 : at + 3] == [("here", "")] * 2) if one.text else one
-        for at, one in enumerate(cells)
-    ]
+    found = []
+    for at, one in enumerate(cells):
+        needed = len(one.text) // 8 + 1
+        found.append(one._replace(room=bool(one.text) and rest[at + 1 : at + 1 + needed] == [("here", "")] * needed))
+    return found
 
 
 def choose_columns(snapshots: Sequence[Mapping[str, Any]], most: int = COLUMNS) -> list[GridColumn]:
