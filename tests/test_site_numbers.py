@@ -326,6 +326,10 @@ def test_a_package_s_page_shows_the_figures_of_the_pages(made):
     for package in sorted({one for packages in made.plain.specs.values() for one in packages}):
         page = read_page(made.site, "package", package)
         holders = [stack for stack in made.plain.stacks(focus) if package in made.plain.packages(focus, stack)]
+        seen = [one for one in made.plain.specs if package in made.plain.packages(one)]
+        seen.sort(key=lambda one: (kind_of(one) == "develop", made.plain.line(one).index(one)))
+        if weekly := [one for one in seen if kind_of(one) == "develop"]:
+            assert f"First seen in {weekly[0]}." in page.text
         if holders:
             assert f"in {len(holders)} of {len(made.plain.stacks(focus))} stack" in page.text
             assert f"Newest is {made.plain.latest(focus, package)}." in page.text
@@ -333,8 +337,6 @@ def test_a_package_s_page_shows_the_figures_of_the_pages(made):
             assert "nothing is known" in page.text
         else:
             # Of weekly ones and develop the newest that has it; a release where none has.
-            seen = [one for one in made.plain.specs if package in made.plain.packages(one)]
-            seen.sort(key=lambda one: (kind_of(one) == "develop", made.plain.line(one).index(one)))
             where = f"Last seen in {seen[-1]}." if seen else "It stands in the root mirror alone."
             assert f"No binary in any stack of {focus}. {where}" in page.text
 

@@ -32,6 +32,7 @@ def show_package(package: Mapping[str, Any]) -> Row:
         }
         for spec, variants in zip(specs, own, strict=True)
     ]
+    first_seen, last_seen = find_seen(package)
     # The newest that is not known to lack something.
     choice = next((spec for spec in listed if spec["installable"] is not False), None)
     return {
@@ -39,7 +40,8 @@ def show_package(package: Mapping[str, Any]) -> Row:
         "holds": holds,
         "behind": sorted((row for row in holds if row["versions_behind"]), key=lambda row: -row["versions_behind"]),
         "unknown": [row["stack"] for row in history if row["state"] == "unknown"],
-        "last_seen": find_last_seen(package),
+        "first_seen": first_seen,
+        "last_seen": last_seen,
         "events": list_events(package),
         "versions": count_versions(package),
         "matrix": count_compilers(specs),
@@ -51,12 +53,12 @@ def show_package(package: Mapping[str, Any]) -> Row:
     }
 
 
-def find_last_seen(package: Mapping[str, Any]) -> str | None:
-    """The newest snapshot in which a stack held the package; releases count where no other did."""
+def find_seen(package: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """The first and the last snapshot in which a stack held the package; releases count where no other did."""
     snapshots = package["snapshots"]
     held = {at for row in package["history"] for at, version in enumerate(row["versions"]) if version is not None}
-    ranked = sorted(held, key=lambda at: (snapshots[at]["series"] in ("weekly", "develop"), at))
-    return snapshots[ranked[-1]]["snapshot"] if ranked else None
+    line = sorted(at for at in held if snapshots[at]["series"] in ("weekly", "develop")) or sorted(held)
+    return (snapshots[line[0]]["snapshot"], snapshots[line[-1]]["snapshot"]) if line else (None, None)
 
 
 def is_rebuild(cause: str) -> bool:
