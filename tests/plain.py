@@ -94,6 +94,10 @@ class PlainPages:
         """Those that at least one stack holds."""
         return {hash for specs in self.held[snapshot].values() for hash in specs}
 
+    def stacks_ever(self, package: str) -> set[str]:
+        """The stacks that held a package in some snapshot."""
+        return {stack for held in self.held.values() for stack, one in held if one == package}
+
     def line(self, snapshot: str) -> list[str]:
         """The snapshots of its line, the oldest first."""
         return sorted((one for one in self.specs if kind_of(one) == kind_of(snapshot)), key=order_snapshot)

@@ -272,7 +272,7 @@ def test_packages_have_the_history_of_their_pages(made):
         data = read_data(made.site, "package", package)
         order = [one["snapshot"] for one in data["snapshots"]]
         holders = [stack for stack in made.plain.all_stacks() if package in made.plain.packages(focus, stack)]
-        ever = {stack for held in made.plain.held.values() for stack, one in held if one == package}
+        ever = made.plain.stacks_ever(package)
 
         assert data["stacks"] == len(made.plain.stacks(focus))
         assert data["newest_version"] == made.plain.latest(focus, package)
@@ -426,7 +426,9 @@ def test_badges_and_feeds_have_the_same_figures(made):
     total = len(made.plain.stacks(focus))
     for package in {one for packages in made.plain.specs.values() for one in packages}:
         number = sum(package in made.plain.packages(focus, stack) for stack in made.plain.stacks(focus))
-        message = f"in {number} of {total} stack{'' if total == 1 else 's'}" if number else "no binary"
+        known = all(made.plain.is_known(focus, stack, package) for stack in made.plain.stacks_ever(package))
+        nothing = "no binary" if known else "unknown"
+        message = f"in {number} of {total} stack{'' if total == 1 else 's'}" if number else nothing
         assert read_data(made.site, "package", package, "badge.json")["message"] == message
 
 

@@ -21,8 +21,10 @@ def describe_stack(packages: int | None) -> str:
     return "unknown" if packages is None else f"{packages:,} package{'' if packages == 1 else 's'}"
 
 
-def describe_package(held: int, stacks: int) -> str:
-    """What a package's badge says: in how many of the stacks it is."""
+def describe_package(held: int | None, stacks: int) -> str:
+    """What a package's badge says: in how many of the stacks it is; None: it is not known."""
+    if held is None:
+        return "unknown"
     return f"in {held:,} of {stacks:,} stack{'' if stacks == 1 else 's'}" if held else "no binary"
 
 

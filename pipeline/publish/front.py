@@ -13,7 +13,7 @@ from pipeline.publish.facts import Row, SiteFacts
 
 
 def brief_package(one: Row) -> Row:
-    """A package's row in the list of all."""
+    """A package's row in the list of all; it is unknown where no stack is known to hold it, and one may."""
     held = sum(row["versions_behind"] is not None for row in one["history"])
     gone = one["gone"]
     return {
@@ -21,6 +21,7 @@ def brief_package(one: Row) -> Row:
         "stacks": 0 if gone else held,
         "newest_version": None if gone else one["newest_version"],
         "gone": gone,
+        "unknown": not gone and not held and any(row["state"] == "unknown" for row in one["history"]),
     }
 
 

@@ -17,9 +17,9 @@ BADGES = ("badge.svg", "badge.json")
 
 
 def list_leads(
-    facts: SiteFacts, packages: Iterable[str], stacks: Iterable[str], base_url: str | None
+    facts: SiteFacts, packages: Iterable[Row], stacks: Iterable[str], base_url: str | None
 ) -> Iterator[tuple[str, bytes]]:
-    """The path and content of each feed and badge; ``packages`` and ``stacks`` are those with a page."""
+    """The path and content of each feed and badge; ``packages``, as rows of their list, and ``stacks`` have a page."""
     losses = list(_list_losses(facts))
     base = None if base_url is None else f"{base_url.rstrip('/')}/"
     of_package, of_stack = defaultdict(list), defaultdict(list)
@@ -35,12 +35,11 @@ def list_leads(
         count = count_packages(facts, facts.focus, stack)
         yield from _list_badges(folder, stack, describe_stack(count), bool(count))
     total = len(facts.stacks_of(facts.focus)) if facts.focus else 0
-    for package in packages:
+    for package, held, unknown in ((row["package"], row["stacks"], row["unknown"]) for row in packages):
         folder = folder_of("package", package)
         path = f"{folder}/{FEED}"
         yield path, render_feed(f"Losses of {package}", path, base, of_package[package])
-        held = facts.held.get((facts.focus, package), 0) if facts.focus else 0
-        yield from _list_badges(folder, package, describe_package(held, total), bool(held))
+        yield from _list_badges(folder, package, describe_package(None if unknown else held, total), bool(held))
 
 
 def list_gone_badges(kind: str, name: str) -> Iterator[tuple[str, bytes]]:

@@ -223,7 +223,7 @@ class Site:
         for package in packages.describe_packages(self.connection, self.facts):
             listed.append(self.write_package(package))
             progress.advance(1)
-        held = [one["package"] for one in listed]
+        held = list(listed)
         listed += [brief_package(one) for one in self.write_gone("package")]
         focus = {"focus": self.facts.focus}
         self.write_page("package", {"kind": "packages", **focus, "packages": sorted(listed, key=itemgetter("package"))})
