@@ -40,10 +40,10 @@ shell: $(VENV)/runtime ## Open the DuckDB shell on the warehouse, read-only
 demo: $(VENV)/runtime ## Build a warehouse and its site from invented pages, and open or print where it is
 	$(BIN)/spack-warehouse demo --out "$(DEMO)"
 
-test: $(VENV)/dev $(VENV)/oldest $(VENV)/httpfs $(VENV)/wasm ## Run the tests, in five minutes on two processors
+test: $(VENV)/dev $(VENV)/oldest $(VENV)/newer $(VENV)/wasm ## Run the tests, in five minutes on two processors
 	$(BIN)/python -m pytest -n auto -m "not slow and not spark"
 
-test-slow: $(VENV)/dev $(VENV)/oldest $(VENV)/httpfs $(VENV)/wasm ## Run the long tests: kills, readers beside builds, all random input
+test-slow: $(VENV)/dev $(VENV)/oldest $(VENV)/newer $(VENV)/wasm ## Run the long tests: kills, readers beside builds, all random input
 	$(BIN)/python -m pytest -n auto -m "slow and not spark" --hypothesis-profile=full
 
 test-spark: $(VENV)/dev $(VENV)/spark ## Run the SQL on Spark, in two processes, against DuckDB's answers; needs Java
@@ -123,9 +123,9 @@ $(VENV)/oldest: requirements/oldest-duckdb.txt | $(BIN)/python
 	$(PINNED) --no-warn-conflicts --target $(VENV)/oldest-duckdb --upgrade -r requirements/oldest-duckdb.txt
 	touch $@
 
-# The newest DuckDB for which there is httpfs, to read a published catalogue with.
-$(VENV)/httpfs: requirements/httpfs.txt | $(BIN)/python
-	$(PINNED) --no-warn-conflicts --target $(VENV)/httpfs-duckdb --upgrade -r requirements/httpfs.txt
+# The newest DuckDB for which there are extensions, to read a published catalogue and Delta tables with.
+$(VENV)/newer: requirements/newer-duckdb.txt | $(BIN)/python
+	$(PINNED) --no-warn-conflicts --target $(VENV)/newer-duckdb --upgrade -r requirements/newer-duckdb.txt
 	touch $@
 
 # The engine of the page to ask in SQL, by npm, which checks its integrity. Without npm the page is left out.

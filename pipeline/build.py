@@ -36,6 +36,7 @@ from pipeline.store.state import (
     EMPTY,
     Plan,
     Seen,
+    SnapshotRows,
     SourceRow,
     State,
     choose_pages,
@@ -53,6 +54,8 @@ from pipeline.store.state import (
 )
 
 if TYPE_CHECKING:
+    import duckdb
+
     from pipeline.store.checks import Check
 
 MANY_FILES = 1000
@@ -139,6 +142,7 @@ def build(
     today: dt.date | None = None,
     sizes: bool = False,
     cluster: str | None = None,
+    database: bool = True,
 ) -> BuildSummary:
     """Make ``warehouse`` the warehouse of ``sources``, at once or not at all.
 
@@ -148,7 +152,7 @@ def build(
     is fetched from URLs is kept in the folder ``cache``, by default the user's own; with ``offline`` nothing is fetched
     and what is there counts. ``allow_hosts`` are hosts and buckets that listings may lead to besides their own.
     ``today`` is the day of the build, by default this one (UTC). With ``sizes`` the sizes of the binaries behind URLs
-    are fetched.
+    are fetched. Without ``database`` the Parquet tables alone are made, and checked.
 
     Raises:
         SourceError: no source can be read, none holds a page or an index, two files that differ are the page of one
@@ -164,7 +168,7 @@ def build(
         if cluster is not None:
             found = [source.from_anywhere() for source in found]
         fetched, faults = fetch(found, choice, cache, offline, progress, sizes)
-        given = Input(found, fetched, faults, choice, wishes, today or dt.datetime.now(dt.UTC).date())
+        given = Input(found, fetched, faults, choice, wishes, today or dt.datetime.now(dt.UTC).date(), database)
         warehouse.mkdir(parents=True, exist_ok=True)
         layout.refuse_foreign()
         with hold_lock(layout.lock, partial(progress.wait, warehouse, "build")):
@@ -200,7 +204,7 @@ def roll_back(warehouse: Path, progress: Progress) -> str:
 class Input:
     """What a build has to go by: its sources, the indexes ``fetched`` of the remote ones, why others cannot be read.
 
-    ``tags`` are those beside the pages.
+    ``database`` says whether to make the DuckDB file, ``tags`` are those beside the pages.
     """
 
     sources: Sequence[Source]
@@ -209,6 +213,7 @@ class Input:
     choice: Choice
     wishes: Wishes
     day: dt.date
+    database: bool = True
     tags: Tags = NO_TAGS
 
     @property
@@ -238,7 +243,7 @@ def update(layout: Layout, given: Input, workplace: Workplace, progress: Progres
     """The part of a build that runs under the lock."""
     began_ns = time.time_ns()
     current = layout.current
-    last, seen = load_state(current, given.choice)
+    last, seen = load_state(current, given.choice, given.database)
     with open_workers(workplace, progress.note) as workers, database_path(layout.builds) as builds:
         plan = look(layout, given, seen, workers)
         del seen
@@ -286,9 +291,7 @@ def assemble(
     """Carry out a plan: bring together what ``reader`` reads, write it, publish it."""
     import duckdb
 
-    from pipeline.store.changes import renew_changes
-    from pipeline.store.checks import check_beside
-    from pipeline.store.database import create_views, cut_parts, load_snapshots, load_tags, load_unparted, open_tables
+    from pipeline.store.checks import check_tables
 
     try:
         kept, affected, settled = read_changes(layout, given, reader, plan, last)
@@ -312,31 +315,18 @@ def assemble(
         plan.forget()
         if looked.files > MANY_FILES:
             gc.collect()
-        reader.progress.stage("building warehouse.duckdb", 1, "file")
-        with open_tables(layout, build, affected if reused else None) as connection:
-            for part in cut_parts(written):
-                load_snapshots(connection, build, part)
-            load_unparted(connection, build)
-            load_tags(connection, given.tags)
+        made = Made(written, reused, affected)
+        if given.database:
+            reader.progress.stage("building warehouse.duckdb", 1, "file")
+            checks, compared = make_database(layout, build, given, made, last)
+        else:
+            checks, compared = check_tables(build, given.tags, written), {}
             shutil.rmtree(build.scratch)
-            snapshots = dict(sorted((reused | written).items()))
-            # What was taken over was checked when it was written; if something failed, all is again.
-            whole = last is None or bool(last.failed)
-            # The tables are checked while their views are made, which keeps one processor busy only.
-            checked = snapshots if whole else written
-            compared: dict[str, str] = {}
-
-            def derive(connection: duckdb.DuckDBPyConnection) -> None:
-                create_views(connection)
-                known = last.compared if last is not None and reused else {}
-                compared.update(renew_changes(connection, affected, known))
-
-            checks = check_beside(connection, derive, checked, whole)
         state = State(
-            fingerprint=fingerprint(given.choice),
+            fingerprint=fingerprint(given.choice, given.database),
             seen=seen,
             looked=looked,
-            snapshots=snapshots,
+            snapshots=made.snapshots,
             files=digest_files(build),
             failed=[check.name for check in checks if check.failed],
             names=given.names,
@@ -361,6 +351,46 @@ def assemble(
         )
     except duckdb.Error as error:
         raise WarehouseError(f"{layout.root}: {str(error).splitlines()[0]}") from error
+
+
+@dataclass(frozen=True)
+class Made:
+    """The snapshots of a build: ``written`` by it, or ``reused`` from the last; ``affected`` are not as they were."""
+
+    written: Mapping[str, SnapshotRows]
+    reused: Mapping[str, SnapshotRows]
+    affected: set[str]
+
+    @property
+    def snapshots(self) -> dict[str, SnapshotRows]:
+        return dict(sorted({**self.reused, **self.written}.items()))
+
+
+def make_database(
+    layout: Layout, build: BuildPaths, given: Input, made: Made, last: State | None
+) -> tuple[list[Check], dict[str, str]]:
+    """Load the DuckDB file of a build and check it; returns what the checks found, and the steps that are compared."""
+    from pipeline.store.changes import renew_changes
+    from pipeline.store.checks import check_beside
+    from pipeline.store.database import create_views, cut_parts, load_snapshots, load_tags, load_unparted, open_tables
+
+    compared: dict[str, str] = {}
+
+    def derive(connection: duckdb.DuckDBPyConnection) -> None:
+        create_views(connection)
+        known = last.compared if last is not None and made.reused else {}
+        compared.update(renew_changes(connection, made.affected, known))
+
+    with open_tables(layout, build, made.affected if made.reused else None) as connection:
+        for part in cut_parts(made.written):
+            load_snapshots(connection, build, part)
+        load_unparted(connection, build)
+        load_tags(connection, given.tags)
+        shutil.rmtree(build.scratch)
+        # What was taken over was checked when it was written; if something failed, all is again.
+        whole = last is None or bool(last.failed)
+        # The tables are checked while their views are made, which keeps one processor busy only.
+        return check_beside(connection, derive, made.snapshots if whole else made.written, whole), compared
 
 
 def note_warnings(sources: Sequence[Source], seen: Sequence[Seen], progress: Progress) -> None:

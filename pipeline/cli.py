@@ -151,6 +151,11 @@ def check_hosts(ctx: click.Context, option: click.Parameter, hosts: tuple[str, .
     metavar="NAME",
     help="Take what this snapshot, SNAPSHOT/STACK or source has now, however little; may be repeated.",
 )
+@click.option(
+    "--database/--no-database",
+    default=True,
+    help="Whether to make warehouse.duckdb, which is what questions are put to.  [default: make it]",
+)
 @click.option("--rollback", is_flag=True, help="Make the build before the current one current again; takes no SOURCE.")
 def build(
     sources: tuple[str, ...],
@@ -167,6 +172,7 @@ def build(
     keep: bool | None,
     drop: tuple[str, ...],
     accept: tuple[str, ...],
+    database: bool,
     rollback: bool,
 ) -> None:
     """Build or renew a warehouse from cache pages and build caches.
@@ -218,6 +224,7 @@ def build(
             wishes,
             sizes=sizes,
             cluster=workplace.cluster,
+            database=database,
         )
     write_line(describe_summary(summary))
     say_some(summary.list_troubles())
@@ -227,8 +234,9 @@ def build(
         if one.warning and one.offenders and one.name not in SHOWN_OTHERWISE:
             for line in describe_check(one):
                 say(line)
+    see = f"; see: spack-warehouse check --warehouse {warehouse}" if database else ""
     for name in summary.failed:
-        say(f"failed check: {name}; see: spack-warehouse check --warehouse {warehouse}")
+        say(f"failed check: {name}{see}")
     if summary.failed or (strict and summary.rejects) or not summary.is_whole(strict):
         sys.exit(FALLS_SHORT)
 
@@ -248,12 +256,9 @@ def describe_summary(summary: BuildSummary) -> str:
 
 def show_rejects(warehouse: Path, summary: BuildSummary) -> None:
     """The first rejects, a line each."""
-    from pipeline.store.database import open_database
+    from pipeline.store.published import list_rejects
 
-    with open_database(Layout(warehouse)) as connection:
-        rows = connection.execute(
-            "select path, place, reason from rejects order by path, place limit ?", [SHOWN_REJECTS]
-        ).fetchall()
+    rows = list_rejects(Layout(warehouse), SHOWN_REJECTS)
     for path, place, reason in rows:
         say(f"rejected: {path}: {place}: {reason}")
     if summary.rejects > len(rows):

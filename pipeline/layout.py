@@ -274,15 +274,21 @@ class Layout:
         shutil.copymode(build.folder / SPEC_STACKS, build.folder)
         put(build.folder, finished)
         # Of a first build the pointer comes last: till then nothing shows. What a copy has in a link's place is good.
-        self._link(name for name in PUBLISHED if not os.path.lexists(self.root / name))
-        replace_link(self.root / CURRENT, f"{BUILDS}/{finished.name}")
-        self._link(PUBLISHED)
+        self._link(BuildPaths(finished), [name for name in PUBLISHED if not os.path.lexists(self.root / name)])
+        self._point_to(finished.name)
 
-    def _link(self, names: Iterable[str]) -> None:
-        """Let the names that readers open lead to the published build."""
+    def _point_to(self, name: str) -> None:
+        """Make a whole build the published one."""
+        replace_link(self.root / CURRENT, f"{BUILDS}/{name}")
+        self._link(BuildPaths(self.builds / name), PUBLISHED)
+
+    def _link(self, build: BuildPaths, names: Iterable[str]) -> None:
+        """Let the names that readers open lead to what the published build has of them: it may have no database."""
         for name in names:
             link, target = self.root / name, f"{CURRENT}/{name}"
-            if not link.is_symlink() or os.readlink(link) != target:
+            if not os.path.lexists(build.folder / name):
+                link.unlink(missing_ok=True)
+            elif not link.is_symlink() or os.readlink(link) != target:
                 replace_link(link, target)
 
     def roll_back(self) -> str:
@@ -295,7 +301,7 @@ class Layout:
         before = [folder.name for folder in self._numbered() if current and folder.name < current.folder.name]
         if not before:
             raise WarehouseError(f"{self.root}: has no build before the current one")
-        replace_link(self.root / CURRENT, f"{BUILDS}/{max(before)}")
+        self._point_to(max(before))
         return max(before)
 
     def sweep(self) -> list[Path]:

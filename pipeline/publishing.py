@@ -75,7 +75,8 @@ def publish(
     if format == "delta" and out is not None:
         from pipeline.catalog.delta import KEPT_DAYS, write_delta
 
-        written = write_delta(Layout(warehouse), out, KEPT_DAYS if keep_days is None else keep_days)
+        with showing_progress() as progress:
+            written = write_delta(Layout(warehouse), out, KEPT_DAYS if keep_days is None else keep_days, progress)
         write_line(f"{out}: {written.describe()}")
         return
     from pipeline.catalog.publish import Wish, publish_data

@@ -17,6 +17,8 @@ from click.testing import CliRunner
 
 from pipeline.cli import cli
 
+NEWER = Path(sys.prefix) / "newer-duckdb"
+"""The newest DuckDB that has extensions, which `make test` installs."""
 SECONDS = 120
 """How long a process may take."""
 
@@ -39,6 +41,17 @@ def run_process(*arguments: object, cwd: Path | None = None, **environment: str)
     command = [sys.executable, "-m", "pipeline", *map(str, arguments)]
     env = {**os.environ, **environment}
     return subprocess.run(command, cwd=cwd, check=False, capture_output=True, text=True, timeout=SECONDS, env=env)
+
+
+def run_other(script: str, place: Path, given: str, cwd: Path) -> str:
+    """What a Python script prints that reads ``given``, under the DuckDB of a folder ``place``."""
+    command = [sys.executable, "-c", script]
+    env = {**os.environ, "PYTHONPATH": str(place)}
+    done = subprocess.run(
+        command, cwd=cwd, env=env, input=given, check=False, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def run_as(

@@ -1,8 +1,9 @@
-"""Delta tables hold, version by version, what the warehouse held; Polars and delta-rs read them."""
+"""Delta tables hold, version by version, what the warehouse held; Polars, DuckDB and delta-rs read them."""
 
 import json
 import os
 import re
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import polars as pl
 import pyarrow as pa
@@ -10,15 +11,25 @@ import pytest
 from deltalake import DeltaTable, QueryBuilder
 
 from pipeline.build import build
-from pipeline.catalog.delta import LOG, write_delta
+from pipeline.catalog.delta import LOCK, LOG, write_delta
 from pipeline.errors import WarehouseError
-from pipeline.layout import Layout
+from pipeline.io.disk import hold_lock
+from pipeline.layout import DATABASE, Layout
 from pipeline.schema import TABLES
 from pipeline.store.database import open_database
-from tests.commands import run
-from tests.makers import make_index, make_record, make_spec, write_pages, write_v2
+from tests.commands import NEWER, run, run_other
+from tests.makers import SAMPLE, make_index, make_record, make_spec, write_pages, write_v2
 
 OTHER = "v1.0"
+COPY_BY_DUCKDB = """
+import duckdb, duckdb_extension_delta, json, pathlib, sys
+folder = pathlib.Path(duckdb_extension_delta.__file__).parent
+(extension,) = folder.rglob(f"v{duckdb.__version__}/delta.duckdb_extension")
+connection = duckdb.connect()
+connection.execute(f"load '{extension}'")
+for table, version, copy in json.loads(sys.stdin.read()):
+    connection.execute(f"copy (from delta_scan('{table}', version = {version})) to '{copy}' (format parquet)")
+"""
 
 
 def write_sources(folder, numbers):
@@ -73,6 +84,21 @@ def test_polars_reads_the_same(three):
     for summary, held in history:
         version = summary.versions["spec_stacks"]
         assert tell(pl.read_delta(str(folder / "out" / "spec_stacks"), version=version)) == held["spec_stacks"]
+
+
+def test_duckdb_reads_the_same(three, tmp_path):
+    folder, history = three
+    assert (NEWER / "duckdb_extension_delta").is_dir(), f"delta is not in {NEWER}: `make test` installs it"
+    copies = {
+        (number, table, version): str(tmp_path / f"{number}-{table}.parquet")
+        for number, (summary, _) in enumerate(history)
+        for table, version in summary.versions.items()
+    }
+    wanted = [[str(folder / "out" / table), version, copy] for (_, table, version), copy in copies.items()]
+    run_other(COPY_BY_DUCKDB, NEWER, json.dumps(wanted), tmp_path)
+
+    for (number, table, _), copy in copies.items():
+        assert tell(pl.read_parquet(copy, hive_partitioning=False)) == history[number][1][table], table
 
 
 @pytest.mark.parametrize("name", ["v1 a", "a%b", "a=b", "ü"])
@@ -201,6 +227,29 @@ def test_the_command_writes_them(tmp_path, sample):
     assert again.stdout.endswith(": 0 commits, 0 new files, 0 removed\n")
     frame = pl.read_delta(str(tmp_path / "out" / "spec_stacks"))
     assert tell(frame) == tell(read_warehouse(sample, "spec_stacks"))
+
+
+def test_two_at_once_write_one_after_the_other(tmp_path, sample):
+    with ThreadPoolExecutor(2) as both:
+        with hold_lock(tmp_path / LOCK, pytest.fail):
+            written = [both.submit(write_delta, Layout(sample), tmp_path) for _ in range(2)]
+            _, waiting = wait(written, 0.3)
+            assert len(waiting) == 2
+            assert not list(tmp_path.rglob(LOG))
+    (first, second) = sorted((one.result() for one in written), key=lambda one: one.commits)
+
+    assert (first.commits, first.files) == (0, 0)
+    assert second.commits > 0
+    assert second.versions == first.versions
+    assert tell(pl.read_delta(str(tmp_path / "spec_stacks"))) == tell(read_warehouse(sample, "spec_stacks"))
+
+
+def test_a_warehouse_without_a_database_has_the_same_tables(tmp_path, sample):
+    build([SAMPLE], tmp_path / "w", jobs=1, database=False)
+    write_delta(Layout(tmp_path / "w"), tmp_path / "out")
+
+    assert not (tmp_path / "w" / DATABASE).exists()
+    assert tell(pl.read_delta(str(tmp_path / "out" / "spec_stacks"))) == tell(read_warehouse(sample, "spec_stacks"))
 
 
 @pytest.mark.parametrize(

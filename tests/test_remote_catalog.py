@@ -1,10 +1,6 @@
 """The catalogue, attached by https from another DuckDB: the answers of the warehouse, for few requests and bytes."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import duckdb
 import pytest
@@ -14,12 +10,12 @@ from pipeline.catalog.promise import list_tables
 from pipeline.catalog.publish import Wish, publish_data
 from pipeline.layout import Layout
 from pipeline.store.sqlfiles import describe_macros, describe_views
+from tests.commands import NEWER, run_other
 from tests.makers import make_spec, write_pages
 from tests.servers import serve_ranges
 from tests.sites import FIRST, SECOND, write_site_sources
 from tests.test_database import OLDEST
 
-NEWER = Path(sys.prefix) / "httpfs-duckdb"
 ODD = "o'dd snapshot/é%20"
 VIEWS = [*list_tables(), *(view.name for view in describe_views() if view.name != "specs")]
 ARGUMENTS = {"usable_on": ["zen4"], "stack_diff": [FIRST, "e4s", SECOND, "e4s"]}
@@ -117,17 +113,6 @@ EMPTY = {
     "loss_heads_between",
 }
 """What has no row to compare here."""
-
-
-def run_other(script, place, given, cwd):
-    """What a Python script prints under the DuckDB of a folder."""
-    environment = {**os.environ, "PYTHONPATH": str(place)}
-    command = [sys.executable, "-c", script]
-    done = subprocess.run(
-        command, cwd=cwd, env=environment, input=given, check=False, capture_output=True, text=True, timeout=300
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def test_a_question_about_one_package_reads_little(published, tmp_path):

@@ -18,6 +18,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -26,8 +27,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.errors import NoWarehouseError, WarehouseError
-from pipeline.io.disk import link_or_copy, renew_file
-from pipeline.io.progress import number_of
+from pipeline.io.disk import hold_lock, link_or_copy, renew_file
+from pipeline.io.progress import Progress, number_of
 from pipeline.layout import BuildPaths, Layout
 from pipeline.schema import TABLES, Relation, arrow_schema
 from pipeline.store.state import digest_files
@@ -39,6 +40,7 @@ try:
 except ImportError as error:
     raise WarehouseError(f"{error.name} is missing: Delta tables need: pip install 'spack-warehouse[delta]'") from None
 
+LOCK = ".lock"
 LOG = "_delta_log"
 PARTITION = "snapshot"
 PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
@@ -73,10 +75,12 @@ class DeltaSummary:
         return f"{number_of(len(self.versions), 'Delta table')}: {done}"
 
 
-def write_delta(layout: Layout, out: Path, kept_days: int = KEPT_DAYS) -> DeltaSummary:
+def write_delta(
+    layout: Layout, out: Path, kept_days: int = KEPT_DAYS, progress: Progress | None = None
+) -> DeltaSummary:
     """Bring the Delta tables in ``out`` to the state of a warehouse; those that are so already get no new version.
 
-    Files that no version of the last ``kept_days`` days needs are removed.
+    Files that no version of the last ``kept_days`` days needs are removed. Two at once write one after the other.
 
     Raises:
         NoWarehouseError: there is no warehouse.
@@ -90,6 +94,16 @@ def write_delta(layout: Layout, out: Path, kept_days: int = KEPT_DAYS) -> DeltaS
         if not PLAIN.fullmatch(snapshot):
             raise WarehouseError(f"snapshot {snapshot!r}: readers of Delta tables do not agree on such a name")
     layout.refuse_inside(out)
+    out.mkdir(parents=True, exist_ok=True)
+    with hold_lock(out / LOCK, partial((progress or Progress()).wait, out, "publish")):
+        try:
+            return _write_tables(build, out, kept_days)
+        finally:
+            # Others copy or serve what is here. Whoever waits sees that this lock is of no file, and makes it anew.
+            (out / LOCK).unlink(missing_ok=True)
+
+
+def _write_tables(build: BuildPaths, out: Path, kept_days: int) -> DeltaSummary:
     digests = digest_files(build)
     versions: dict[str, int] = {}
     commits = files = removed = 0

@@ -114,3 +114,23 @@ def rename_sources(held: Held, names: Sequence[str]) -> Held:
 
 def _identify(name: str) -> str:
     return name.rstrip("/") if "://" in name else os.path.realpath(name)
+
+
+def list_rejects(layout: Layout, most: int) -> list[tuple[str, str, str]]:
+    """(path, place, reason) of the first rejects of a published build, ``most`` at the most, in text order.
+
+    They come from the Parquet, since a build may have no DuckDB file.
+
+    Raises:
+        OSError, pyarrow.ArrowException: it cannot be read.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    held = layout.held
+    names = ["path", "place", "reason"]
+    tables = [pq.ParquetFile(file).read(names) for file in (held.all_rejects() if held else [])]
+    if not tables:
+        return []
+    rejects = pa.concat_tables(tables).sort_by([(name, "ascending") for name in names]).slice(0, most)
+    return [(row["path"], row["place"], row["reason"]) for row in rejects.to_pylist()]

@@ -214,9 +214,9 @@ def pack_seen(seen: Iterable[Seen], began_ns: int) -> tuple[msgspec.Raw, Looked]
     return msgspec.Raw(_ENCODER.encode(ordered)), Looked(len(ordered), pages, indexes, rejects)
 
 
-def fingerprint(choice: Choice) -> str:
-    """A digest of all that the output depends on besides the input: code, SQL, libraries, what is chosen."""
-    digest = hashlib.sha256(f"{__version__} {choice}".encode())
+def fingerprint(choice: Choice, database: bool = True) -> str:
+    """A digest of all that the output depends on besides the input: code, SQL, libraries, what is asked for."""
+    digest = hashlib.sha256(f"{__version__} {choice} {database}".encode())
     for name in ("archspec", "duckdb", "msgspec", "polars", "pyarrow", "PyYAML"):
         digest.update(f"{name}={importlib.metadata.version(name)};".encode())
     package = Path(__file__).parents[1]
@@ -235,15 +235,20 @@ def read_state(build: BuildPaths) -> State | None:
         return None
 
 
-def load_state(build: BuildPaths | None, choice: Choice = ALL) -> tuple[State | None, list[Seen]]:
-    """The state of a build and the files that it lists; None and none where no state can be trusted."""
+def load_state(
+    build: BuildPaths | None, choice: Choice = ALL, database: bool = True
+) -> tuple[State | None, list[Seen]]:
+    """The state of a build and the files that it lists; None and none where no state can be trusted.
+
+    What has no ``database`` is nothing to begin one with that has, and the other way round.
+    """
     if build is None or (state := read_state(build)) is None:
         return None, []
     try:
         seen = _SEEN.decode(state.seen)
     except msgspec.DecodeError:
         return None, []
-    if state.fingerprint != fingerprint(choice) or state.files != digest_files(build):
+    if state.fingerprint != fingerprint(choice, database) or state.files != digest_files(build):
         return None, []
     return state, seen
 
