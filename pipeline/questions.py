@@ -332,7 +332,7 @@ def diff(
     )
     from pipeline.ask.scope import LATEST, PREVIOUS, choose_places, choose_stacks, refuse_unknown_packages
     from pipeline.store.database import open_database
-    from pipeline.terminal.layouts import CHANGES
+    from pipeline.terminal.layouts import CHANGES, LOSSES
     from pipeline.terminal.tables import print_rows, print_sections
 
     if before is not None and after is None:
@@ -353,7 +353,7 @@ def diff(
         asked = Question(chosen[0], chosen[1], packages, within)
         if by != "summary":
             rows = cut_rows(list_changes(connection, asked, by), limit, shape.format)
-            print_rows(list_change_columns(connection, by), rows, shape, CHANGES)
+            print_rows(list_change_columns(connection, by), rows, shape, LOSSES if by == "lost" else CHANGES)
             return
         compared = SnapshotDiff(connection, asked)
         summary = compared.summary

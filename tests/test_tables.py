@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import termios
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from pipeline.terminal.layouts import Look
-from pipeline.terminal.tables import FULL, GAP, Shown, fit, name_within, render
+from pipeline.terminal.tables import FULL, GAP, Shown, fit, name_within, render, split
 from tests.commands import run
 from tests.makers import SAMPLE, build_pages, make_hash, make_spec
 
@@ -56,7 +57,7 @@ def show_on_terminal(width, *arguments, **environment):
 def test_have_fits_a_terminal_of_80_columns(warehouse):
     shown, errors = show_on_terminal(80, "have", "hdf5", "--warehouse", warehouse)
 
-    assert errors == "not shown, for want of width: in_root; all: --wide\n"
+    assert errors == "no room for: in_root; all: --wide\n"
     assert [line.rstrip() for line in ESCAPES.sub("", shown).splitlines()] == [
         "package: hdf5   platform: linux   os: ubuntu22.04   snapshot: develop",
         "variants: build_system=cmake",
@@ -178,21 +179,51 @@ def test_of_names_as_many_as_fit_are_listed_and_the_others_counted(names, width)
 
 
 looks = st.builds(Look, st.sampled_from(["text", "hash", "long", "set"]), st.booleans(), st.integers(0, 3))
+names = st.text("abc-_@", max_size=30)
 values = st.one_of(
-    st.none(), st.booleans(), st.integers(), st.text(max_size=30), st.lists(st.text(max_size=9), max_size=9)
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.lists(names, max_size=9),
+    st.lists(names, max_size=9).map(" ".join),
 )
-columns = st.lists(st.tuples(looks, st.lists(values, min_size=2, max_size=2)), min_size=1, max_size=6)
+columns = st.lists(st.tuples(looks, st.lists(values, min_size=2, max_size=2)), min_size=1, max_size=6).map(
+    lambda held: [Shown(f"c{at}", look, values) for at, (look, values) in enumerate(held)]
+)
 
 
 @given(columns, st.integers(20, 200))
-def test_a_table_fits_or_shows_its_columns_without_rank_alone(held, width):
-    shown, left_out = fit([Shown(f"c{at}", look, values) for at, (look, values) in enumerate(held)], width)
-    wide = sum(one.width + GAP for one in shown) - GAP
+def test_a_table_fits_and_loses_columns_by_rank_alone(held, width):
+    shown, left_out = fit(held, width)
 
-    assert wide <= width or not any(one.look.rank for one in shown)
-    assert {one.name for one in shown} | set(left_out) == {f"c{at}" for at in range(len(held))}
-    ranks = {f"c{at}": look.rank for at, (look, _) in enumerate(held)}
+    assert sum(one.width + GAP for one in shown) - GAP <= width
+    assert max(map(cell_len, render(shown, [], width).splitlines())) <= width
+    assert {one.name for one in shown} | set(left_out) == {one.name for one in held}
+    ranks = {one.name: one.look.rank for one in held}
     assert all(ranks[name] >= max((one.look.rank for one in shown), default=0) for name in left_out)
+
+
+@given(columns, st.integers(20, 200))
+def test_no_word_is_cut_where_all_words_have_room(held, width):
+    shown, _ = fit(held, width)
+    lines = render(shown, [], width).splitlines()[2:]
+    words = {word for one in shown for cell in one.cells(one.width) for word in cell.split()}
+    cut = {word for word in words if not any(word in line.split() for line in lines)}
+
+    if sum(one.longest_word + GAP for one in shown) - GAP <= width:
+        assert not cut
+    else:
+        assert len(shown) == 1 or not any(one.look.rank for one in shown)
+
+
+@given(columns, st.integers(20, 200))
+def test_a_table_that_is_split_has_every_row_in_its_order(held, width):
+    held = [replace(held[0], look=replace(held[0].look, splits=True)), *held[1:]]
+    parts = split(held)
+
+    assert [value for part in parts for value in part[0].values] == held[0].values
+    assert len(parts) == (1 if held[0].values[0] == held[0].values[1] else 2)
+    assert all(not part[0].look.stays for part in parts)
 
 
 def test_where_all_columns_have_to_stay_the_long_ones_are_folded():
@@ -211,3 +242,69 @@ def test_a_terminal_too_narrow_for_a_word_folds_it():
 
     assert max(map(len, text.splitlines())) <= 20
     assert text.count("a") - text.count("stack") - text.count("hash") >= 30
+
+
+STACK = "developer-tools-x86_64_v3-linux-gnu"
+
+
+@pytest.fixture(scope="module")
+def losses(tmp_path_factory):
+    """Two snapshots, of which the second lacks packages and versions of a stack with a long name."""
+    held = [make_spec(number, stacks=[STACK, "root"], versions=[f"0.{number}.1"]) for number in range(1, 5)]
+    newer = [make_spec(8, stacks=[STACK], versions=["2.17.0"])]
+    return build_pages(
+        tmp_path_factory.mktemp("losses"),
+        {
+            ("develop-2025-03-16", "py-mpi4py"): held[:2],
+            ("develop-2025-03-16", "netlib-scalapack"): held[2:],
+            ("develop-2025-03-30", "py-mpi4py"): newer,
+            ("develop-2025-03-30", "netlib-scalapack"): [make_spec(9, stacks=["e4s"])],
+        },
+    )
+
+
+@pytest.mark.parametrize("width", [80, 120, 200])
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        (["diff", "--by", "lost"], [STACK, "py-mpi4py", "netlib-scalapack", "0.1.1", "0.4.1", "gcc@11.4.0"]),
+        (["diff", "--by", "hash"], [STACK, "py-mpi4py", "netlib-scalapack", make_hash(1)[:7]]),
+        (["diff", "--by", "configuration"], [STACK, "py-mpi4py", "netlib-scalapack"]),
+        (["diff", "--by", "head"], [STACK, "netlib-scalapack", "head"]),
+        (["gaps"], [STACK, "netlib-scalapack"]),
+        (["have", "netlib-scalapack"], [STACK, make_hash(3)[:7], "0.3.1", "x86_64_v3", "gcc@11.4.0"]),
+        (["gate", "--config", "{gates}"], [STACK, "netlib-scalapack", "develop-2025-03-16", "fresh", "coverage"]),
+    ],
+)
+def test_names_are_whole_at_any_usual_width(losses, tmp_path, width, arguments, names):
+    gates = tmp_path / "gates.yaml"
+    gates.write_text("coverage: [{stack: '*', minimum: 1}]\nlost: {baseline: previous}\nfresh: {days: 10}\n")
+    arguments = [one.format(gates=gates) for one in arguments]
+    shown, _ = show_on_terminal(width, *arguments, "--warehouse", losses, NO_COLOR="1")
+    lines = shown.splitlines()
+
+    assert max(map(cell_len, lines)) <= width
+    words = set(re.split(r"[\s,;]+", shown))
+    assert [name for name in names if name not in words] == []
+
+
+def test_a_table_of_losses_without_room_is_split_by_cause(losses):
+    options = ("diff", "--by", "lost", "--warehouse", losses)
+    narrow = show_on_terminal(80, *options, NO_COLOR="1")[0]
+    wide = show_on_terminal(200, *options, NO_COLOR="1")[0]
+
+    assert re.findall("cause: .*?(?=   |\n)", narrow) == [
+        "cause: package gone from the stack",
+        "cause: version replaced",
+    ]
+    assert "cause:" not in wide
+    rows = json.loads(run(*options, "--format", "json").stdout)
+    for shown in (narrow, wide):
+        assert all(row["version"] in shown and row["stack"] in shown for row in rows)
+
+
+def test_variants_of_configurations_are_shown(losses):
+    shown = show_on_terminal(200, "diff", "--by", "configuration", "--warehouse", losses, NO_COLOR="1")[0]
+    rows = json.loads(run("diff", "--by", "configuration", "--warehouse", losses, "--format", "json").stdout)
+
+    assert [row["variants"] for row in rows if row["variants"] not in shown] == []

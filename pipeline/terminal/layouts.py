@@ -19,13 +19,15 @@ class Look:
     ``kind``: a ``text`` in full; a ``hash`` as its first seven letters, as Spack does; of a ``long`` list as many names
     as there is room for, as in ``e4s +14``, and a long text on several lines; of a ``set`` likewise what not every row
     has. A column that ``stays`` is in the table also where every row has the same. Where the terminal is
-    narrow, the columns of the highest ``rank`` are left out first, those without one never. ``styles`` are the colours
-    of values.
+    too narrow, a column that ``splits`` makes a table of its own of each run of rows in which it has the same, and of
+    the others those of the highest ``rank`` are left out first, those without one never. ``styles`` are the colours of
+    values.
     """
 
     kind: Literal["text", "hash", "long", "set"] = "text"
     stays: bool = False
     rank: int = 0
+    splits: bool = False
     styles: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -41,16 +43,16 @@ HITS: Layout = {
     "package": PLAIN,
     "version": STAYS,
     "compiler": STAYS,
-    "platform": Look(rank=3),
-    "os": Look(rank=2),
-    "target": STAYS,
-    "snapshot": PLAIN,
+    "platform": Look(rank=4),
+    "os": Look(rank=3),
+    "target": Look(stays=True, rank=1),
+    "snapshot": Look(splits=True),
     "stacks": NAMES,
-    "in_root": Look(rank=5),
-    "variants": Look("set", rank=4),
-    "libc": Look(rank=1),
+    "in_root": Look(rank=6),
+    "variants": Look("set", rank=5),
+    "libc": Look(rank=2),
     "installable": Look(styles={"false": BAD, "true": GOOD}),
-    "namespace": Look(rank=1),
+    "namespace": Look(rank=2),
 }
 GAPS: Layout = {
     "snapshot": PLAIN,
@@ -93,34 +95,37 @@ CHANGES: Layout = {
     "held_by": STAYS,
     "change": CHANGE,
     "cause": STAYS,
+    "head": STAYS,
     "package": PLAIN,
     "hash": SHORT_HASH,
     "stack": PLAIN,
-    "version": STAYS,
-    "compiler": STAYS,
-    "compiler_family": Look(stays=True, rank=2),
-    "os": Look(rank=3),
-    "platform": Look(rank=4),
-    "target": STAYS,
-    "variants": Look("set", rank=5),
+    "version": Look(stays=True, rank=1),
+    "compiler": Look(stays=True, rank=2),
+    "compiler_family": Look(stays=True, rank=6),
+    "os": Look(rank=7),
+    "platform": Look(rank=8),
+    "target": Look(stays=True, rank=3),
+    "variants": Look("set", rank=9),
     "replaced_by": Look("long", stays=True),
     "packages": STAYS,
     "count": STAYS,
-    "specs": STAYS,
+    "specs": Look(stays=True, rank=4),
     "stacks": NAMES,
     "only_first": STAYS,
     "only_second": STAYS,
     "both": STAYS,
-    "namespace": Look(rank=1),
+    "namespace": Look(rank=5),
 }
 """Of every table of ``diff``: each has some of these columns."""
+LOSSES: Layout = {**CHANGES, "cause": Look(stays=True, splits=True), "specs": Look(rank=4)}
+"""Of the table of losses, which is in the order of causes."""
 SHORTFALLS: Layout = {
-    "gate": STAYS,
+    "gate": Look(stays=True, splits=True),
     "snapshot": PLAIN,
     "stack": STAYS,
     "package": STAYS,
-    "asked": Look("long", stays=True),
-    "found": Look("long", stays=True, styles={"none": BAD}),
+    "asked": Look("long"),
+    "found": Look("long", styles={"none": BAD}),
     "reason": Look("long"),
-    "place": Look("long", rank=1),
+    "place": Look("long", splits=True),
 }

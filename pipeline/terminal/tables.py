@@ -1,7 +1,8 @@
 """Answers as CSV, JSON or a table for people, which is as wide as the terminal, and in a pipe as a page.
 
 What every row of a table has alike stands once above it, and columns without any value are left out. Lists are cut to
-what there is room for, such as ``e4s +14``; long texts go on below. Colours mean something, or are none: on a
+what there is room for, such as ``e4s +14``; a table that is wider than the terminal is split where its layout says so,
+then it loses columns by their rank, then long texts go on below. Colours mean something, or are none: on a
 terminal alone, and not where ``NO_COLOR`` is set (https://no-color.org).
 """
 
@@ -10,8 +11,10 @@ from __future__ import annotations
 import io
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import groupby
 
 import click
 from rich.box import SIMPLE_HEAD
@@ -58,12 +61,23 @@ def print_rows(columns: Columns, rows: Iterable[Sequence[object]], shape: Shape,
             write_styled(render(table, [], None))
             return
         width = shutil.get_terminal_size((PAGE, 24)).columns if is_terminal() else PAGE
-        laid_out = [replace(one, look=layout[one.name]) for one in table if one.name in layout]
-        shown, facts = lift_facts([one for one in laid_out if not one.is_empty])
-        fitting, left_out = fit(shown, width)
-        write_styled(render(fitting, facts, width))
-        if left_out:
-            say(f"not shown, for want of width: {', '.join(left_out)}; all: --wide")
+        print_laid_out([replace(one, look=layout[one.name]) for one in table if one.name in layout], width)
+
+
+def print_laid_out(table: Sequence[Shown], width: int) -> None:
+    """Write the columns of a table within ``width``; on stderr, those that it has no room for."""
+    shown, facts = lift_facts(table)
+    fitting, left_out = fit(shown, width)
+    parts = [(fitting, facts)]
+    if left_out or any(one.is_folded for one in fitting):
+        lifted = [lift_facts(part) for part in split(table)]
+        fitted = [fit(shown, width) for shown, _ in lifted]
+        parts = [(fitting, facts) for (fitting, _), (_, facts) in zip(fitted, lifted, strict=True)]
+        left_out = list(dict.fromkeys(name for _, names in fitted for name in names))
+    for number, (fitting, facts) in enumerate(parts):
+        write_styled("\n" * (number > 0) + render(fitting, facts, width))
+    if left_out:
+        say(f"no room for: {', '.join(left_out)}; all: --wide")
 
 
 def print_sections(
@@ -108,8 +122,17 @@ class Shown:
     width: int | None = None
 
     @property
+    def is_folded(self) -> bool:
+        """Whether a text, other than a list, goes on below."""
+        return self.width is not None and self.measure(self.width) > self.width
+
+    @property
     def is_empty(self) -> bool:
         return all(value is None or value == [] for value in self.values)
+
+    @property
+    def has_lists(self) -> bool:
+        return any(isinstance(value, list) for value in self.values)
 
     @property
     def is_number(self) -> bool:
@@ -122,13 +145,20 @@ class Shown:
     def measure(self, width: int | None = None) -> int:
         return max(map(cell_len, (self.name, *self.cells(width))))
 
-    @property
+    @cached_property
     def least(self) -> int:
         """How narrow it can be and still be read."""
-        if self.look.kind == "long" and not any(isinstance(value, list) for value in self.values):
-            return max(cell_len(self.name), min(self.measure(), LEAST_TEXT))
         wanted = self.measure()
-        return max(self.measure(0), min(wanted, LEAST_LIST)) if self.look.kind in ("long", "set") else wanted
+        if self.look.kind not in ("long", "set"):
+            return wanted
+        if self.has_lists:
+            return max(self.measure(0), min(wanted, LEAST_LIST))
+        return max(self.longest_word, min(wanted, LEAST_LIST))
+
+    @cached_property
+    def longest_word(self) -> int:
+        """How narrow it can be without a word that is cut."""
+        return max(map(cell_len, (self.name, *(word for cell in self.cells(0) for word in cell.split()))))
 
 
 def spell(value: object, look: Look, width: int | None) -> str:
@@ -158,14 +188,36 @@ def name_within(names: Sequence[str], width: int | None) -> str:
     return text
 
 
+def split(table: Sequence[Shown]) -> list[list[Shown]]:
+    """A table as one for each run of rows that have the same in the columns that split it; these stay in none."""
+    splitting = [one.values for one in table if one.look.splits]
+    runs = [list(run) for _, run in groupby(range(len(table[0].values)), lambda at: [one[at] for one in splitting])]
+    return [
+        [
+            replace(
+                one,
+                look=replace(one.look, stays=one.look.stays and not one.look.splits and len(run) > 1),
+                values=[one.values[at] for at in run],
+            )
+            for one in table
+        ]
+        for run in (runs if splitting else [range(len(table[0].values))])
+    ]
+
+
 def lift_facts(columns: Sequence[Shown]) -> tuple[list[Shown], list[tuple[str, str]]]:
-    """The columns that differ by row, or stay, and what of the others is the same for all, with its name."""
+    """The columns that differ by row, or stay, and what of the others is the same for all, with its name.
+
+    Columns without any value are in neither.
+    """
     shown, facts = [], []
     for one in columns:
+        if one.is_empty:
+            continue
         first = one.values[0]
         if not one.look.stays and all(value == first for value in one.values):
             facts.append((one.name, spell(first, one.look, None)))
-        elif one.look.kind == "set":
+        elif one.look.kind == "set" and one.has_lists:
             lists = [value if isinstance(value, list) else [] for value in one.values]
             alike = [item for item in lists[0] if all(item in other for other in lists)]
             if alike:
@@ -177,40 +229,48 @@ def lift_facts(columns: Sequence[Shown]) -> tuple[list[Shown], list[tuple[str, s
 
 
 def fit(columns: Sequence[Shown], width: int) -> tuple[list[Shown], list[str]]:
-    """The columns that ``width`` has room for, with their widths, and the names of those that it has none for."""
+    """The columns that ``width`` has room for, with their widths, and the names of those that it has none for.
+
+    Where not even those without rank have room, they are folded: long ones first, then between words, then anywhere.
+    """
     kept, left_out = list(columns), []
-    while sum(one.least + GAP for one in kept) - GAP > width and any(one.look.rank for one in kept):
+    while sum(one.least + GAP for one in kept) - GAP > width and kept[1:] and any(one.look.rank for one in kept):
         last = max(kept, key=lambda one: one.look.rank)
         kept.remove(last)
         left_out.append(last.name)
-    least = {one.name: one.least for one in kept}
-    over = sum(least.values()) + GAP * (len(kept) - 1) - width
-    for one in kept:
-        # What may be long is folded first, and a version or target stays whole.
-        if one.look.kind in ("long", "set"):
-            cut = max(min(over, least[one.name] - LEAST_TEXT), 0)
-            least[one.name] -= cut
-            over -= cut
-    wanted = {one.name: one.measure() - least[one.name] for one in kept}
-    room = max(width - sum(least.values()) - GAP * (len(kept) - 1), 0)
+    room = width - GAP * (len(kept) - 1)
+    widths = {one.name: one.least for one in kept}
+    words = {one.name: one.longest_word for one in kept}
+    long = {one.name: max(words[one.name], LEAST_TEXT) for one in kept if one.look.kind in ("long", "set")}
+    for floors in ({**widths, **long}, words, dict.fromkeys(words, 1)):
+        _narrow(widths, floors, room)
+    wanted = {one.name: max(one.measure() - widths[one.name], 0) for one in kept}
+    free = max(room - sum(widths.values()), 0)
     # Who wants little has it; the others share what is left.
     for place, name in enumerate(sorted(wanted, key=lambda name: wanted[name])):
-        given = min(wanted[name], room // (len(wanted) - place))
-        least[name] += given
-        room -= given
-    return [replace(one, width=least[one.name]) for one in kept], left_out
+        given = min(wanted[name], free // (len(wanted) - place))
+        widths[name] += given
+        free -= given
+    return [replace(one, width=widths[one.name]) for one in kept], left_out
+
+
+def _narrow(widths: dict[str, int], floors: Mapping[str, int], room: int) -> None:
+    """Take from the widest, none below its floor, until all have room, or none has anything left."""
+    while sum(widths.values()) > room and (wide := [name for name in widths if widths[name] > floors[name]]):
+        widths[max(wide, key=lambda name: widths[name])] -= 1
 
 
 def render(columns: Sequence[Shown], facts: Sequence[tuple[str, str]], width: int | None) -> str:
     """The text of a table below its facts; without a ``width`` its lines are as long as they have to be."""
     colour = is_terminal() and not os.environ.get("NO_COLOR")
-    longest = sum(one.measure(one.width) + GAP for one in columns) if width is None else width
+    longest = sum(one.measure() + GAP for one in columns) if width is None else width
     console = Console(file=io.StringIO(), width=longest, force_terminal=colour, color_system="auto" if colour else None)
     with console.capture() as captured:
         if facts:
             for line in _fill_lines(facts, longest):
                 parts = [Text.assemble((f"{name}: ", "dim"), text) for name, text in line]
                 console.print(Text(BETWEEN).join(parts), overflow="fold")
+        if facts and columns:
             console.print()
         table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, GAP - 1, 0, 0), header_style="bold")
         for one in columns:
@@ -219,7 +279,8 @@ def render(columns: Sequence[Shown], facts: Sequence[tuple[str, str]], width: in
             )
         for row in zip(*map(_style_cells, columns), strict=True):
             table.add_row(*row)
-        console.print(table)
+        if columns:
+            console.print(table)
     return "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())
 
 
