@@ -399,6 +399,11 @@ def print_stack_diff(
         print_rows(STACK_COUNT_COLUMNS, count_stack_diff(connection, first, second, packages), shape, CHANGES)
         return
     columns, rows = list_stack_diff(connection, first, second, by, packages)
+    if shape.is_laid_out:
+        # For programs the column keeps its values, which are those of the macro.
+        at = [name for name, _ in columns].index("held_by")
+        names = {"a": str(first), "b": str(second)}
+        rows = [(*row[:at], names[str(row[at])], *row[at + 1 :]) for row in rows]
     print_rows(columns, cut_rows(rows, limit, shape.format), shape, CHANGES)
 
 

@@ -308,3 +308,10 @@ def test_variants_of_configurations_are_shown(losses):
     rows = json.loads(run("diff", "--by", "configuration", "--warehouse", losses, "--format", "json").stdout)
 
     assert [row["variants"] for row in rows if row["variants"] not in shown] == []
+
+
+def test_a_table_of_two_stacks_names_them_and_programs_get_a_and_b(sample):
+    options = ("diff", "develop/e4s", "develop/e4s-neoverse_v1", "--by", "package", "--warehouse", sample)
+
+    assert re.search(r"^package  develop/e4s$", run(*options).stdout, re.MULTILINE)
+    assert {row["held_by"] for row in json.loads(run(*options, "--format", "json").stdout)} == {"a"}

@@ -190,6 +190,12 @@ def test_each_shell_gets_its_script(shell, word):
     assert "_SPACK_WAREHOUSE_COMPLETE" in done.stdout
 
 
+def test_a_missing_shell_is_asked_for_in_a_line():
+    done = run("completion")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines()[-1] == "Error: Missing argument 'SHELL': bash, zsh, fish."
+
+
 def test_bash_asks_and_is_answered(warehouse):
     words = {"COMP_WORDS": f"spack-warehouse --warehouse {warehouse} have hd", "COMP_CWORD": "4"}
     done = run_process(**words, _SPACK_WAREHOUSE_COMPLETE="bash_complete")

@@ -12,9 +12,9 @@ PROGRAM = "spack-warehouse"
 
 
 @click.command()
-@click.argument("shell", type=click.Choice(list(SHELLS)))
+@click.argument("shell", type=click.Choice(list(SHELLS)), metavar="bash|zsh|fish", required=False)
 @click.pass_context
-def completion(ctx: click.Context, shell: str) -> None:
+def completion(ctx: click.Context, shell: str | None) -> None:
     """Print what lets a shell complete commands and names.
 
     \b
@@ -24,6 +24,9 @@ def completion(ctx: click.Context, shell: str) -> None:
     Commands and options complete, and of --snapshot, --stack, --package, of SPEC, FROM and TO the names that the
     warehouse has: that of --warehouse, or of SPACK_WAREHOUSE. Bash has to be 4.4 or newer.
     """
+    if shell is None:
+        # Click's own line lists the shells with tabs that are shown as \t.
+        raise click.UsageError(f"Missing argument 'SHELL': {', '.join(SHELLS)}.")
     made = SHELLS[shell](ctx.find_root().command, {}, PROGRAM, f"_{PROGRAM.upper().replace('-', '_')}_COMPLETE")
     # Not source(): of bash it asks which version runs here, which need not be the one that reads this.
     write_lines(made.source_template % made.source_vars() + "\n")
