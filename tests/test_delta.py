@@ -230,12 +230,11 @@ def test_the_command_writes_them(tmp_path, sample):
 
 
 def test_two_at_once_write_one_after_the_other(tmp_path, sample):
-    with ThreadPoolExecutor(2) as both:
-        with hold_lock(tmp_path / LOCK, pytest.fail):
-            written = [both.submit(write_delta, Layout(sample), tmp_path) for _ in range(2)]
-            _, waiting = wait(written, 0.3)
-            assert len(waiting) == 2
-            assert not list(tmp_path.rglob(LOG))
+    with ThreadPoolExecutor(2) as both, hold_lock(tmp_path / LOCK, pytest.fail):
+        written = [both.submit(write_delta, Layout(sample), tmp_path) for _ in range(2)]
+        _, waiting = wait(written, 0.3)
+        assert len(waiting) == 2
+        assert not list(tmp_path.rglob(LOG))
     (first, second) = sorted((one.result() for one in written), key=lambda one: one.commits)
 
     assert (first.commits, first.files) == (0, 0)
