@@ -1,6 +1,6 @@
 """A build, from sources to a published warehouse: read this page from top to bottom as the way of the data.
 
-What a build makes depends on its sources alone. The state of the build before only tells which
+What a build makes depends on its sources alone. The state of the build before only says which
 snapshots need no work: a build that reuses them gives the same Parquet, byte for byte, as one that
 starts from nothing.
 """

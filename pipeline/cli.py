@@ -386,7 +386,7 @@ def run(
             raise
         log = StepLog("json", say)
         for fault in error.faults:
-            log.tell("config", FAILED, fault)
+            log.report("config", FAILED, fault)
         sys.exit(1)
     read = replace(read, offline=read.offline or offline)
     if paths:
@@ -406,7 +406,7 @@ def run(
         if number is None:
             raise
         status = 1 if number == signal.SIGINT else 128 + number
-        log.tell("run", ENDED, f"by {signal.Signals(number).name}: exit status {status}")
+        log.report("run", ENDED, f"by {signal.Signals(number).name}: exit status {status}")
         sys.exit(status)
     sys.exit(outcome.exit_status)
 

@@ -1,4 +1,4 @@
-"""A scheduled run as its file says: what to build from, what to hold it to, what to report, whom to tell.
+"""A scheduled run as its file says: what to build from, what to hold it to, what to report, whom to notify.
 
 :mod:`pipeline.settings` reads the file; here its sources are found, and its paths held apart.
 """

@@ -47,7 +47,7 @@ EXIT_OF = {DONE: 0, SKIPPED: 0, SHORT: 3, FAILED: 1}
 """Exit statuses, the better first: a step that could not be done is worse than one that found something."""
 _BADNESS = (DONE, SKIPPED, SHORT, FAILED)
 TOLD = 100
-"""So many rows of what falls short are in a notification; their number always is."""
+"""So many rows of what fails are in a notification; their number always is."""
 
 
 class StepLog:
@@ -57,7 +57,7 @@ class StepLog:
         self.format = format
         self._write = write
 
-    def tell(self, step: str, status: str, message: str, seconds: float | None = None) -> None:
+    def report(self, step: str, status: str, message: str, seconds: float | None = None) -> None:
         """Write one line; ``seconds`` is how long the step took."""
         time = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         message = " ".join(message.split())
@@ -73,9 +73,9 @@ class StepLog:
     def note(self, step: str, lines: list[str]) -> None:
         """Write the first of ``lines`` as notes of a step, and how many there are more."""
         for line in lines[:SHOWN_NOTES]:
-            self.tell(step, NOTE, line)
+            self.report(step, NOTE, line)
         if len(lines) > SHOWN_NOTES:
-            self.tell(step, NOTE, f"… and {len(lines) - SHOWN_NOTES:,} more")
+            self.report(step, NOTE, f"… and {len(lines) - SHOWN_NOTES:,} more")
 
 
 @dataclass
@@ -170,7 +170,7 @@ def run(
 ) -> Outcome:
     """Do the steps of ``config`` in their order, and report what fails.
 
-    ``today`` is the day that gates judge on, by default this day (UTC); a notification tells it only where
+    ``today`` is the day that gates judge on, by default this day (UTC); a notification has it only where
     it is given. ``environment`` holds a webhook's URL, by default the process's. ``summary`` is a file for
     what was found, as Markdown.
     """
@@ -187,7 +187,7 @@ def run(
     if summary is not None:
         write_run_summary(summary, outcome, layout, log)
     message = f"exit status {outcome.exit_status}"
-    log.tell("run", outcome.status, message, time.monotonic() - began)
+    log.report("run", outcome.status, message, time.monotonic() - began)
     return outcome
 
 
@@ -207,7 +207,7 @@ def do_steps(config: Config, layout: Layout, outcome: Outcome, log: StepLog, tod
 
 
 def run_step(outcome: Outcome, log: StepLog, step: str, work: Callable[[], Ending | None]) -> bool:
-    """Do one step and tell how it ended; returns whether it could be done. None: nothing to tell yet."""
+    """Do one step and report how it ended; returns whether it could be done. None: nothing to report yet."""
     began = time.monotonic()
     try:
         ending = work()
@@ -228,7 +228,7 @@ def run_step(outcome: Outcome, log: StepLog, step: str, work: Callable[[], Endin
     outcome.statuses[step], outcome.messages[step] = ending.status, ending.message
     if ending.status == FAILED:
         outcome.failures += [(step, line) for line in [ending.message, *ending.notes]]
-    log.tell(step, ending.status, ending.message, time.monotonic() - began)
+    log.report(step, ending.status, ending.message, time.monotonic() - began)
     log.note(step, ending.notes)
     return ending.status != FAILED
 
@@ -236,7 +236,7 @@ def run_step(outcome: Outcome, log: StepLog, step: str, work: Callable[[], Endin
 def skip_steps(outcome: Outcome, log: StepLog, steps: tuple[str, ...]) -> None:
     for step in steps:
         outcome.statuses[step], outcome.messages[step] = SKIPPED, "what it needs is not there"
-        log.tell(step, SKIPPED, outcome.messages[step])
+        log.report(step, SKIPPED, outcome.messages[step])
 
 
 # The steps
@@ -245,8 +245,8 @@ def skip_steps(outcome: Outcome, log: StepLog, steps: tuple[str, ...]) -> None:
 def find_sources(config: Config) -> Ending:
     remote = sum(source.is_remote for source in config.sources)
     missing = sum(bool(source.fault) for source in config.sources)
-    told = f", {missing:,} missing" if missing else ""
-    return Ending(f"{len(config.sources) - remote:,} here, {remote:,} by URL{told}")
+    gone = f", {missing:,} missing" if missing else ""
+    return Ending(f"{len(config.sources) - remote:,} here, {remote:,} by URL{gone}")
 
 
 def prepare(layout: Layout, log: StepLog, held: contextlib.ExitStack) -> None:
@@ -262,10 +262,10 @@ class Waiting(Progress):
         self._log, self._step = log, step
 
     def wait(self, folder: Path, what: str) -> None:
-        self._log.tell(self._step, "waiting", f"{folder}: another {what} is running; waiting for it to end")
+        self._log.report(self._step, "waiting", f"{folder}: another {what} is running; waiting for it to end")
 
     def note(self, line: str) -> None:
-        self._log.tell(self._step, NOTE, line)
+        self._log.report(self._step, NOTE, line)
 
 
 def build_warehouse(config: Config, outcome: Outcome, log: StepLog, day: dt.date) -> Ending:
@@ -344,8 +344,8 @@ def write_reports(config: Config, layout: Layout, progress: Progress) -> Ending:
     exports = export_reports(layout, config.out, reports.formats, chosen, progress) if chosen else []
     cuts = [line for export in exports for line in export.describe_cuts()]
     size = sum(export.bytes for export in exports)
-    told = f"{number_of(len(exports), 'file')} of {number_of(len(chosen), 'snapshot')}"
-    message = f"{told}, {size:,} bytes, in {config.out}"
+    written = f"{number_of(len(exports), 'file')} of {number_of(len(chosen), 'snapshot')}"
+    message = f"{written}, {size:,} bytes, in {config.out}"
     return Ending(message, DONE, skipped + cuts)
 
 
@@ -399,9 +399,9 @@ def write_site(config: Config, layout: Layout, verdict: Verdict | None, day: dt.
 def notify(
     config: Config, outcome: Outcome, log: StepLog, today: dt.date | None, environment: Mapping[str, str]
 ) -> None:
-    """Write and post what falls short; where nothing does, no notification is left behind.
+    """Write and post what fails; where nothing does, no notification is left behind.
 
-    That nobody can be told is a message, and no other exit status.
+    That nobody can be notified is a message, and no other exit status.
     """
     file, variable = config.notify.file, config.notify.webhook
     well = outcome.exit_status == 0
@@ -410,26 +410,26 @@ def notify(
         try:
             renew_notification(file, data, log)
         except OSError as error:
-            log.tell("notify", FAILED, f"{file}: {error.strerror or error}")
+            log.report("notify", FAILED, f"{file}: {error.strerror or error}")
     if well or variable is None:
         return
     url = environment.get(variable)
     if not url:
-        log.tell("notify", SKIPPED, f"webhook: the environment variable {variable} is not set")
+        log.report("notify", SKIPPED, f"webhook: the environment variable {variable} is not set")
         return
     began = time.monotonic()
     reason = post_notification(url, data, config.notify.timeout)
     message = f"webhook of {variable}: {reason or 'posted'}"
-    log.tell("notify", FAILED if reason else DONE, message, time.monotonic() - began)
+    log.report("notify", FAILED if reason else DONE, message, time.monotonic() - began)
 
 
 def renew_notification(file: Path, data: bytes, log: StepLog) -> None:
     """Put a notification in its file; with no ``data`` remove it. What somebody else has there stays."""
     if not may_replace(file):
-        log.tell("notify", FAILED, f"{file}: is there, and is no notification: it stays as it is")
+        log.report("notify", FAILED, f"{file}: is there, and is no notification: it stays as it is")
     elif data:
         renew_file(file, data)
-        log.tell("notify", DONE, str(file))
+        log.report("notify", DONE, str(file))
     else:
         file.unlink(missing_ok=True)
 
@@ -442,15 +442,15 @@ def write_run_summary(path: Path, outcome: Outcome, layout: Layout, log: StepLog
     try:
         # In place, not by a rename: the file may be a pipe, or one that somebody else has made and reads.
         path.write_text(summarise_run(found, layout), "utf-8")
-        log.tell("summary", DONE, str(path))
+        log.report("summary", DONE, str(path))
     except OSError as error:
-        log.tell("summary", FAILED, f"{path}: {error.strerror or error}")
+        log.report("summary", FAILED, f"{path}: {error.strerror or error}")
     except duckdb.Error as error:
-        log.tell("summary", FAILED, f"DuckDB: {str(error).splitlines()[0]}")
+        log.report("summary", FAILED, f"DuckDB: {str(error).splitlines()[0]}")
 
 
 def describe_outcome(config: Config, outcome: Outcome, today: dt.date | None) -> dict[str, object]:
-    """What falls short, as a notification; the machine's paths are not in it but as the user wrote them."""
+    """What fails, as a notification; the machine's paths are not in it but as the user wrote them."""
     rows = outcome.verdict.rows() if outcome.verdict else []
     names = [name for name, _ in SHORTFALL_COLUMNS]
     lines = [*(f"{step}: {reason}" for step, reason in outcome.failures), *outcome.troubles]

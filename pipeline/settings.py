@@ -261,7 +261,7 @@ class SitePlace(Section):
 
 
 class Notify(Section):
-    """Where to tell of what falls short: a file, and the environment variable that holds a webhook's URL.
+    """Where to report what fails: a file, and the environment variable that holds a webhook's URL.
 
     ``timeout`` is in seconds, for one try and all of its answer.
     """

@@ -196,7 +196,7 @@ def test_a_lock_that_tells_no_version_is_read_and_that_is_told(version):
     expected = read(lock)
 
     assert tell(expected) == tell(read(write_lock(version, GRAPH)))
-    assert expected.notes[0] == "l: tells no lockfile-version; its specs are looked for by their own hash"
+    assert expected.notes[0] == "l: has no lockfile-version; its specs are looked for by their own hash"
 
 
 @pytest.mark.parametrize("version", [4, 5, 6, 7, 8])

@@ -1,6 +1,6 @@
-"""Gates for CI: what falls short of the rules that a snapshot must keep.
+"""Gates for CI: where a snapshot fails the rules that it must keep.
 
-What cannot be judged, because a snapshot, a stack or a source is not there, falls short with that as
+What cannot be judged, because a snapshot, a stack or a source is not there, fails with that as
 its reason: a gate that nothing passes through is not open.
 """
 
@@ -42,7 +42,7 @@ SHORTFALL_COLUMNS: Columns = (
 
 @dataclass(frozen=True)
 class Shortfall:
-    """One thing that falls short of a gate: what was asked, what was found, and why it is so."""
+    """One thing that fails a gate: what was asked, what was found, and why it is so."""
 
     gate: str
     snapshot: str
@@ -202,7 +202,7 @@ def judge_coverage(
 
 
 def _show_share(share: float, minimum: float) -> str:
-    """A share rounded, but never up to the minimum that it falls short of."""
+    """A share rounded, but never up to the minimum that it does not reach."""
     return next((text for digits in (4, 8) if float(text := f"{share:.{digits}g}") < minimum), repr(share))
 
 
@@ -242,7 +242,7 @@ def judge_lost(
             reason = f"cannot be judged: no such stack is in the baseline {baseline.name}"
             yield Shortfall("lost", snapshot.name, reason, gate.line, pattern)
     rejected, unread = _count_rejects(connection, snapshot.name)
-    told, indexes = _list_sources(connection, snapshot.name, baseline.name)
+    with_pages, indexes = _list_sources(connection, snapshot.name, baseline.name)
     kept_stacks, kept_packages = {stack for stack, _ in has}, {package for _, package in has}
     in_stacks = {package for stack, package in had if stack != ROOT}
     gone: set[str] = set()
@@ -275,7 +275,7 @@ def judge_lost(
             reason = "cannot be judged: specs of the package were rejected"
         elif unread:
             reason = f"lost, or in what could not be read: {number_of(unread, 'file')}"
-        elif package in told or stack in indexes:
+        elif package in with_pages or stack in indexes:
             reason = "lost" if package in kept_packages else "lost, and in no other stack"
             reason += with_it.get((stack, package), "")
         else:
@@ -314,9 +314,9 @@ def _list_places(connection: duckdb.DuckDBPyConnection, snapshot: str) -> set[tu
 
 
 def _list_sources(connection: duckdb.DuckDBPyConnection, snapshot: str, baseline: str) -> tuple[set[str], set[str]]:
-    """The packages that the pages of a snapshot tell of, and the stacks that it has an index of.
+    """The packages that the pages of a snapshot answer for, and the stacks that it has an index of.
 
-    They tell of a package by its page, or by having none although the baseline has one: see ``absences``.
+    They answer for a package by its page, or by having none although the baseline has one: see ``absences``.
     """
     rows = connection.execute("select distinct package, stack from pages where snapshot = ?", [snapshot]).fetchall()
     query = "select package from absences where snapshot = ? and other = ?"
@@ -410,7 +410,7 @@ def judge_installable(
 
 
 def annotate(verdict: Verdict) -> list[str]:
-    """GitHub's workflow commands for what falls short, and warnings for the notes, each a line."""
+    """GitHub's workflow commands for what fails, and warnings for the notes, each a line."""
     lines = []
     for one in verdict.shortfalls:
         title = ", ".join(filter(None, (one.gate, one.stack, one.package)))

@@ -6,7 +6,7 @@ specs, which :mod:`pipeline.specs.node` reads, each under a key::
     {"_meta": {"lockfile-version": 6}, "roots": [{"hash": KEY, "spec": …}], "concrete_specs": {KEY: {…}},
      "include_concrete": {PATH: {"roots": …, "concrete_specs": …}}}
 
-Dependencies and roots are named by key. In version 1 it is the hash, which the node itself does not tell;
+Dependencies and roots are named by key. In version 1 it is the hash, which the node itself does not have;
 in versions 2 and 3 it is the build hash, and what caches know the spec by is the node's own ``hash``; from
 version 4 on the two are the same.
 """
@@ -85,7 +85,7 @@ def parse_lock(text: str, name: str, with_build: bool = False) -> ExpectedList:
         raise FileFaultsError(faults)
     notes = []
     if lock.meta is None or lock.meta.version is None:
-        notes.append(f"{name}: tells no lockfile-version; its specs are looked for by their own hash")
+        notes.append(f"{name}: has no lockfile-version; its specs are looked for by their own hash")
     named = {key for one in held.values() for key, _ in one.edges}
     named |= {one.node.find_build_spec() or "" for one in held.values()}
     starts = list(_list_roots(lock, held, named))
@@ -141,7 +141,7 @@ def _decode_lock(text: str, name: str) -> _Lock:
     try:
         lock = _LOCK.decode(text)
     except msgspec.ValidationError as error:
-        raise FileFaultsError([f"{name}: is no spack.lock: {_tell(explain(error, ''))}"]) from None
+        raise FileFaultsError([f"{name}: is no spack.lock: {_say_where(explain(error, ''))}"]) from None
     except (msgspec.DecodeError, RecursionError) as error:
         raise FileFaultsError([f"{name}: is no JSON: {error}"]) from None
     version = lock.meta and lock.meta.version
@@ -168,7 +168,7 @@ def _read_nodes(lock: _Lock, name: str) -> tuple[dict[str, _Held], list[str]]:
             if version is not None and version not in _KEYED_OTHERWISE and node.hash != key:
                 raise Fault("hash", f"is {node.hash!r}, and not the key it stands under")
         except Fault as fault:
-            faults.append(f"{name}: {place}: is no spec of a lock file: {_tell(fault)}")
+            faults.append(f"{name}: {place}: is no spec of a lock file: {_say_where(fault)}")
         else:
             nodes[key] = node
     # Spack's docs say that version 2 names dependencies by their hash, its own lock files name them by key.
@@ -180,7 +180,7 @@ def _read_nodes(lock: _Lock, name: str) -> tuple[dict[str, _Held], list[str]]:
     return held, faults
 
 
-def _tell(fault: Fault) -> str:
+def _say_where(fault: Fault) -> str:
     return f"{fault.place}: {fault.reason}" if fault.place else fault.reason
 
 

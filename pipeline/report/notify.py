@@ -1,4 +1,4 @@
-"""Tell of what falls short: a JSON file that any notifier can post, and a webhook.
+"""Report what fails: a JSON file that any notifier can post, and a webhook.
 
 The JSON's ``text`` is what chat services show of a message; the rest is for programs. It holds no time
 but the day that a run was given, so that the same shortfalls give the same bytes.

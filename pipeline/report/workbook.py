@@ -2,7 +2,7 @@
 
 Texts are texts: nothing from the data becomes a formula, a link or a number. What Excel cannot hold
 (https://support.microsoft.com/office/1672b34d-7043-467e-8e27-269d656771c3, "Excel specifications and
-limits") is cut, and the first sheet and :class:`Sheet` tell so. The same rows give the same bytes.
+limits") is cut, and the first sheet and :class:`Sheet` say so. The same rows give the same bytes.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def write_workbook(
                 sheets.append(_write_sheet(sheet, report, columns, _fetch(cursor), header, share))
             _write_about(about, snapshot, sheets, header)
     except FileCreateError as error:
-        # What it was made of, which tells why.
+        # What it was made of, which says why.
         raise error.args[0] from None
     return sheets
 
