@@ -88,15 +88,18 @@ _FEW = 8
 
 
 class NotInWarehouseError(WarehouseError):
-    """A snapshot or stack that was asked for is not in the warehouse; ``held`` are those that are."""
+    """A snapshot or stack that was asked for is not in the warehouse; ``words`` stand for some of the ``held``."""
 
-    def __init__(self, kind: str, name: str, held: Sequence[str]) -> None:
-        super().__init__(f"no {kind} {name!r} in the warehouse; {suggest(name, held)}")
+    def __init__(self, kind: str, name: str, held: Sequence[str], words: Sequence[str] = ()) -> None:
+        super().__init__(f"no {kind} {name!r} in the warehouse; {suggest(name, held, words)}")
 
 
-def suggest(name: str, names: Sequence[str]) -> str:
-    """What to say of a ``name`` that is none of ``names``: which may have been meant, or which there are."""
-    near = suggest_names(name, names, 3)
+def suggest(name: str, names: Sequence[str], words: Sequence[str] = ()) -> str:
+    """What to say of a ``name`` that is none of ``names``, nor of the ``words`` for some of them.
+
+    That is which may have been meant, or which names there are.
+    """
+    near = suggest_names(name, [*names, *words], 3)
     if near:
         return f"did you mean {join_or(near)}?"
     more = f" and {len(names) - _FEW:,} more" if len(names) > _FEW else ""

@@ -34,7 +34,7 @@ from pipeline.report.export import choose_kept, export_reports, prune_reports
 from pipeline.report.notify import VERSION, encode_notification, escape_text, may_replace, post_notification
 from pipeline.report.summary import Found, summarise_run
 from pipeline.sources.files import Source
-from pipeline.store.checks import Check, run_checks
+from pipeline.store.checks import Check, check_files, run_checks
 from pipeline.store.database import open_database
 from pipeline.store.history import Wishes
 
@@ -302,9 +302,10 @@ def build_warehouse(config: Config, outcome: Outcome, log: StepLog, day: dt.date
 
 
 def check_warehouse(layout: Layout, outcome: Outcome) -> Ending:
+    checks = [check_files(layout)]
     with open_database(layout) as connection:
         outcome.snapshot = next((one.name for one in list_snapshots(connection)), None)
-        checks = run_checks(connection)
+        checks += run_checks(connection)
     outcome.checks = [check for check in checks if check.offenders]
     failed = sum(check.failed for check in checks)
     outcome.counts["failed_checks"] = failed

@@ -459,3 +459,11 @@ def test_annotations_are_one_line_and_lose_nothing(stack, package, reason):
     match = re.fullmatch(r"::error file=g,line=1,title=([^:,\r\n]*)::([^\r\n]*)", line)
     assert unquote(match[1]) == ", ".join(filter(None, ["lost", stack, package]))
     assert unquote(match[2]) == reason
+
+
+def test_a_misspelt_word_for_a_snapshot_is_suggested(tmp_path, sample):
+    (tmp_path / "gates.yaml").write_text("snapshot: latset\nrejects: {maximum: 0}\n")
+    done = run("gate", "--config", tmp_path / "gates.yaml", "--warehouse", sample, "--format", "csv")
+
+    assert done.returncode == 3
+    assert "the snapshot is not in the warehouse; did you mean latest?" in done.stdout

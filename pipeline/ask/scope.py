@@ -18,7 +18,9 @@ from pipeline.words import NEWEST
 
 PREVIOUS = "previous"
 LATEST = "latest"
-"""The same as :data:`pipeline.schema.NEWEST`."""
+"""The same as :data:`pipeline.words.NEWEST`."""
+WORDS = (LATEST, PREVIOUS)
+"""Words for a snapshot that are suggested where one is misspelt."""
 DAYS_BEFORE = re.compile(r"-([0-9]{1,5})d")
 """So many days before the latest, such as ``-7d``."""
 Say = Callable[[str], None]
@@ -190,7 +192,7 @@ def choose_snapshot(connection: duckdb.DuckDBPyConnection, name: str | None, say
 def _require_snapshot(name: str, snapshots: Sequence[Snapshot], say: Say) -> Snapshot:
     found = find_snapshot(name, None, snapshots, say)
     if found is None:
-        raise NotInWarehouseError("snapshot", name, [one.name for one in snapshots])
+        raise NotInWarehouseError("snapshot", name, [one.name for one in snapshots], WORDS)
     return found
 
 
@@ -228,7 +230,7 @@ def _choose_place(name: str, snapshots: Sequence[Snapshot], say: Say) -> Place:
         found = find_snapshot("/".join(parts[:end]), None, snapshots, say)
         if found:
             return Place(found.name, "/".join(parts[end:]) or None)
-    raise NotInWarehouseError("snapshot", name, [one.name for one in snapshots])
+    raise NotInWarehouseError("snapshot", name, [one.name for one in snapshots], WORDS)
 
 
 def list_stacks(connection: duckdb.DuckDBPyConnection, snapshots: Sequence[str]) -> list[str]:
