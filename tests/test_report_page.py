@@ -28,7 +28,8 @@ from pipeline.report.page import (
     render_page,
     show_size,
 )
-from pipeline.report.pagedata import Shared, collect
+from pipeline.report.pagedata import collect
+from pipeline.report.shared import Shared
 from pipeline.store.database import open_database
 from tests.makers import ask, build_pages, make_page, make_spec, write_page
 

@@ -10,7 +10,7 @@ from pipeline.ask.scope import Snapshot, find_snapshot, list_snapshots
 from pipeline.build import build
 from pipeline.layout import Layout
 from pipeline.report.page import render_page
-from pipeline.report.pagedata import Shared
+from pipeline.report.shared import Shared
 from pipeline.report.summary import escape, write_summary
 from pipeline.store.database import open_database
 from tests.makers import build_pages, make_spec, write_caches
@@ -128,7 +128,7 @@ def test_a_gate_skips_a_stale_baseline_and_names_it(stale, tmp_path):
 def test_the_summary_and_the_page_name_what_they_skip(stale):
     with open_database(Layout(stale)) as connection:
         compared = compare_with_previous(connection, WEEKS[3])
-        summary = write_summary(connection, compared)
+        summary = write_summary(Shared(connection), compared)
         page = render_page(compared, Shared(connection)).html.decode()
 
     assert f"## Lost since {escape(WEEKS[1])}\n" in summary

@@ -126,31 +126,6 @@ def _is_kept(connection: duckdb.DuckDBPyConnection, asked: Question) -> bool:
     return connection.execute(query, _parameters(asked, query)).fetchone() is not None
 
 
-def list_turnover(connection: duckdb.DuckDBPyConnection, asked: Question) -> list[tuple[str, str, bool]]:
-    """The packages that one snapshot alone holds: lost or gained, the package, and whether that is proven.
-
-    It is not where the other side's sources did not load whole: ``hash_diff`` is silent of it. Of all packages
-    and stacks, whatever ``asked`` names.
-    """
-    return connection.execute(
-        """
-        with held as (select distinct snapshot, package from specs where snapshot in ($before, $after)),
-        once as (select package, any_value(snapshot) as snapshot from held group by package having count(*) = 1),
-        proven as (select distinct change, package from hash_diff($before, $after))
-        select
-            case when once.snapshot = $before then 'lost' else 'gained' end as change,
-            once.package,
-            proven.package is not null as proven
-        from once
-        left join proven
-            on once.package = proven.package
-            and proven.change = case when once.snapshot = $before then 'lost' else 'gained' end
-        order by change desc, once.package
-        """,
-        {"before": asked.before, "after": asked.after},
-    ).fetchall()
-
-
 class SnapshotDiff:
     """What changed between two snapshots; each part is asked of the warehouse once, and only if it is wanted."""
 
@@ -177,8 +152,31 @@ class SnapshotDiff:
 
     @cached_property
     def turnover(self) -> list[tuple[str, str, bool]]:
-        """See :func:`list_turnover`."""
-        return list_turnover(self.connection, self.asked)
+        """The packages that one snapshot alone holds: lost or gained, the package, and whether that is proven.
+
+        It is not where the other side's sources did not load whole: ``hash_diff`` is silent of it. Of all packages
+        and stacks, whatever is asked for.
+        """
+        once = self.connection.execute(
+            """
+            with held as (select distinct snapshot, package from specs where snapshot in ($before, $after))
+            select case when any_value(snapshot) = $before then 'lost' else 'gained' end as change, package
+            from held group by package having count(*) = 1
+            order by change desc, package
+            """,
+            {"before": self.asked.before, "after": self.asked.after},
+        ).fetchall()
+        proven = {(change, package) for change, package, *_ in self._hashes}
+        return [(change, package, (change, package) in proven) for change, package in once]
+
+    @cached_property
+    def _hashes(self) -> list[tuple[str, str, int]]:
+        """By change and package, of all of them, how many of the hashes that one snapshot alone has are asked for."""
+        query = f"""
+            select change, package, count(case when {_filter(self.asked, "list_has_any(stacks, $stacks)")} then 1 end)
+            from hash_diff($before, $after) group by change, package
+        """
+        return self.connection.execute(query, _parameters(self.asked, query)).fetchall()
 
     @cached_property
     def configuration_columns(self) -> list[str]:
@@ -191,18 +189,11 @@ class SnapshotDiff:
     @cached_property
     def summary(self) -> ChangeSummary:
         """What changed, counted."""
-        among = _filter(self.asked, "list_has_any(stacks, $stacks)")
-        query = f"""
-            select change, count(distinct package), count(*) from hash_diff($before, $after)
-            where {among} group by change
-        """
-        hashes = self.connection.execute(query, _parameters(self.asked, query)).fetchall()
         totals: list[tuple[object, ...]] = []
-        for what, by, rows in (
-            ("hashes", "hash", hashes),
+        for what, by, found in (
+            ("hashes", "hash", self._count_hashes()),
             ("configurations", "configuration", self._count_configurations()),
         ):
-            found = {change: (packages, count) for change, packages, count in rows}
             found["kept"] = _count_kept(self.connection, self.asked, by)
             totals += [(what, change, None, None, *found.get(change, (0, 0))) for change in ("lost", "gained", "kept")]
         causes, losses = _sum_up(self.lost, self.lost_columns)
@@ -215,13 +206,22 @@ class SnapshotDiff:
             self._count_gains(),
         )
 
-    def _count_configurations(self) -> list[tuple[str, int, int]]:
+    def _count_hashes(self) -> dict[str, tuple[int, int]]:
+        """By change: packages and hashes."""
+        counts: dict[str, tuple[int, int]] = {}
+        for change, _, count in self._hashes:
+            if count:
+                packages, total = counts.get(change, (0, 0))
+                counts[change] = (packages + 1, total + count)
+        return counts
+
+    def _count_configurations(self) -> dict[str, tuple[int, int]]:
         """By change: packages and configurations."""
         change, package = map(self.configuration_columns.index, ("change", "package"))
         packages: dict[str, Counter[object]] = defaultdict(Counter)
         for row in self.configurations:
             packages[str(row[change])][row[package]] += 1
-        return [(one, len(counts), counts.total()) for one, counts in packages.items()]
+        return {one: (len(counts), counts.total()) for one, counts in packages.items()}
 
     def _count_gains(self) -> list[tuple[object, ...]]:
         """The configurations that each stack gained, those that gained most first; None for root alone."""

@@ -67,36 +67,45 @@ class Gap(NamedTuple):
         return f"{self.state} by {name_some(self.blocked_by, SHOWN_NAMES)}"
 
 
-def count_gaps(connection: duckdb.DuckDBPyConnection, snapshot: str) -> int:
-    """How many rows the view ``gaps`` has of a snapshot."""
-    (count,) = connection.execute("select count(*) from gaps where snapshot = ?", [snapshot]).fetchone() or (0,)
-    return int(count)
-
-
 def rank_gaps(
-    connection: duckdb.DuckDBPyConnection, snapshot: str, stacks: Sequence[str] = (), most: int | None = None
+    connection: duckdb.DuckDBPyConnection,
+    snapshot: str,
+    stacks: Sequence[str] = (),
+    most: int | None = None,
+    among: str = "gaps",
 ) -> list[Gap]:
-    """The gaps of a snapshot, not yet judged, what the most other stacks hold first: all, or at ``most`` so many."""
+    """The gaps of a snapshot, not yet judged, what the most other stacks hold first: all, or at ``most`` so many.
+
+    ``among`` stands after ``from``: the view, or a table of its rows.
+    """
     where = "and list_contains($stacks, stack)" if stacks else ""
     given: dict[str, object] = {"snapshot": snapshot, **({"stacks": list(stacks)} if stacks else {})}
     given["earlier"] = list_before(connection, [snapshot])
     rows = connection.execute(
         f"""
-        with seen as (
+        with ranked as (
+            select snapshot, stack, package, platform, held_by, stacks,
+            from {among}
+            where snapshot = $snapshot {where}
+            order by held_by desc, stack, package, platform
+            {"" if most is None else f"limit {most}"}
+        ),
+
+        seen as (
             select stack, platform, package, min(list_position(cast($earlier as varchar[]), snapshot)) as place,
             from spec_stacks
-            where list_contains(cast($earlier as varchar[]), snapshot)
+            where
+                list_contains(cast($earlier as varchar[]), snapshot)
+                and package in (select package from ranked)
             group by stack, platform, package
         )
 
         select
             snapshot, stack, package, platform, held_by, stacks,
             cast($earlier as varchar[])[place] as last_seen,
-        from gaps
+        from ranked
         left join seen using (stack, platform, package)
-        where snapshot = $snapshot {where}
         order by held_by desc, stack, package, platform
-        {"" if most is None else f"limit {most}"}
         """,
         given,
     ).fetchall()

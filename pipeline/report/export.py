@@ -6,9 +6,8 @@ Tables are CSV, Parquet or JSON, a file per report; a workbook and a summary are
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,7 +23,7 @@ from pipeline.io.temporary import plain_path
 from pipeline.layout import Layout
 from pipeline.report.folder import INDEX, ReportFolder, encode
 from pipeline.report.inputs import Inputs
-from pipeline.report.pagedata import Shared
+from pipeline.report.shared import Shared, select_rows
 from pipeline.report.summary import write_summary
 from pipeline.report.workbook import write_workbook
 from pipeline.schema import AXES
@@ -51,8 +50,6 @@ REPORTS = {
     "meta_mismatches": ("snapshot", "package", "field", "said"),
 }
 """The relations that are exported, each with the columns that order it."""
-_HELD = "exported_"
-"""What the names of their temporary tables begin with."""
 
 
 @dataclass(frozen=True)
@@ -137,18 +134,15 @@ def export_snapshot(shared: Shared, reports: ReportFolder, snapshot: str, format
     exports: list[Export] = []
     connection = shared.connection
     compared = compare_with_previous(connection, snapshot)
-    holding = (
-        hold_rows(connection, snapshot) if {*TABLE_FORMATS, "xlsx"}.intersection(formats) else contextlib.nullcontext()
-    )
-    with reports.replace(snapshot) as folder, plain_path(folder) as new, holding:
+    with reports.replace(snapshot) as folder, plain_path(folder) as new, shared.hold(snapshot):
         # The page comes last: it links to the files beside it.
         for format in sorted(formats, key=lambda name: name == "html"):
             if format in TABLE_FORMATS:
-                exports += [export_report(connection, new, report, snapshot, format) for report in REPORTS]
+                exports += [export_report(shared, new, report, snapshot, format) for report in REPORTS]
             elif format == "xlsx":
-                exports.append(export_workbook(connection, new, snapshot))
+                exports.append(export_workbook(shared, new, snapshot))
             elif format == "markdown":
-                exports.append(export_summary(connection, new, compared))
+                exports.append(export_summary(shared, new, compared))
             else:
                 exports.append(export_page(shared, new, compared, exports, reports.is_site))
         told = read_figures(connection, snapshot)
@@ -190,35 +184,17 @@ def write_index(reports: ReportFolder) -> None:
     write_site(reports.root, snapshots)
 
 
-@contextlib.contextmanager
-def hold_rows(connection: duckdb.DuckDBPyConnection, snapshot: str) -> Iterator[None]:
-    """Hold a snapshot's rows of every report in temporary tables, so that formats need not ask each view again."""
-    for report in REPORTS:
-        connection.execute(f"create or replace temp table {_HELD}{report} as select * {_select_rows(report, snapshot)}")
-    yield
-    for report in REPORTS:
-        connection.execute(f"drop table {_HELD}{report}")
-
-
-def _select_rows(report: str, snapshot: str) -> str:
-    """The clauses that take a snapshot's rows out of a report."""
-    # A file that could not be read has no snapshot: every snapshot's report names it.
-    where = f"snapshot = {quote_text(snapshot)}" + (" or snapshot is null" if report == "rejects" else "")
-    return f"from {report} where {where}"
-
-
 def _order(report: str) -> str:
     return f"order by {', '.join(map(quote_name, REPORTS[report]))}"
 
 
-def export_report(
-    connection: duckdb.DuckDBPyConnection, folder: Path, report: str, snapshot: str, format: str
-) -> Export:
+def export_report(shared: Shared, folder: Path, report: str, snapshot: str, format: str) -> Export:
     """Write one report of one snapshot as one file."""
     path = folder / f"{report}.{format}"
-    columns = connection.execute(f"describe {_HELD}{report}").fetchall()
+    rows = shared.rows_of(report, snapshot)
+    columns = shared.connection.execute(f"describe {rows}").fetchall()
     names = [column[0] for column in columns]
-    chosen = f"from {_HELD}{report} {_order(report)}"
+    chosen = f"from {rows} {_order(report)}"
     if format == "csv":
         cells = ", ".join(guard(name, type) for name, type, *_ in columns)
         header = ", ".join(quote_name(guard_text(name)) for name in names)
@@ -228,25 +204,25 @@ def export_report(
         query, options = f"select * {chosen}", "format json, array true"
     else:
         # Of the view itself: of a table DuckDB would call columns required by what the rows happen to be.
-        chosen = f"{_select_rows(report, snapshot)} {_order(report)}"
+        chosen = f"{select_rows(report, snapshot)} {_order(report)}"
         query, options = f"select * {chosen}", "format parquet, compression zstd"
-    count = connection.execute(f"copy ({query}) to {quote_text(str(path))} ({options})").fetchone()
+    count = shared.connection.execute(f"copy ({query}) to {quote_text(str(path))} ({options})").fetchone()
     return _describe_file(path, report, snapshot, format, int(count[0]) if count else 0, names)
 
 
-def export_workbook(connection: duckdb.DuckDBPyConnection, folder: Path, snapshot: str) -> Export:
+def export_workbook(shared: Shared, folder: Path, snapshot: str) -> Export:
     """Write a snapshot's reports as one workbook."""
     what, name = FILES["xlsx"]
-    queries = [(report, f"select * from {_HELD}{report} {_order(report)}") for report in REPORTS]
-    sheets = write_workbook(connection, folder / name, snapshot, queries)
+    queries = [(report, f"select * from {shared.rows_of(report, snapshot)} {_order(report)}") for report in REPORTS]
+    sheets = write_workbook(shared.connection, folder / name, snapshot, queries)
     rows = sum(sheet.written_rows for sheet in sheets)
     return _describe_file(folder / name, what, snapshot, "xlsx", rows, None, [sheet.describe() for sheet in sheets])
 
 
-def export_summary(connection: duckdb.DuckDBPyConnection, folder: Path, compared: Comparison) -> Export:
+def export_summary(shared: Shared, folder: Path, compared: Comparison) -> Export:
     """Write a snapshot's summary."""
     what, name = FILES["markdown"]
-    (folder / name).write_text(write_summary(connection, compared), "utf-8")
+    (folder / name).write_text(write_summary(shared, compared), "utf-8")
     return _describe_file(folder / name, what, compared.snapshot.name, "markdown")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import duckdb
+from pipeline.report.shared import Shared
 
 
 class Installs(NamedTuple):
@@ -23,27 +23,26 @@ class Installs(NamedTuple):
     missing_parts: int
 
 
-def find_installs(connection: duckdb.DuckDBPyConnection, snapshot: str, most: int) -> Installs | None:
+def find_installs(shared: Shared, snapshot: str, most: int) -> Installs | None:
     """What of a snapshot installs, with the first ``most`` rows of each list; None where no source says, as pages."""
+    connection = shared.connection
     (known, installable) = connection.execute(
         "select count(installable), count(case when installable then 1 end) from specs where snapshot = ?", [snapshot]
     ).fetchall()[0]
     if not known:
         return None
     stacks = connection.execute(
-        """
+        f"""
         select stack, installable_known, installable
-        from summary_by_stack where snapshot = ? and installable < installable_known
+        from {shared.rows_of("summary_by_stack", snapshot)} where installable < installable_known
         order by installable_known - installable desc, stack
-        """,
-        [snapshot],
+        """
     ).fetchall()
     missing = connection.execute(
-        """
+        f"""
         select missing_package, missing_hash, reason, specs, stacks
-        from summary_by_missing where snapshot = ?
+        from {shared.rows_of("summary_by_missing", snapshot)}
         order by specs desc, missing_package, missing_hash
-        """,
-        [snapshot],
+        """
     ).fetchall()
     return Installs(known, installable, stacks[:most], len(stacks), missing[:most], len(missing))

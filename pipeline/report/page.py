@@ -28,7 +28,8 @@ from markupsafe import Markup
 from pipeline.ask.diff import Comparison
 from pipeline.report.folder import SITE, folder_of
 from pipeline.report.installs import find_installs
-from pipeline.report.pagedata import Shared, collect
+from pipeline.report.pagedata import collect
+from pipeline.report.shared import Shared
 
 ASSETS = Path(__file__).parent / "assets"
 SCRIPTS = (
@@ -104,7 +105,7 @@ def render_page(
     )
     html = environment.get_template("template.html").render(
         facts=payload["facts"],
-        installs=find_installs(shared.connection, compared.snapshot.name, MOST_MISSING),
+        installs=find_installs(shared, compared.snapshot.name, MOST_MISSING),
         previous=payload["previous"],
         before=payload["before"],
         verdict=payload["verdict"],

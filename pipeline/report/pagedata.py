@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from functools import cached_property
+from collections.abc import Iterable
 from typing import Any
 
 import duckdb
@@ -13,7 +12,8 @@ from pipeline import __version__
 from pipeline.ask.diff import CAUSES, REBUILT, Comparison, SnapshotDiff, judge_change
 from pipeline.ask.scope import list_not_loaded
 from pipeline.report.columns import Encoded, encode_table
-from pipeline.report.folder import folder_name, folder_of
+from pipeline.report.folder import folder_of
+from pipeline.report.shared import Shared, read_table
 from pipeline.schema import MATRIX_COLUMNS
 from pipeline.spack.compilers import RENAMED
 
@@ -21,42 +21,6 @@ MOST_PROBLEMS = 500
 """So many rejects, and so many mismatches, are listed in a page; the rest is in the files beside it."""
 MIRROR = "https://binaries.spack.io"
 """Where Spack's own build caches are, a folder per snapshot (https://cache.spack.io says how to use them)."""
-
-
-class Shared:
-    """What the pages of all snapshots of a warehouse show alike, asked once."""
-
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
-        self.connection = connection
-
-    @cached_property
-    def tables(self) -> dict[str, Encoded]:
-        """Snapshots over time, and what archspec knows."""
-        connection = self.connection
-        return {
-            "trend": read_table(
-                connection,
-                "select series, position, cast(date as varchar) as date, snapshot, axis, value, packages, "
-                "packages_total, specs from coverage_trend order by series, axis, value, position",
-            ),
-            "calendar": read_table(
-                connection,
-                "select calendar.series, calendar.position, cast(calendar.date as varchar) as date, calendar.snapshot, "
-                "snapshots.packages, snapshots.specs from calendar left join snapshots "
-                "on calendar.snapshot = snapshots.snapshot order by calendar.series, calendar.position",
-            ),
-            "targets": read_table(
-                connection, "select target, ancestor, distance, vendor from targets order by target, distance, ancestor"
-            ),
-            "releases": read_table(connection, "select os, ancestor from os_releases order by os, distance"),
-            "hosts": read_table(connection, "select target, platform, machines from hosts order by rowid"),
-        }
-
-    @cached_property
-    def snapshots(self) -> list[dict[str, str]]:
-        """The snapshots, the newest first, each with the folder of its reports."""
-        rows = self.connection.execute("select snapshot from snapshots order by sort_position desc").fetchall()
-        return [{"snapshot": name, "folder": folder_name(name)} for (name,) in rows]
 
 
 def collect(compared: Comparison, shared: Shared, in_site: bool = False) -> dict[str, Any]:
@@ -67,36 +31,32 @@ def collect(compared: Comparison, shared: Shared, in_site: bool = False) -> dict
         "specs": read_specs(connection, snapshot),
         "gaps": read_table(
             connection,
-            "select package, stack, platform, held_by, stacks from gaps where snapshot = $1 "
+            f"select package, stack, platform, held_by, stacks from {shared.rows_of('gaps', snapshot)} "
             "order by held_by desc, package, stack, platform",
-            [snapshot],
         ),
         **shared.tables,
         "missing": read_table(
             connection,
-            "select hash, missing_package || '/' || substr(missing_hash, 1, 7) as part from missing_dependencies "
-            "where snapshot = $1 group by hash, missing_package, missing_hash "
+            "select hash, missing_package || '/' || substr(missing_hash, 1, 7) as part "
+            f"from {shared.rows_of('missing_dependencies', snapshot)} group by hash, missing_package, missing_hash "
             "order by hash, min(depth), missing_package, missing_hash",
-            [snapshot],
         ),
         "rejects": read_table(
             connection,
-            f"select path, place, reason from rejects where snapshot = $1 or snapshot is null "
+            f"select path, place, reason from {shared.rows_of('rejects', snapshot)} "
             f"order by path, place, reason limit {MOST_PROBLEMS}",
-            [snapshot],
         ),
         "mismatches": read_table(
             connection,
-            f"select package, field, said, found from meta_mismatches where snapshot = $1 "
+            f"select package, field, said, found from {shared.rows_of('meta_mismatches', snapshot)} "
             f"order by package, field, said, found limit {MOST_PROBLEMS}",
-            [snapshot],
         ),
     }
-    facts = read_facts(connection, snapshot)
+    facts = read_facts(shared, snapshot)
     payload: dict[str, Any] = {
         "facts": {**facts, "skipped": skipped},
         "previous": previous and previous.name,
-        "before": previous and read_facts(connection, previous.name),
+        "before": previous and read_facts(shared, previous.name),
         "verdict": None,
         "moved": {"lost": 0, "gained": 0, "unknown": 0},
         "renamed": RENAMED,
@@ -109,7 +69,7 @@ def collect(compared: Comparison, shared: Shared, in_site: bool = False) -> dict
         "tables": tables,
     }
     if compared.changes is not None:
-        add_changes(connection, tables, compared.changes)
+        add_changes(shared, tables, compared.changes)
         moved = read_turnover(connection, compared.changes)
         tables["turnover"] = encode_table(("change", "package", "proven"), moved)
         payload["moved"].update(Counter(change if proven else "unknown" for change, _, proven in moved))
@@ -147,8 +107,9 @@ def find_texts(column: Encoded) -> Iterable[str]:
     return [column["c"]] if isinstance(column.get("c"), str) else column.get("c") or column.get("d", ())
 
 
-def add_changes(connection: duckdb.DuckDBPyConnection, tables: dict[str, Any], changes: SnapshotDiff) -> None:
+def add_changes(shared: Shared, tables: dict[str, Any], changes: SnapshotDiff) -> None:
     """Add to ``tables`` what came and left since the previous complete snapshot."""
+    connection = shared.connection
     lost: list[Any] = changes.lost
     tables["lost"] = encode_table(changes.lost_columns, lost)
     named = ("package", "version", "compiler_family", "target", "os", "variants", "stacks", "specs")
@@ -173,18 +134,7 @@ def add_changes(connection: duckdb.DuckDBPyConnection, tables: dict[str, Any], c
         """,
         asked,
     )
-    tables["stacks"] = read_table(
-        connection,
-        """
-        select stack_state.stack, stack_state.state, coalesce(summary_by_stack.packages, 0) as packages
-        from stack_state
-        left join summary_by_stack on summary_by_stack.snapshot = $1 and stack_state.stack = summary_by_stack.stack
-        where stack_state.snapshot = $2 and (stack_state.state <> 'not begun' and summary_by_stack.stack is not null
-            or stack_state.state in ('held', 'unknown'))
-        order by stack_state.stack
-        """,
-        asked,
-    )
+    tables["stacks"] = encode_table(("stack", "state", "packages"), list_stacks(shared, changes))
     tables["dependents"] = read_table(
         connection,
         """
@@ -204,6 +154,16 @@ def add_changes(connection: duckdb.DuckDBPyConnection, tables: dict[str, Any], c
         """,
         asked,
     )
+
+
+def list_stacks(shared: Shared, changes: SnapshotDiff) -> list[tuple[str, str, int]]:
+    """The stacks of the two snapshots: their state in the second, and the packages that each held in the first."""
+    packages = shared.packages_by_stack(changes.asked.before)
+    return [
+        (stack, state, packages.get(stack, 0))
+        for stack, state in shared.stack_states[changes.asked.after]
+        if state in ("held", "unknown") or (state != "not begun" and stack in packages)
+    ]
 
 
 def read_turnover(connection: duckdb.DuckDBPyConnection, changes: SnapshotDiff) -> list[tuple[str, str, bool]]:
@@ -232,13 +192,6 @@ def read_turnover(connection: duckdb.DuckDBPyConnection, changes: SnapshotDiff) 
     ).fetchall()
 
 
-def read_table(connection: duckdb.DuckDBPyConnection, query: str, parameters: Sequence[str] = ()) -> Encoded:
-    """The encoded answer of a query."""
-    answer = connection.execute(query, list(parameters))
-    names = [column[0] for column in answer.description or ()]
-    return encode_table(names, answer.fetchall())
-
-
 def read_specs(connection: duckdb.DuckDBPyConnection, snapshot: str) -> Encoded:
     """The snapshot's specs, the newest version of each package first; versions in Spack's order."""
     columns = [
@@ -256,28 +209,13 @@ def read_specs(connection: duckdb.DuckDBPyConnection, snapshot: str) -> Encoded:
     return encode_table([*columns, "compilers"], [row[:-1] for row in rows], {"version": keys})
 
 
-def read_facts(connection: duckdb.DuckDBPyConnection, snapshot: str) -> dict[str, Any]:
-    """The head figures."""
-    answer = connection.execute(
-        """
-        select
-            kind, cast(date as varchar) as date, packages, specs,
-            (select count(distinct package) from specs where snapshot = $1 and array_length(stacks) > 0) as in_stacks,
-            (select count(*) from summary_by_stack where snapshot = $1) as stacks,
-            (select count(*) from summary_by_compiler where snapshot = $1 and compiler <> 'none') as compilers,
-            (select count(*) from summary_by_target where snapshot = $1) as targets,
-            (select count(*) from root_only_specs where snapshot = $1) as root_only,
-            (select count(*) from rejects where snapshot = $1 or snapshot is null) as rejects,
-            (select count(*) from meta_mismatches where snapshot = $1) as mismatches
-        from snapshots where snapshot = $1
-        """,
-        [snapshot],
-    )
-    names = [column[0] for column in answer.description or ()]
-    row = answer.fetchone()
-    assert row is not None
-    facts: dict[str, Any] = {"snapshot": snapshot, "generator": f"spack-warehouse {__version__}"}
-    facts.update(zip(names, row, strict=True))
-    facts["not_loaded"] = [one.describe() for one in list_not_loaded(connection, snapshot)]
-    facts["mirror"] = None if facts["kind"] == "other" else f"{MIRROR}/{snapshot}"
-    return facts
+def read_facts(shared: Shared, snapshot: str) -> dict[str, Any]:
+    """The head figures, and what of the snapshot's sources is not of today."""
+    figures = shared.figures(snapshot)._asdict()
+    return {
+        "snapshot": snapshot,
+        "generator": f"spack-warehouse {__version__}",
+        **figures,
+        "not_loaded": [one.describe() for one in list_not_loaded(shared.connection, snapshot)],
+        "mirror": None if figures["kind"] == "other" else f"{MIRROR}/{snapshot}",
+    }

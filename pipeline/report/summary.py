@@ -11,17 +11,17 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import duckdb
 
 from pipeline.ask.diff import WHOLLY_LOST, Comparison, SnapshotDiff, compare_with_previous, group_losses
-from pipeline.ask.gaps import count_gaps, judge_gaps, rank_gaps
+from pipeline.ask.gaps import judge_gaps, rank_gaps
 from pipeline.ask.gates import SHORTFALL_COLUMNS
 from pipeline.ask.scope import Snapshot, list_not_loaded, list_snapshots
 from pipeline.errors import NoWarehouseError
 from pipeline.layout import Layout
 from pipeline.report.installs import find_installs
+from pipeline.report.shared import Shared
 from pipeline.store.database import open_database
 
 SHOWN_GAPS, SHOWN_CHANGES, SHOWN_LOST = 10, 20, 100
@@ -32,37 +32,38 @@ _MARKUP = re.compile(r"""[\\`*\[\]|~#!$@:"'(){}]|(?<![0-9A-Za-z])_|_(?![0-9A-Za-
 Row = Sequence[object]
 
 
-class Head(NamedTuple):
-    """A snapshot's figures; ``date`` is ISO's, of weekly ones."""
+HEAD = (
+    ("date", "date"),
+    ("packages", "packages"),
+    ("specs", "specs"),
+    ("stacks", "stacks"),
+    ("rejects", "rejects"),
+    ("meta mismatches", "mismatches"),
+)
+"""The head figures: name, and which of :class:`pipeline.report.shared.Figures`."""
 
-    date: str | None
-    packages: int
-    specs: int
-    stacks: int
-    rejects: int
-    meta_mismatches: int
 
-
-def write_summary(connection: duckdb.DuckDBPyConnection, compared: Comparison) -> str:
+def write_summary(shared: Shared, compared: Comparison) -> str:
     """The summary of a snapshot: head figures, lost and gained since the one before, and the largest gaps.
 
     The one before is ``previous``: that of its series whose sources are all loaded, for ``develop`` the newest
     weekly one.
     """
     this, before, skipped, changes = compared
-    snapshot = this.name
-    lines = [f"# Coverage of {escape(snapshot)}", "", *_tell_head(connection, this, before)]
+    snapshot, connection = this.name, shared.connection
+    lines = [f"# Coverage of {escape(snapshot)}", "", *_tell_head(shared, this, before)]
     lines += _list_not_of_today(connection, snapshot)
     lines += [line for note in skipped for line in (f"{escape(note)}.", "")]
     lines += _list_libcs(connection, snapshot)
-    lines += _list_missing(connection, snapshot)
+    lines += _list_missing(shared, snapshot)
     if changes is None:
         lines += ["No earlier snapshot of its series is in the warehouse to compare it with.", ""]
     else:
         lines += _tell_lost(connection, changes)
         lines += _tell_gained(changes)
-    gaps = judge_gaps(connection, rank_gaps(connection, snapshot, most=SHOWN_GAPS))
-    count = count_gaps(connection, snapshot)
+    listed = shared.rows_of("gaps", snapshot)
+    gaps = judge_gaps(connection, rank_gaps(connection, snapshot, most=SHOWN_GAPS, among=listed))
+    ((count,),) = connection.execute(f"select count(*) from {listed}").fetchall()
     lines += ["## Largest gaps", ""]
     if gaps:
         lines += ["Packages that a stack lacks and the most other stacks of its platform have.", ""]
@@ -103,33 +104,14 @@ def make_table(header: Sequence[str], rows: Iterable[Row]) -> list[str]:
     ]
 
 
-def _read_head(connection: duckdb.DuckDBPyConnection, snapshot: Snapshot) -> Head:
-    row = connection.execute(
-        """
-        select
-            packages,
-            specs,
-            (select count(distinct stack) from spec_stacks where snapshot = $snapshot and stack <> 'root'),
-            (select count(*) from rejects where snapshot = $snapshot or snapshot is null),
-            (select count(*) from meta_mismatches where snapshot = $snapshot),
-        from snapshots where snapshot = $snapshot
-        """,
-        {"snapshot": snapshot.name},
-    ).fetchone()
-    assert row is not None
-    return Head(snapshot.date, *row)
-
-
-def _tell_head(connection: duckdb.DuckDBPyConnection, this: Snapshot, before: Snapshot | None) -> list[str]:
-    now = _read_head(connection, this)
-    names = [name.replace("_", " ") for name in Head._fields]
+def _tell_head(shared: Shared, this: Snapshot, before: Snapshot | None) -> list[str]:
+    now = [(name, getattr(shared.figures(this.name), figure)) for name, figure in HEAD]
     if before is None:
-        rows = [(name, value) for name, value in zip(names, now, strict=True) if value is not None]
-        return [*make_table(("", escape(this.name)), rows), ""]
-    then = _read_head(connection, before)
+        return [*make_table(("", escape(this.name)), [row for row in now if row[1] is not None]), ""]
+    then = [getattr(shared.figures(before.name), figure) for _, figure in HEAD]
     compared = [
         (name, new, old, _tell_change(new - old) if isinstance(new, int) and isinstance(old, int) else "")
-        for name, new, old in zip(names, now, then, strict=True)
+        for (name, new), old in zip(now, then, strict=True)
         if new is not None or old is not None
     ]
     return [*make_table(("", escape(this.name), escape(before.name), "change"), compared), ""]
@@ -157,9 +139,9 @@ def _list_libcs(connection: duckdb.DuckDBPyConnection, snapshot: str) -> list[st
     return ["## C library that specs need", "", *table, "", *_tell_more(len(rows), SHOWN_CHANGES, "answers")]
 
 
-def _list_missing(connection: duckdb.DuckDBPyConnection, snapshot: str) -> list[str]:
+def _list_missing(shared: Shared, snapshot: str) -> list[str]:
     """What does not install without building, and what is missing for it; nothing where no source says."""
-    found = find_installs(connection, snapshot, SHOWN_CHANGES)
+    found = find_installs(shared, snapshot, SHOWN_CHANGES)
     if found is None:
         return []
     lines = ["## Installs without building", ""]
@@ -327,6 +309,6 @@ def _summarise_snapshot(snapshot: str | None, layout: Layout) -> str:
             held = [one.name for one in list_snapshots(connection)]
             if snapshot not in held:
                 return ""
-            return "\n" + write_summary(connection, compare_with_previous(connection, snapshot))
+            return "\n" + write_summary(Shared(connection), compare_with_previous(connection, snapshot))
     except NoWarehouseError:
         return ""
