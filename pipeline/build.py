@@ -244,6 +244,9 @@ def update(layout: Layout, given: Input, workplace: Workplace, progress: Progres
     began_ns = time.time_ns()
     current = layout.current
     last, seen = load_state(current, given.choice, given.database)
+    if last is not None and last.failed and not given.database:
+        # What is taken over has no rows to be checked again by: all is read anew.
+        last, seen = None, []
     with open_workers(workplace, progress.note) as workers, database_path(layout.builds) as builds:
         plan = look(layout, given, seen, workers)
         del seen

@@ -1,9 +1,11 @@
 """A build without the DuckDB file: the Parquet of one with it, checked as it is."""
 
+import msgspec
 import pytest
 
 from pipeline.build import build
-from pipeline.layout import DATABASE, PUBLISHED
+from pipeline.layout import DATABASE, PUBLISHED, Layout
+from pipeline.store.state import read_state, save_state
 from tests.commands import run
 from tests.makers import SAMPLE, make_page, make_spec, parquet_bytes, rest_slow, write_page, write_pages
 
@@ -66,6 +68,19 @@ def test_a_changed_snapshot_is_checked_and_the_others_are_taken_over(tmp_path):
 
     assert (summary.rebuilt, summary.failed) == (1, [])
     assert parquet_bytes(tmp_path / "w") == parquet_bytes(tmp_path / "whole")
+
+
+def test_a_failed_check_is_not_forgotten_where_nothing_changed(tmp_path):
+    write_pages(tmp_path / "pages", {("develop", "p"): [make_spec(1)], ("v1", "p"): [make_spec(9)]})
+    build([tmp_path / "pages"], tmp_path / "w", jobs=1, database=False)
+    current = Layout(tmp_path / "w").current
+    state = read_state(current)
+    save_state(current, msgspec.structs.replace(state, failed=["key_is_unique"]))
+    summary = build([tmp_path / "pages"], tmp_path / "w", jobs=1, database=False)
+
+    assert summary.rebuilt == 2
+    assert "key_is_unique" in {check.name for check in summary.checks}
+    assert summary.failed == []
 
 
 def test_a_database_comes_and_goes_with_the_builds(tmp_path):
