@@ -27,7 +27,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.errors import NoWarehouseError, WarehouseError
-from pipeline.io.disk import hold_lock, link_or_copy, renew_file
+from pipeline.io.disk import hold_folder, link_or_copy, renew_file
 from pipeline.io.progress import Progress, number_of
 from pipeline.layout import BuildPaths, Layout
 from pipeline.schema import TABLES, Relation, arrow_schema
@@ -94,13 +94,8 @@ def write_delta(
         if not PLAIN.fullmatch(snapshot):
             raise WarehouseError(f"snapshot {snapshot!r}: readers of Delta tables do not agree on such a name")
     layout.refuse_inside(out)
-    out.mkdir(parents=True, exist_ok=True)
-    with hold_lock(out / LOCK, partial((progress or Progress()).wait, out, "publish")):
-        try:
-            return _write_tables(build, out, kept_days)
-        finally:
-            # Others copy or serve what is here. Whoever waits sees that this lock is of no file, and makes it anew.
-            (out / LOCK).unlink(missing_ok=True)
+    with hold_folder(out / LOCK, partial((progress or Progress()).wait, out, "publish")):
+        return _write_tables(build, out, kept_days)
 
 
 def _write_tables(build: BuildPaths, out: Path, kept_days: int) -> DeltaSummary:

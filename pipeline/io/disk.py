@@ -239,6 +239,22 @@ def hold_lock(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
                 lock.release()
 
 
+@contextlib.contextmanager
+def hold_folder(lock: Path, waiting: Callable[[], None]) -> Iterator[None]:
+    """Hold a folder, which is made where it is missing, by a ``lock`` in it that goes again: others copy and serve it.
+
+    Raises:
+        WarehouseError, OSError: as :func:`hold_lock`.
+    """
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with hold_lock(lock, waiting):
+        try:
+            yield
+        finally:
+            # Whoever waits sees that this lock is of no file, and makes it anew.
+            lock.unlink(missing_ok=True)
+
+
 def _acquire(lock: filelock.BaseFileLock, waiting: Callable[[], None]) -> None:
     try:
         lock.acquire(blocking=False)

@@ -18,7 +18,7 @@ from urllib.parse import quote
 import msgspec
 
 from pipeline.errors import WarehouseError
-from pipeline.io.disk import flush, hold_lock, is_remains, put, remove, renew_file, sweep_staged
+from pipeline.io.disk import flush, hold_folder, is_remains, put, remove, renew_file, sweep_staged
 from pipeline.layout import encode_name
 
 INDEX = "index.json"
@@ -144,16 +144,10 @@ class ReportFolder:
     @contextlib.contextmanager
     def hold(self, waiting: Callable[[], None]) -> Iterator[None]:
         """Hold the folder for one export; what one that was killed had left is mended first."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        lock = self.root / LOCK
-        with hold_lock(lock, waiting):
+        with hold_folder(self.root / LOCK, waiting):
             self._sweep()
             self._rename_former()
-            try:
-                yield
-            finally:
-                # A site shows what is here. Whoever waits sees that this lock is of no file, and makes it anew.
-                lock.unlink(missing_ok=True)
+            yield
 
     def refuse_foreign(self, snapshots: Iterable[str], names: Collection[str]) -> None:
         """Make sure that the reports of ``snapshots`` would replace nothing but reports; ``names`` are those of all.
