@@ -99,11 +99,16 @@ def suggest(name: str, names: Sequence[str], words: Sequence[str] = ()) -> str:
 
     That is which may have been meant, or which names there are.
     """
-    near = suggest_names(name, [*names, *words], 3)
-    if near:
-        return f"did you mean {join_or(near)}?"
+    if near := suggest_near(name, [*names, *words]):
+        return near
     more = f" and {len(names) - _FEW:,} more" if len(names) > _FEW else ""
     return f"there are: {', '.join(names[:_FEW]) or 'none'}{more}"
+
+
+def suggest_near(name: str, names: Iterable[str], count: int = 3) -> str:
+    """What to ask where ``name`` may have been meant for some of ``names``, at most ``count``; nothing where not."""
+    near = suggest_names(name, names, count)
+    return f"did you mean {join_or(near)}?" if near else ""
 
 
 def join_or(names: Sequence[str]) -> str:

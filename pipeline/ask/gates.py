@@ -21,7 +21,7 @@ from pipeline.ask.diff import Question, list_changes
 from pipeline.ask.expected import ExpectedList
 from pipeline.ask.output import Columns
 from pipeline.ask.scope import WORDS, Snapshot, find_snapshot, list_not_loaded, list_snapshots, list_stacks
-from pipeline.errors import join_or, suggest_names
+from pipeline.errors import suggest_near
 from pipeline.io.progress import number_of
 from pipeline.io.streams import show_text
 from pipeline.schema import ROOT
@@ -138,9 +138,8 @@ def judge(connection: duckdb.DuckDBPyConnection, gates: Gates, today: dt.date) -
     snapshot = find_snapshot(gates.snapshot, None, snapshots, skipped.append)
     verdict.notes += [(gates.line, note) for note in skipped]
     if snapshot is None:
-        near = suggest_names(gates.snapshot, [*(one.name for one in snapshots), *WORDS], 3)
-        reason = "cannot be judged: the snapshot is not in the warehouse"
-        reason += f"; did you mean {join_or(near)}?" if near else ""
+        near = suggest_near(gates.snapshot, [*(one.name for one in snapshots), *WORDS])
+        reason = "; ".join(filter(None, ("cannot be judged: the snapshot is not in the warehouse", near)))
         verdict.shortfalls.append(Shortfall("snapshot", gates.snapshot, reason, 1))
         return verdict
     verdict.snapshot = snapshot.name

@@ -15,7 +15,7 @@ import duckdb
 from pipeline.ask.machine import Machine
 from pipeline.ask.output import Columns
 from pipeline.ask.scope import list_before
-from pipeline.errors import join_or, suggest_names
+from pipeline.errors import suggest_near
 from pipeline.io.progress import number_of
 from pipeline.schema import INSTALLABLE, ROOT
 from pipeline.spack.hosts import is_known, measure_ancestors, runs_on
@@ -398,8 +398,8 @@ def explain_none(
     listed = connection.execute("select distinct package from spec_stacks").fetchall()
     packages = [package for (package,) in listed]
     if query.package not in packages:
-        near = suggest_names(query.package, packages)
-        return [f"no package {query.package!r} in the warehouse" + (f"; did you mean {join_or(near)}?" if near else "")]
+        near = suggest_near(query.package, packages, 5)
+        return ["; ".join(filter(None, (f"no package {query.package!r} in the warehouse", near)))]
     if query.hash is not None:
         return [f"no spec of {query.package} in {scope} has a hash that begins with {query.hash}"]
     places = connection.execute(
