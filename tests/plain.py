@@ -153,7 +153,7 @@ class PlainPages:
         return moved
 
     def gone_specs(self, snapshot: str) -> Iterator[tuple[Place, Spec, str]]:
-        """Each spec that a stack held before and holds no more, with the cause."""
+        """Each spec that is missing from a stack that held it before, with the cause."""
         before = self.previous(snapshot)
         for place, specs in self.held[before].items() if before else ():
             now = self.held[snapshot].get(place, {})

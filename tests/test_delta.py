@@ -51,7 +51,7 @@ def read_version(out, table, version):
     return pl.DataFrame(pa.table(answer.read_all()))
 
 
-def tell(frame):
+def sort_rows(frame):
     """The rows of a frame, in one order."""
     columns = sorted(frame.columns)
     return columns, sorted(map(repr, frame.select(columns).rows()))
@@ -67,7 +67,7 @@ def three(tmp_path_factory):
             old.unlink()
         build(write_sources(folder, numbers), folder / "w", jobs=1)
         summary = write_delta(Layout(folder / "w"), folder / "out")
-        held = {table.name: tell(read_warehouse(folder / "w", table.name)) for table in TABLES}
+        held = {table.name: sort_rows(read_warehouse(folder / "w", table.name)) for table in TABLES}
         history.append((summary, held))
     return folder, history
 
@@ -76,14 +76,14 @@ def test_each_version_is_the_warehouse_of_its_day(three):
     folder, history = three
     for summary, held in history:
         for table, version in summary.versions.items():
-            assert tell(read_version(folder / "out", table, version)) == held[table], table
+            assert sort_rows(read_version(folder / "out", table, version)) == held[table], table
 
 
 def test_polars_reads_the_same(three):
     folder, history = three
     for summary, held in history:
         version = summary.versions["spec_stacks"]
-        assert tell(pl.read_delta(str(folder / "out" / "spec_stacks"), version=version)) == held["spec_stacks"]
+        assert sort_rows(pl.read_delta(str(folder / "out" / "spec_stacks"), version=version)) == held["spec_stacks"]
 
 
 def test_duckdb_reads_the_same(three, tmp_path):
@@ -98,7 +98,7 @@ def test_duckdb_reads_the_same(three, tmp_path):
     run_other(COPY_BY_DUCKDB, NEWER, json.dumps(wanted), tmp_path)
 
     for (number, table, _), copy in copies.items():
-        assert tell(pl.read_parquet(copy, hive_partitioning=False)) == history[number][1][table], table
+        assert sort_rows(pl.read_parquet(copy, hive_partitioning=False)) == history[number][1][table], table
 
 
 @pytest.mark.parametrize("name", ["v1 a", "a%b", "a=b", "ü"])
@@ -164,7 +164,7 @@ def test_what_no_version_needs_goes_after_its_days(tmp_path):
     assert len(there) == 2
     assert summary.removed >= 1
     assert len(list((tmp_path / "out" / "spec_stacks").rglob("*.parquet"))) == 1
-    assert tell(pl.read_delta(str(tmp_path / "out" / "spec_stacks"))) == tell(
+    assert sort_rows(pl.read_delta(str(tmp_path / "out" / "spec_stacks"))) == sort_rows(
         read_warehouse(tmp_path / "w", "spec_stacks")
     )
 
@@ -179,7 +179,7 @@ def test_a_file_system_without_links_gets_copies(tmp_path, monkeypatch):
     write_delta(Layout(tmp_path / "w"), tmp_path / "out")
 
     frame = pl.read_delta(str(tmp_path / "out" / "spec_stacks"))
-    assert tell(frame) == tell(read_warehouse(tmp_path / "w", "spec_stacks"))
+    assert sort_rows(frame) == sort_rows(read_warehouse(tmp_path / "w", "spec_stacks"))
     assert not [path for path in (tmp_path / "out").rglob(".*") if path.is_file()]
 
 
@@ -192,7 +192,9 @@ def test_columns_of_another_version_are_brought_in_at_once(tmp_path):
     summary = write_delta(Layout(tmp_path / "w"), tmp_path / "out")
 
     assert summary.commits == 1
-    assert tell(pl.read_delta(str(tmp_path / "out" / "pages"))) == tell(read_warehouse(tmp_path / "w", "pages"))
+    assert sort_rows(pl.read_delta(str(tmp_path / "out" / "pages"))) == sort_rows(
+        read_warehouse(tmp_path / "w", "pages")
+    )
 
 
 @pytest.mark.parametrize("damage", ["cut", "gone"])
@@ -205,7 +207,9 @@ def test_a_file_that_was_lost_or_cut_is_made_good(tmp_path, sample, damage):
     summary = write_delta(Layout(sample), tmp_path / "out")
 
     assert (summary.commits, summary.files) == (0, 1)
-    assert tell(pl.read_delta(str(tmp_path / "out" / "spec_stacks"))) == tell(read_warehouse(sample, "spec_stacks"))
+    assert sort_rows(pl.read_delta(str(tmp_path / "out" / "spec_stacks"))) == sort_rows(
+        read_warehouse(sample, "spec_stacks")
+    )
 
 
 def test_a_damaged_log_is_one_line(tmp_path):
@@ -226,7 +230,7 @@ def test_the_command_writes_them(tmp_path, sample):
     assert re.fullmatch(r".*: \d Delta tables: \d+ commits, \d+ new files, 0 removed\n", done.stdout)
     assert again.stdout.endswith(": 0 commits, 0 new files, 0 removed\n")
     frame = pl.read_delta(str(tmp_path / "out" / "spec_stacks"))
-    assert tell(frame) == tell(read_warehouse(sample, "spec_stacks"))
+    assert sort_rows(frame) == sort_rows(read_warehouse(sample, "spec_stacks"))
 
 
 def test_two_at_once_write_one_after_the_other(tmp_path, sample):
@@ -240,7 +244,7 @@ def test_two_at_once_write_one_after_the_other(tmp_path, sample):
     assert (first.commits, first.files) == (0, 0)
     assert second.commits > 0
     assert second.versions == first.versions
-    assert tell(pl.read_delta(str(tmp_path / "spec_stacks"))) == tell(read_warehouse(sample, "spec_stacks"))
+    assert sort_rows(pl.read_delta(str(tmp_path / "spec_stacks"))) == sort_rows(read_warehouse(sample, "spec_stacks"))
 
 
 def test_a_warehouse_without_a_database_has_the_same_tables(tmp_path, sample):
@@ -248,7 +252,9 @@ def test_a_warehouse_without_a_database_has_the_same_tables(tmp_path, sample):
     write_delta(Layout(tmp_path / "w"), tmp_path / "out")
 
     assert not (tmp_path / "w" / DATABASE).exists()
-    assert tell(pl.read_delta(str(tmp_path / "out" / "spec_stacks"))) == tell(read_warehouse(sample, "spec_stacks"))
+    assert sort_rows(pl.read_delta(str(tmp_path / "out" / "spec_stacks"))) == sort_rows(
+        read_warehouse(sample, "spec_stacks")
+    )
 
 
 @pytest.mark.parametrize(

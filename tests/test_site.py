@@ -273,8 +273,8 @@ def test_a_stack_s_page_is_what_sql_and_the_caches_say(site, warehouse):
     table = read_page(site, "stack", "e4s").tables["History"]
     at = table[0].index(THIRD.removeprefix("develop-2025-"))
     rows = {row[0].split()[0]: row for row in table[1:]}
-    told = [rows[name][at] for name in ("packages", "lost", "gained", "specs")]
-    assert told == [str(len(packages_of(THIRD)["e4s"])), "−2", "+1", str(data["specs"])]  # noqa: RUF001
+    shown = [rows[name][at] for name in ("packages", "lost", "gained", "specs")]
+    assert shown == [str(len(packages_of(THIRD)["e4s"])), "−2", "+1", str(data["specs"])]  # noqa: RUF001
 
 
 def test_a_stack_that_left_has_what_its_last_snapshot_had(site):

@@ -153,11 +153,11 @@ def test_the_policy_refuses_scripts_and_styles_of_a_page(window, server):
             const made = document.createElement(tag); made.textContent = "throw 1"; document.body.append(made);
         } document.body.setAttribute("style", "color: red"); }"""
     )
-    told = [text for _, text in said]
+    texts = [text for _, text in said]
     said.clear()
 
-    assert len(told) == 3
-    assert all("Content Security Policy" in text for text in told)
+    assert len(texts) == 3
+    assert all("Content Security Policy" in text for text in texts)
 
 
 # A page fetches all others, and the browser's own parser says where their links lead.

@@ -302,15 +302,15 @@ def test_packages_have_the_history_of_their_pages(made):
 def test_a_package_s_events_are_what_its_pages_lost_and_gained(made):
     for package in sorted({one for packages in made.plain.specs.values() for one in packages}):
         data = read_data(made.site, "package", package)
-        told, expected = Counter(), Counter()
+        written, expected = Counter(), Counter()
         for one in data["changes"]:
             if one["change"] == "lost":
-                told[one["snapshot"], one["stack"], one["cause"]] += one["specs"]
+                written[one["snapshot"], one["stack"], one["cause"]] += one["specs"]
         for snapshot in made.plain.specs:
             for place, _, cause in made.plain.gone_specs(snapshot):
                 if place[1] == package:
                     expected[snapshot, place[0], cause] += 1
-        assert told == expected
+        assert written == expected
         gained = {(one["snapshot"], one["stack"]) for one in data["changes"] if one["change"] == "gained"}
         came = {
             (snapshot, stack)
@@ -415,9 +415,9 @@ def test_badges_and_feeds_have_the_same_figures(made):
     assert len(lost) <= MOST
     for folder, at in (((), None), *((("stack", one), 1) for one in sorted(made.plain.all_stacks()))):
         feed = ElementTree.parse(made.site.joinpath(*folder, "feed.atom"))
-        told = [one.text for one in feed.iterfind(f"{{{ATOM}}}entry/{{{ATOM}}}id")]
+        written = [one.text for one in feed.iterfind(f"{{{ATOM}}}entry/{{{ATOM}}}id")]
         expected = ["urn:spack-warehouse:lost:" + "/".join(one) for one in lost if at is None or one[at] == folder[1]]
-        assert sorted(told) == sorted(expected)
+        assert sorted(written) == sorted(expected)
     for stack in made.plain.all_stacks():
         number = len(made.plain.packages(focus, stack))
         known = made.plain.state(focus, stack) in ("held", "removed")
@@ -497,10 +497,10 @@ def test_every_difference_to_the_snapshot_before_is_counted_once(made):
     for name in made.plain.specs:
         if not made.plain.previous(name):
             continue
-        told = read_data(made.site, "snapshot", name, "changes.json")["changes"]
-        lost = sum(one["specs"] for one in told if one["change"] == "lost")
+        written = read_data(made.site, "snapshot", name, "changes.json")["changes"]
+        lost = sum(one["specs"] for one in written if one["change"] == "lost")
         assert lost == len(list(made.plain.gone_specs(name)))
-        gained = {(one["stack"], one["package"]) for one in told if one["change"] == "gained"}
+        gained = {(one["stack"], one["package"]) for one in written if one["change"] == "gained"}
         moved = [(stack, made.plain.moved(name, stack)) for stack in made.plain.stacks(name)]
         assert gained == set(
             chain.from_iterable(

@@ -1,6 +1,6 @@
 """Read what a cache is expected to hold: a list of specs, or by its name a ``spack.yaml`` or a ``spack.lock``.
 
-What a cache does not say (dependencies after ``^``, compiler flags) or without the machine in
+What cannot be known from a cache (dependencies after ``^``, compiler flags) or without the machine in
 question (``when``) is left out of the question, and each time a note says so. Here is what the kinds of
 files have in common, and lists; :mod:`pipeline.ask.environment` and :mod:`pipeline.ask.lock` are the others.
 """

@@ -261,7 +261,7 @@ def count_packages(facts: SiteFacts, snapshot: str | None, stack: str) -> int | 
 
 
 def share_kept(held: Sequence[Row | None], moved: Sequence[Row | None]) -> float | None:
-    """Which share of the specs that stacks ``held`` before they hold still, by hash.
+    """The share of the specs that stacks ``held`` before and still hold, by hash.
 
     ``moved`` is their turnover. Specs of which nothing is known count on neither side; None where there are no others.
     """

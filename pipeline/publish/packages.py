@@ -124,7 +124,7 @@ def describe_packages(connection: duckdb.DuckDBPyConnection, facts: SiteFacts) -
             "stacks": len(facts.stacks_of(facts.focus)) if facts.focus else 0,
             "newest_version": rows["lag"][0]["newest_version"] if rows["lag"] else None,
             "snapshots": series,
-            "history": list_history(facts, rows["coverage"], rows["lag"], rows["changes"]),
+            "history": list_history(facts, rows["coverage"], rows["lag"], rows["changes"], places),
             "changes": rows["changes"],
             "went_with": [
                 {key: row[key] for key in ("snapshot", "stack", "head")}
@@ -144,13 +144,14 @@ def describe_packages(connection: duckdb.DuckDBPyConnection, facts: SiteFacts) -
         }
 
 
-def list_history(facts: SiteFacts, coverage: list[Row], lag: list[Row], changes: list[Row]) -> list[Row]:
+def list_history(
+    facts: SiteFacts, coverage: list[Row], lag: list[Row], changes: list[Row], places: dict[str, int]
+) -> list[Row]:
     """A row per stack that ever held a package: its newest version, other versions and specs by snapshot.
 
     Of a stack that is held the package may be unknown all the same: where it is gone without proof, and in the
     snapshots that follow until a stack has it, or one proves that it left.
     """
-    places = {one["snapshot"]: at for at, one in enumerate(facts.snapshots)}
     behind = {row["stack"]: row["versions_behind"] for row in lag}
     unproven = {
         (one["snapshot"], one["stack"]): one["cause"] == SOURCE_MISSING

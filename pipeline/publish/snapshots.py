@@ -60,7 +60,7 @@ def describe_snapshot(facts: SiteFacts, name: str) -> Row:
 
 
 def count_kept(facts: SiteFacts, this: Row) -> float | None:
-    """Which share of the specs that the stacks held before they hold still; None where that is known of none."""
+    """The share of the specs that the stacks held before and still hold; None where it is not known of any."""
     held = [row for (snapshot, _), row in facts.stacks.items() if snapshot == this["previous"]]
     return share_kept(held, [row for (snapshot, _), row in facts.turnover.items() if snapshot == this["snapshot"]])
 

@@ -384,11 +384,11 @@ def find_database(layout: Layout) -> Path:
     Raises:
         NoWarehouseError: there is none.
     """
-    if not layout.database.is_file() and layout.current is not None:
+    if layout.database.is_file():
+        return layout.database.resolve()
+    if layout.current is not None:
         raise NoWarehouseError(f"{layout.root}: was built with --no-database; to put questions to it, build it without")
-    if not layout.database.is_file():
-        raise NoWarehouseError(f"{layout.root}: no {DATABASE} here; build one with: spack-warehouse build SOURCE")
-    return layout.database.resolve()
+    raise NoWarehouseError(f"{layout.root}: no {DATABASE} here; build one with: spack-warehouse build SOURCE")
 
 
 @contextlib.contextmanager

@@ -201,7 +201,7 @@ def split(table: Sequence[Shown]) -> list[list[Shown]]:
             )
             for one in table
         ]
-        for run in (runs if splitting else [range(len(table[0].values))])
+        for run in runs
     ]
 
 
