@@ -41,7 +41,7 @@ from pipeline.questions import diff, gaps, gate, have
 from pipeline.sites import site, split_formats, watch
 from pipeline.terminal.complete import complete_snapshots
 from pipeline.terminal.completion import completion
-from pipeline.terminal.group import OneLine, end_on_signal, find_signal, give_warehouse, say_error
+from pipeline.terminal.group import OneLine, end_on_signal, find_signal, give_warehouse, raise_again, say_error
 
 if TYPE_CHECKING:
     from pipeline.build import BuildSummary
@@ -418,6 +418,7 @@ for command in (check, sql, shell, have, gaps, diff, gate, site, publish, watch,
 def main() -> None:
     open_streams()
     signal.signal(signal.SIGTERM, end_on_signal)
+    sys.unraisablehook = raise_again
     with interrupting_on_signals():
         try:
             cli(prog_name="spack-warehouse")

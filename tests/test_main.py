@@ -1,5 +1,6 @@
 """Where a process may have little memory or few files, whatever a library makes of that is one line."""
 
+import contextlib
 import os
 import resource
 import signal
@@ -8,8 +9,12 @@ import sys
 import time
 from functools import partial
 
+import click
 import pytest
+from click.testing import CliRunner
 
+from pipeline.errors import WarehouseError
+from pipeline.terminal.group import OneLine, end_on_signal
 from tests.faults import processes_of, start_build, write_version
 from tests.makers import ask
 
@@ -135,3 +140,41 @@ def test_a_signal_ends_a_limited_build_as_any_other(tmp_path, number, status):
     while (left := list(processes_of(process.pid))) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert left == []
+
+
+LOST = """
+import gc, signal, sys, time, weakref
+from pipeline.terminal.group import end_on_signal, raise_again
+signal.signal(signal.SIGTERM, end_on_signal)
+sys.unraisablehook = raise_again
+class Held: pass
+held = Held()
+seen = weakref.ref(held, lambda _: signal.raise_signal({number}))
+del held
+time.sleep(30)
+"""
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, -signal.SIGINT)])
+def test_a_signal_in_a_call_that_loses_errors_comes_once_more(number, status):
+    code = LOST.format(number=int(number))
+    done = subprocess.run([sys.executable, "-c", code], timeout=60, check=False, capture_output=True, text=True)
+
+    assert done.returncode == status
+    assert "Exception ignored" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "error", [WarehouseError("reading the table failed: SystemExit: 143"), OSError("x"), KeyError()]
+)
+def test_what_a_library_makes_of_a_signal_ends_as_the_signal_does(monkeypatch, error):
+    @click.command()
+    def command():
+        with contextlib.suppress(SystemExit):
+            end_on_signal(signal.SIGTERM, None)
+        raise error
+
+    monkeypatch.setattr("pipeline.terminal.group._ended_by", [])
+    done = CliRunner().invoke(OneLine(commands={"command": command}), ["command"])
+
+    assert (done.exit_code, done.output) == (143, "")

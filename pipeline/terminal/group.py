@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import sys
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -17,6 +19,8 @@ from pipeline.io.streams import drop_unwritten, say, say_some, show_lines
 
 QUERY_INTERRUPTED = "Query interrupted"
 """What DuckDB makes of a signal in the middle of a query, as a RuntimeError."""
+SOON = 0.01
+"""Seconds until a signal comes once more that was lost."""
 
 
 class OneLine(click.Group):
@@ -24,7 +28,8 @@ class OneLine(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            with _ending_by_signal(ctx):
+                return super().invoke(ctx)
         except click.UsageError as error:
             with contextlib.suppress(OSError):
                 click.UsageError(show_lines(error.format_message()), error.ctx).show()
@@ -43,8 +48,6 @@ class OneLine(click.Group):
         except RuntimeError as error:
             if str(error) != QUERY_INTERRUPTED:
                 _end_refused(ctx, error)
-            if _ended_by:
-                ctx.exit(128 + _ended_by[0])
             raise click.Abort from None
         except OSError as error:
             if isinstance(error, BrokenPipeError):
@@ -53,6 +56,17 @@ class OneLine(click.Group):
             ctx.exit(1)
         except BaseException as error:
             _end_refused(ctx, error)
+
+
+@contextlib.contextmanager
+def _ending_by_signal(ctx: click.Context) -> Iterator[None]:
+    """Exit as a signal asks that came, whatever error a library made of what its handler raised."""
+    try:
+        yield
+    except BaseException:
+        if _ended_by:
+            ctx.exit(128 + _ended_by[0])
+        raise
 
 
 def _end_refused(ctx: click.Context, error: BaseException) -> NoReturn:
@@ -92,6 +106,21 @@ def end_on_signal(number: int, frame: object) -> NoReturn:
     # Unwinds like an error, so that an unfinished build is cleared away.
     _ended_by.append(number)
     sys.exit(128 + number)
+
+
+def raise_again(lost: sys.UnraisableHookArgs) -> None:
+    """As ``sys.unraisablehook``: let a signal come once more whose handler raised where Python cannot pass that on.
+
+    Such a place is a call of the garbage collector; Python prints the error there, and goes on.
+    """
+    if isinstance(lost.exc_value, (SystemExit, KeyboardInterrupt)):
+        number = _ended_by[-1] if _ended_by else signal.SIGINT
+        # Not from here, where it would be lost as well.
+        again = threading.Timer(SOON, os.kill, (os.getpid(), number))
+        again.daemon = True
+        again.start()
+    else:
+        sys.__unraisablehook__(lost)
 
 
 def find_signal(error: BaseException) -> int | None:
