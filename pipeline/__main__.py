@@ -37,14 +37,23 @@ def main() -> None:
 
 
 def supervise(limits: str) -> NoReturn:
-    """Run the command in a process of its own, and end as it does; of a crash, with one line and exit status 1."""
+    """Run the command in a process of its own, and end as it does; of a crash, with one line and exit status 1.
+
+    Of a crash after a signal that was passed on, with that signal's: a library may not bear to be interrupted.
+    """
     child = os.fork()
     if not child:
         run_quietly(limits)
     # Who sits at the terminal interrupts both: the command decides what that means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    asked: list[int] = []
+
+    def pass_on(number: int, _: object) -> None:
+        asked.append(number)
+        os.kill(child, number)
+
     for name in PASSED_ON:
-        signal.signal(getattr(signal, name), lambda number, _: os.kill(child, number))
+        signal.signal(getattr(signal, name), pass_on)
     _, status = os.waitpid(child, 0)
     if os.WIFEXITED(status):
         ended = os.WEXITSTATUS(status)
@@ -53,6 +62,8 @@ def supervise(limits: str) -> NoReturn:
             ended = 1
         os._exit(ended)
     number = signal.Signals(os.WTERMSIG(status))
+    if number.name in CRASHES and asked:
+        os._exit(128 + asked[0])
     if number.name in CRASHES:
         stuck = "made no progress any more" if number == signal.SIGPROF else f"ended by {number.name}"
         explain(limits, stuck)

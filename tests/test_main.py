@@ -178,3 +178,30 @@ def test_what_a_library_makes_of_a_signal_ends_as_the_signal_does(monkeypatch, e
     done = CliRunner().invoke(OneLine(commands={"command": command}), ["command"])
 
     assert (done.exit_code, done.output) == (143, "")
+
+
+CRASHING = """
+import os, signal, time
+import pipeline.__main__ as program
+def crash(limits):
+    signal.signal(signal.SIGTERM, lambda *_: os.abort())
+    caught = 0
+    # The other process catches signals only some time after it began this one.
+    while not caught & 1 << signal.SIGUSR2 - 1:
+        (line,) = [line for line in open(f"/proc/{os.getppid()}/status") if line.startswith("SigCgt")]
+        caught = int(line.split()[1], 16)
+    print("ready", flush=True)
+    time.sleep(30)
+program.run_quietly = crash
+program.supervise("little")
+"""
+
+
+def test_a_crash_of_a_process_that_was_asked_to_end_is_no_lack_of_memory():
+    command = [sys.executable, "-c", CRASHING]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=60)
+
+    assert (process.returncode, errors) == (143, "")
