@@ -16,6 +16,7 @@ from pipeline.build import build
 from pipeline.demo.corpus import generate
 from pipeline.errors import WarehouseError
 from pipeline.io.cluster import _call, describe_program
+from pipeline.sources.buildcache import Choice
 from tests.commands import list_tree, run
 from tests.makers import SAMPLE
 from tests.servers import serve_folder
@@ -100,6 +101,15 @@ def test_a_cluster_writes_the_same_bytes(tmp_path, cluster, source):
     assert build_there(cluster, source, warehouse=tmp_path / "there") == read_parquet(tmp_path / "here")
 
 
+def test_a_remote_source_is_fetched_here_and_read_there(tmp_path, cluster):
+    with serve_folder(CACHE) as url:
+        choice = Choice(("develop",), ("e4s",))
+        build([url], tmp_path / "here", choice=choice, cache=tmp_path / "one", jobs=1)
+        source = (url, "--snapshot", "develop", "--stack", "e4s", "--cache", tmp_path / "two")
+
+        assert build_there(cluster, *source, warehouse=tmp_path / "there") == read_parquet(tmp_path / "here")
+
+
 def test_paths_may_be_relative_to_where_the_build_is_begun(tmp_path, cluster):
     (tmp_path / "pages").symlink_to(SAMPLE)
     build([SAMPLE], tmp_path / "here", jobs=1)
@@ -165,12 +175,13 @@ def test_a_worker_of_another_version_is_refused():
 
 @pytest.mark.slow
 def test_a_killed_worker_costs_a_retry_and_nothing_else(tmp_path, cluster):
-    """At ten moments of a build of pages, drawn from one seed."""
+    """At ten moments of a build of pages and indexes, drawn from one seed."""
     generate(tmp_path / "pages", snapshots=6, packages=300, specs=8, seed=1)
-    build([tmp_path / "pages"], tmp_path / "here", jobs=2)
+    sources = [tmp_path / "pages", CACHE]
+    build(sources, tmp_path / "here", jobs=2)
     right = read_parquet(tmp_path / "here")
     began = time.monotonic()
-    assert build_there(cluster, tmp_path / "pages", warehouse=tmp_path / "whole") == right
+    assert build_there(cluster, *sources, warehouse=tmp_path / "whole") == right
     seconds = time.monotonic() - began
     draw = random.Random(17)
     for number in range(10):
@@ -185,6 +196,6 @@ def test_a_killed_worker_costs_a_retry_and_nothing_else(tmp_path, cluster):
 
         timer = threading.Timer(draw.uniform(0, seconds), kill)
         timer.start()
-        assert build_there(cluster, tmp_path / "pages", warehouse=tmp_path / f"w{number}") == right
+        assert build_there(cluster, *sources, warehouse=tmp_path / f"w{number}") == right
         timer.join()
         assert killed
