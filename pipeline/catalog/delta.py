@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from urllib.parse import unquote
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.catalog.tables import PLAIN
 from pipeline.errors import NoWarehouseError, WarehouseError
 from pipeline.io.disk import hold_folder, link_or_copy, renew_file
 from pipeline.io.progress import Progress, number_of
@@ -43,8 +43,6 @@ except ImportError as error:
 LOCK = ".lock"
 LOG = "_delta_log"
 PARTITION = "snapshot"
-PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
-"""Names of snapshots that need no encoding: readers do not agree on how a log spells others."""
 KEPT_DAYS = 30
 """Days for which the files of a version stay that later ones do not need."""
 
@@ -91,6 +89,7 @@ def write_delta(
     if build is None:
         raise NoWarehouseError(f"{layout.root}: no warehouse is here")
     for snapshot in build.list_snapshots():
+        # How the log spells a name that needs encoding is read in different ways.
         if not PLAIN.fullmatch(snapshot):
             raise WarehouseError(f"snapshot {snapshot!r}: readers of Delta tables do not agree on such a name")
     layout.refuse_inside(out)
