@@ -4,10 +4,7 @@ lost_rows as (
 ),
 
 departed as (
-    select distinct
-        {{ from_snapshot }} as older,
-        {{ to_snapshot }} as newer,
-        stack, package,
+    select distinct stack, package,
     from lost_rows
     where cause in ('stack removed', 'package gone from the stack')
 )

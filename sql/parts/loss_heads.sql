@@ -1,102 +1,77 @@
-{#- After a step "departed" (older, newer, stack, package): which lost package each went with. -#}
+{#- After a step "departed" (stack, package), of what from_snapshot had: step "headed", which lost package each went with. -#}
 held as (
-    select distinct departed.older, departed.newer, departed.stack, departed.package, spec_stacks.hash,
+    select distinct departed.stack, departed.package, spec_stacks.hash,
     from departed
-    inner join spec_stacks
-        on
-            departed.older = spec_stacks.snapshot
-            and departed.stack = spec_stacks.stack
-            and departed.package = spec_stacks.package
+    inner join spec_stacks on departed.stack = spec_stacks.stack and departed.package = spec_stacks.package
+    where spec_stacks.snapshot = {{ from_snapshot }}
 ),
 
 -- Of each lost package, what is lost with it that it needs: itself, and what is one step below; then two, four and so
 -- on, up to 64.
 below_1 as (
-    select older, newer, stack, package,
+    select stack, package,
         package as below,
     from departed
     union
-    select held.older, held.newer, held.stack, held.package,
+    select held.stack, held.package,
         needed.package as below,
     from held
-    inner join dependencies on held.older = dependencies.snapshot and held.hash = dependencies.hash
-    inner join held as needed
-        on
-            held.older = needed.older
-            and held.newer = needed.newer
-            and held.stack = needed.stack
-            and dependencies.dependency_hash = needed.hash
+    inner join dependencies on held.hash = dependencies.hash
+    inner join held as needed on held.stack = needed.stack and dependencies.dependency_hash = needed.hash
+    where dependencies.snapshot = {{ from_snapshot }}
 ),
 {% for steps in [1, 2, 4, 8, 16, 32] %}
 below_{{ steps * 2 }} as (
-    select distinct upper.older, upper.newer, upper.stack, upper.package, lower.below,
+    select distinct upper.stack, upper.package, lower.below,
     from below_{{ steps }} as upper
-    inner join below_{{ steps }} as lower
-        on
-            upper.older = lower.older
-            and upper.newer = lower.newer
-            and upper.stack = lower.stack
-            and upper.below = lower.package
+    inner join below_{{ steps }} as lower on upper.stack = lower.stack and upper.below = lower.package
 ),
 {% endfor %}
 -- Of those that need one another the first by name stands for all.
 topped as (
-    select down.older, down.newer, down.stack,
+    select down.stack,
         down.below as package,
         count(*) - count(up.package) as above,
         min(case when up.package is not null then down.package end) as first_of_circle,
     from below_64 as down
     left join below_64 as up
         on
-            down.older = up.older
-            and down.newer = up.newer
-            and down.stack = up.stack
+            down.stack = up.stack
             and down.package = up.below
             and down.below = up.package
-    group by down.older, down.newer, down.stack, down.below
+    group by down.stack, down.below
 ),
 
 heads as (
-    select topped.older, topped.newer, topped.stack, topped.package,
+    select
+        topped.stack, topped.package,
         count(*) as packages,
     from topped
-    inner join below_64
-        on
-            topped.older = below_64.older
-            and topped.newer = below_64.newer
-            and topped.stack = below_64.stack
-            and topped.package = below_64.package
+    inner join below_64 on topped.stack = below_64.stack and topped.package = below_64.package
     where topped.above = 0 and topped.first_of_circle = topped.package
-    group by topped.older, topped.newer, topped.stack, topped.package
+    group by topped.stack, topped.package
 ),
 
 graded as (
-    select below_64.older, below_64.newer, below_64.stack,
+    select below_64.stack,
         below_64.below as package,
         heads.package as head,
         row_number() over (
-            partition by below_64.older, below_64.newer, below_64.stack, below_64.below
+            partition by below_64.stack, below_64.below
             order by case when heads.package = below_64.below then 0 else 1 end, heads.packages desc, heads.package
         ) as place,
     from below_64
-    inner join heads
-        on
-            below_64.older = heads.older
-            and below_64.newer = heads.newer
-            and below_64.stack = heads.stack
-            and below_64.package = heads.package
+    inner join heads on below_64.stack = heads.stack and below_64.package = heads.package
 ),
 
 -- What no head reaches in 64 steps is its own.
 headed as (
-    select departed.older, departed.newer, departed.stack, departed.package,
+    select departed.stack, departed.package,
         coalesce(graded.head, departed.package) as head,
     from departed
     left join graded
         on
-            departed.older = graded.older
-            and departed.newer = graded.newer
-            and departed.stack = graded.stack
+            departed.stack = graded.stack
             and departed.package = graded.package
             and graded.place = 1
 )
