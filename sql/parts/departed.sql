@@ -1,7 +1,5 @@
 {#- Steps "lost_rows", as the macro lost gives them, and "departed", the packages among them that are gone from a stack whole. -#}
-lost_rows as (
-{% filter trim(';\n') | indent(4, true) %}{% include 'lost.sql' %}{% endfilter %}
-),
+{% include 'lost_rows.sql' %},
 
 departed as (
     select distinct stack, package,

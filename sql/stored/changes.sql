@@ -5,28 +5,17 @@ with {% include 'departed.sql' %},
 
 {% include 'loss_heads.sql' %},
 
-{% for side, snapshot in [('before', from_snapshot), ('after', to_snapshot)] %}
-{{ side }} as (
-    select
-        spec_stacks.package, spec_stacks.stack, spec_stacks.version, spec_stacks.compiler, spec_stacks.target,
-        spec_stacks.hash,
-        variant_sets.variants_key as variants,
-    from spec_stacks
-    inner join variant_sets on spec_stacks.variants = variant_sets.variants
-    where spec_stacks.snapshot = {{ snapshot }} and spec_stacks.stack <> 'root'
+before_packages as (
+    select distinct stack, package,
+    from before
 ),
 
-{{ side }}_packages as (
-    select distinct stack, package,
-    from {{ side }}
-),
-{% endfor %}
 before_stacks as (
     select distinct stack,
     from before_packages
 ),
 
-pages_loaded as (
+pages_before as (
     select package,
     from loaded_sources
     where snapshot = {{ from_snapshot }} and stack is null
@@ -36,7 +25,7 @@ pages_loaded as (
     where snapshot = {{ from_snapshot }} and other = {{ to_snapshot }}
 ),
 
-proven as (
+proven_before as (
     select stack,
     from loaded_sources
     where snapshot = {{ from_snapshot }} and package is null
@@ -74,7 +63,7 @@ replaced as (
     where lost_rows.cause = 'variant replaced' and same.hash is null and standing.hash is null
 ),
 
-compared as (
+weighed as (
     select
         stack, package, version, compiler, target, replaced_by,
         list_filter(old_variants, lambda one: not list_contains(new_variants, one)) as variants_lost,
@@ -93,7 +82,7 @@ nearest as (
                 variants_gained := variants_gained
             )
         ) as pair,
-    from compared
+    from weighed
     group by stack, package, version, compiler, target, replaced_by
 ),
 
@@ -132,7 +121,7 @@ select
     gained.stack, gained.package,
     'gained' as change,
     case
-        when pages_loaded.package is null and proven.stack is null then 'source missing'
+        when pages_before.package is null and proven_before.stack is null then 'source missing'
         when before_stacks.stack is null then 'stack added'
         else 'package new in the stack'
     end as cause,
@@ -144,5 +133,5 @@ select
     null as variants_gained,
 from gained
 left join before_stacks on gained.stack = before_stacks.stack
-left join pages_loaded on gained.package = pages_loaded.package
-left join proven on gained.stack = proven.stack;
+left join pages_before on gained.package = pages_before.package
+left join proven_before on gained.stack = proven_before.stack;
