@@ -91,7 +91,12 @@ class NotInWarehouseError(WarehouseError):
     """A snapshot or stack that was asked for is not in the warehouse; ``words`` stand for some of the ``held``."""
 
     def __init__(self, kind: str, name: str, held: Sequence[str], words: Sequence[str] = ()) -> None:
-        super().__init__(f"no {kind} {name!r} in the warehouse; {suggest(name, held, words)}")
+        super().__init__(describe_missing(kind, name, held, words))
+
+
+def describe_missing(kind: str, name: str, held: Sequence[str], words: Sequence[str] = (), of: str = "") -> str:
+    """In one line that a warehouse has nothing of a ``name``, and what may have been meant; see :func:`suggest`."""
+    return f"no {kind} {name!r}{of and f' of {of}'} in the warehouse; {suggest(name, held, words)}"
 
 
 def suggest(name: str, names: Sequence[str], words: Sequence[str] = ()) -> str:
@@ -119,15 +124,22 @@ def join_or(names: Sequence[str]) -> str:
 def suggest_names(name: str, names: Iterable[str], count: int = 5) -> list[str]:
     """Those of ``names`` that ``name`` may have been meant for, the likeliest first.
 
-    One that differs in upper and lower case alone is the only one. A language's prefix is often forgotten: for
-    ``numpy`` that is ``py-numpy``, before what is but spelt alike.
+    That is never itself, as a word may be which stands for nothing here. One that differs in upper and lower case, or
+    in ``_`` and ``-``, alone is the only one. A language's prefix is often forgotten: for ``numpy`` that is
+    ``py-numpy``, before what is but spelt alike.
     """
-    listed = sorted(set(names))
-    plain = name.lower().replace("_", "-")
-    if same := [one for one in listed if one.lower() == plain]:
+    plain = {one: _even(one) for one in sorted(set(names) - {name})}
+    asked = _even(name)
+    if same := [one for one, text in plain.items() if text == asked]:
         return same[:count]
-    ends = [one for one in listed if one.lower().endswith(f"-{plain}")]
-    return list(dict.fromkeys([*ends, *get_close_matches(plain, listed, count)]))[:count]
+    ends = [one for one, text in plain.items() if text.endswith(f"-{asked}")]
+    alike = get_close_matches(asked, set(plain.values()), count)
+    near = [one for text in alike for one in plain if plain[one] == text]
+    return list(dict.fromkeys([*ends, *near]))[:count]
+
+
+def _even(name: str) -> str:
+    return name.lower().replace("_", "-")
 
 
 LIBRARIES = ("_duckdb", "duckdb", "polars", "pyarrow", "pyo3_runtime")

@@ -137,11 +137,11 @@ def choose_machine(
 
 def check_host(target: str) -> str:
     """``target``, which archspec must know: of no other can be said what it runs."""
-    from archspec.cpu import TARGETS
+    from pipeline.spack.hosts import is_known, list_targets
 
-    if target not in TARGETS:
+    if not is_known(target):
         raise click.BadParameter(
-            f"{target!r} is no microarchitecture that archspec knows; {suggest(target, list(TARGETS))}",
+            f"{target!r} is no microarchitecture that archspec knows; {suggest(target, list_targets())}",
             param_hint="--host",
         )
     return target

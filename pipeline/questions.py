@@ -92,14 +92,8 @@ def have(
     Of pages that is not known, and they give no match. What comes after %gcc is asked of gcc, as in Spack
     1.0: variants of the package come before it.
     """
-    from pipeline.ask.have import (
-        HIT_COLUMNS,
-        describe_last_seen,
-        describe_libcs,
-        explain_none,
-        find_specs,
-        load_reader,
-    )
+    from pipeline.ask.explain import describe_last_seen, describe_libcs, explain_none
+    from pipeline.ask.have import HIT_COLUMNS, find_specs, load_reader
     from pipeline.ask.scope import choose_snapshots, choose_stacks
     from pipeline.spack.spec import parse_spec
     from pipeline.store.database import open_database
@@ -125,7 +119,7 @@ def have(
             ]
             say_some([line for line in unknown if line])
             return
-        for line in explain_none(connection, query, answer, chosen, within):
+        for line in explain_none(connection, query, answer, chosen, within, machine):
             say(line)
         last_seen = describe_last_seen(connection, query, chosen, within, machine, reader, cache_only)
         if last_seen:
@@ -192,6 +186,7 @@ def gaps(
     from pipeline.ask.coverage import COVERAGE_COLUMNS, ITEM_COLUMNS, measure_coverage, read_expected
     from pipeline.ask.gaps import rank_gaps
     from pipeline.ask.gates import Allowances
+    from pipeline.ask.names import Names
     from pipeline.ask.scope import choose_snapshot, choose_stacks
     from pipeline.settings import read_known_gaps
     from pipeline.store.database import open_database
@@ -216,24 +211,20 @@ def gaps(
                 say_some([f"{known}:{line}: {text}" for line, text in allowances.list_notes("is of no gap")])
             return
         coverages = measure_coverage(connection, wanted.items, chosen, within, wanted.aside)
-    if items:
-        rows = [row for coverage in coverages for row in coverage.item_rows()]
-        print_rows(ITEM_COLUMNS, cut_rows(rows, limit, shape.format), shape, ITEMS)
-    else:
-        rows = [coverage.row() for coverage in coverages]
-        print_rows(COVERAGE_COLUMNS, cut_rows(rows, limit, shape.format), shape, COVERAGE)
-    say_some(wanted.notes)
-    judged = coverages if within else coverages[:1]
-    say_some(
-        [
-            f"missing {'in ' + coverage.stack if within else 'everywhere'}: {finding.describe()}"
-            for coverage in judged
-            for finding in coverage.missing
-        ]
-    )
+        if items:
+            rows = [row for coverage in coverages for row in coverage.item_rows()]
+            print_rows(ITEM_COLUMNS, cut_rows(rows, limit, shape.format), shape, ITEMS)
+        else:
+            rows = [coverage.row() for coverage in coverages]
+            print_rows(COVERAGE_COLUMNS, cut_rows(rows, limit, shape.format), shape, COVERAGE)
+        say_some(wanted.notes)
+        judged = coverages if within else coverages[:1]
+        missing = [(coverage.stack, finding) for coverage in judged for finding in coverage.missing]
+        names = Names(connection)
+        say_some(missing, lambda one: f"missing {f'in {one[0]}' if within else 'everywhere'}: {one[1].describe(names)}")
     for coverage in judged:
         say_some(coverage.describe_causes())
-    if any(coverage.missing for coverage in judged):
+    if missing:
         sys.exit(FALLS_SHORT)
 
 

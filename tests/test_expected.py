@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.ask.coverage import measure_coverage, read_expected, weigh_packages
-from pipeline.ask.environment import entails, parse_environment
-from pipeline.ask.expected import parse_list, part_nodes
-from pipeline.ask.lock import parse_lock
 from pipeline.errors import FileFaultsError
+from pipeline.expected.environment import entails, parse_environment
+from pipeline.expected.lists import parse_list, part_nodes
+from pipeline.expected.lock import parse_lock
 from pipeline.layout import Layout
 from pipeline.spack.spec import find_misses, parse_spec
 from pipeline.store.database import open_database
@@ -440,6 +440,20 @@ def test_all_of_it_present_ends_with_0(warehouse, tmp_path):
     mac = run("gaps", "--warehouse", warehouse, "--expected", path, "--stack", "e4s", "--stack", "mac")
     assert mac.returncode == 3
     assert mac.stderr.splitlines()[0] == f"missing in mac: {path}:1: hdf5: nothing of the package is there"
+
+
+def test_of_a_misspelt_name_in_a_list_the_nearest_are_suggested(warehouse, tmp_path):
+    path = tmp_path / "list.txt"
+    path.write_text("hdff5\nhdf5 os=ubuntu2204\n")
+    done = run("gaps", "--warehouse", warehouse, "--expected", path)
+
+    assert done.returncode == 3
+    assert done.stderr.splitlines() == [
+        f"missing everywhere: {path}:1: hdff5: nothing of the package is there; no package 'hdff5' in the warehouse; "
+        "did you mean hdf5?",
+        f"missing everywhere: {path}:2: hdf5 os=ubuntu2204: nearest: os: asked ubuntu2204, has ubuntu22.04; "
+        "no os 'ubuntu2204' in the warehouse; did you mean ubuntu22.04?",
+    ]
 
 
 def test_a_lock_is_looked_for_by_hash_and_then_by_configuration(warehouse):

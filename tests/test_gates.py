@@ -185,7 +185,7 @@ def test_a_stack_is_gone_unless_each_of_its_packages_may_be(tmp_path):
         ),
         (
             f"snapshot: {NEW}\nlost: {{baseline: {OLD}, stacks: [e5s]}}",
-            f"cannot be judged: no such stack is in the baseline {OLD}",
+            f"cannot be judged: no such stack is in the baseline {OLD}; did you mean e4s?",
         ),
     ],
 )
@@ -461,9 +461,20 @@ def test_annotations_are_one_line_and_lose_nothing(stack, package, reason):
     assert unquote(match[2]) == reason
 
 
-def test_a_misspelt_word_for_a_snapshot_is_suggested(tmp_path, sample):
-    (tmp_path / "gates.yaml").write_text("snapshot: latset\nrejects: {maximum: 0}\n")
-    done = run("gate", "--config", tmp_path / "gates.yaml", "--warehouse", sample, "--format", "csv")
+@pytest.mark.parametrize(
+    ("gates", "answer"),
+    [
+        ("snapshot: latset\nrejects: {maximum: 0}", "the snapshot is not in the warehouse; did you mean latest?"),
+        ("coverage: [{stack: E4S, minimum: 0}]", "its source may be missing; did you mean e4s?"),
+        ("installable: [{stack: e4ss, minimum: 0}]", "its source may be missing; did you mean e4s?"),
+        ("lost: {baseline: develop-2025-03-61}", "did you mean develop-2025-03-16"),
+        ("lost: {baseline: latest}", "the baseline latest is the snapshot itself\n"),
+        ("lost: {baseline: develop-2025-03-16, stacks: [e4ss]}", "did you mean e4s?"),
+    ],
+)
+def test_of_a_misspelt_name_the_nearest_are_suggested(tmp_path, sample, gates, answer):
+    (tmp_path / "gates.yaml").write_text(f"{gates}\n")
+    done = run("gate", "--config", tmp_path / "gates.yaml", "--warehouse", sample, "--format", "json")
 
     assert done.returncode == 3
-    assert "the snapshot is not in the warehouse; did you mean latest?" in done.stdout
+    assert any(answer in f"{row['reason']}\n" for row in json.loads(done.stdout)), done.stdout

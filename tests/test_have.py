@@ -20,7 +20,19 @@ from pipeline.spack.spec import Candidate, find_misses, parse_spec
 from pipeline.store.database import open_database
 from pipeline.terminal.shape import Shape
 from pipeline.terminal.tables import print_rows
-from tests.makers import binary, build_pages, edge, make_hash, make_index, make_record, make_spec, write_pages, write_v2
+from tests.makers import (
+    binary,
+    build_pages,
+    edge,
+    libc,
+    make_hash,
+    make_index,
+    make_record,
+    make_spec,
+    needs,
+    write_pages,
+    write_v2,
+)
 from tests.test_cli import assert_refused, run
 
 HDF5 = [
@@ -214,12 +226,62 @@ def test_what_is_nowhere_is_said_in_one_line(warehouse, arguments, line):
 
 
 @pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ("hdf5 target=x86_64_v33", "no target 'x86_64_v33' in the warehouse; did you mean x86_64_v3 or x86_64_v4?"),
+        ("hdf5 target=zen5", "no target 'zen5' in the warehouse; --host zen5 takes all that one can run"),
+        ("hdf5 target=zen5 --host zen3", None),
+        ("hdf5@9 %gccc", "no compiler 'gccc' in the warehouse; did you mean gcc?"),
+        ("hdf5 %lang", "no compiler 'lang' in the warehouse; did you mean clang?"),
+        ("hdf5 %llvm@1", None),
+        ("hdf5 %oneapy", "no compiler 'oneapy' in the warehouse; did you mean oneapi or none?"),
+        ("hdf5 %c=zz", "no compiler 'zz' in the warehouse; there are: apple-clang, clang, gcc, none, oneapi"),
+        ("hdf5 os=ubuntu2204", "no os 'ubuntu2204' in the warehouse; did you mean ubuntu22.04?"),
+        ("hdf5 --host-os ubuntu2204", "no os 'ubuntu2204' in the warehouse; did you mean ubuntu22.04?"),
+        ("hdf5 --host-os sequoia", None),
+        ("hdf5 platform=linx", "no platform 'linx' in the warehouse; did you mean linux?"),
+        ("hdf5 +mpii", "no variant 'mpii' of hdf5 in the warehouse; did you mean mpi?"),
+        ("hdf5@9 +mpii --snapshot develop", "no variant 'mpii' of hdf5 in the warehouse; did you mean mpi?"),
+        ("hdf5@9 ++mpii", None),
+        ("hdf5 targe=zen4", "no variant 'targe' of hdf5 in the warehouse; did you mean target?"),
+        ("hdf5 api=v118", "no value 'v118' of api of hdf5 in the warehouse; did you mean v18?"),
+        ("hdf5 fabrics=ofi,verb", "no value 'verb' of fabrics of hdf5 in the warehouse; did you mean verbs?"),
+        ("hdf5 mpi=on", "no value 'on' of mpi of hdf5 in the warehouse; there are: False, True"),
+        ("hdf5 +cuda", None),
+        ("+mpii", "no variant 'mpii' in the warehouse; did you mean mpi?"),
+        ("hdff5 +mpii", "no package 'hdff5' in the warehouse; did you mean hdf5?"),
+        ("zlib --snapshot develop", None),
+        ("builtn.hdf5@9", None),
+    ],
+)
+def test_of_a_name_that_no_snapshot_has_the_nearest_are_suggested(warehouse, arguments, line):
+    done = have(warehouse, *arguments.split())
+    assert done.returncode == 3
+    found = [said for said in done.stderr.splitlines() if said.startswith("no ") and " in the warehouse; " in said]
+    assert found == ([line] if line else [])
+
+
+def test_what_only_indexes_know_is_suggested_too(tmp_path):
+    """Namespaces, libcs and the compilers of each language are of indexes alone."""
+    records = [binary(1, "a", needs(90), namespace="fnal_art"), libc(90)]
+    write_v2(tmp_path / "s" / "develop" / "e4s", make_index(records))
+    build([tmp_path / "s"], tmp_path / "w", jobs=1)
+
+    for asked, line in {
+        "fnal_arts.a": "no namespace 'fnal_arts' in the warehouse; did you mean fnal_art?",
+        "a --host-libc glbc@2.35": "no libc 'glbc' in the warehouse; did you mean glibc?",
+    }.items():
+        assert have(tmp_path / "w", *asked.split()).stderr.splitlines()[-1] == line
+
+
+@pytest.mark.parametrize(
     ("text", "caret", "word"),
     [
         ("hdf5@", 4, "version"),
         ("hdf5 ^zlib", 5, "dependencies"),
         ("hdf5 %gcc +mpi", 10, "put it before '%gcc'"),
         ("hdf5 zlib", 5, "second spec"),
+        ("hdf5 target=:zen44", 12, "did you mean zen4, zen or zen6?"),
     ],
 )
 def test_bad_syntax_gets_a_caret(warehouse, text, caret, word):
@@ -280,6 +342,8 @@ def test_names_are_suggested_by_what_they_end_on_and_by_spelling():
     assert suggest_names("py_numpy", names)[0] == "py-numpy"
     assert suggest_names("hfd5", names) == ["hdf5"]
     assert suggest_names("qqq", names) == []
+    assert suggest_names("x86-64-v3", ["x86_64", "x86_64_v3", "x86_64_v4"]) == ["x86_64_v3"]
+    assert suggest_names("x86_64_v33", ["zen4", "x86_64_v3"]) == ["x86_64_v3"]
 
 
 # The law: what the warehouse is found to have is what trying every one of its specs finds.

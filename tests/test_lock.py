@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.ask.coverage import Coverage, Finding, measure_coverage, read_expected
-from pipeline.ask.expected import Expected
-from pipeline.ask.lock import parse_lock
 from pipeline.build import build
 from pipeline.errors import FileFaultsError
+from pipeline.expected.lists import Expected
+from pipeline.expected.lock import parse_lock
 from pipeline.layout import Layout
 from pipeline.store.database import open_database
 from tests.commands import run

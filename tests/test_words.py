@@ -118,6 +118,7 @@ def test_a_suggestion_is_a_sentence():
     assert suggest("ab", ["abc"]) == "did you mean abc?"
     assert suggest("abcd", ["abce", "abcf", "abcg", "abch"]).count(" or ") == 1
     assert suggest("x", []) == "there are: none"
+    assert suggest("previous", ["develop"], ["latest", "previous"]) == "there are: develop"
 
 
 @pytest.mark.parametrize("wrong", [1, 10, 11, 500])

@@ -11,12 +11,14 @@ from typing import NamedTuple
 
 import duckdb
 
-from pipeline.ask.environment import parse_environment
-from pipeline.ask.expected import Expected, ExpectedList, parse_list
-from pipeline.ask.have import Held, describe_misses, load_specs
-from pipeline.ask.lock import parse_lock
+from pipeline.ask.explain import describe_misses
+from pipeline.ask.have import Held, load_specs
+from pipeline.ask.names import Names
 from pipeline.ask.output import Columns
 from pipeline.ask.scope import list_stacks
+from pipeline.expected.environment import parse_environment
+from pipeline.expected.lists import Expected, ExpectedList, parse_list
+from pipeline.expected.lock import parse_lock
 from pipeline.io.progress import number_of
 from pipeline.spack.spec import Miss, find_misses
 from pipeline.yamlfiles.values import read_text
@@ -70,10 +72,12 @@ class Finding:
     def present(self) -> bool:
         return self.found in ("hash", "configuration")
 
-    def describe(self) -> str:
-        """In one line what is missing, and why."""
+    def describe(self, names: Names) -> str:
+        """In one line what is missing, and why; of what a user has typed also what no snapshot has of ``names``."""
         why = f"nearest: {describe_misses(self.misses)}" if self.misses else "nothing of the package is there"
-        return f"{self.item.place}: {self.item.text}: {why}"
+        typed = () if self.item.hash else self.item.queries
+        unknown = dict.fromkeys(line for query in typed for line in names.describe_unknown(query))
+        return "; ".join([f"{self.item.place}: {self.item.text}: {why}", *unknown])
 
     def describe_cause(self) -> str:
         """In one line what of the spec itself is not as a lock file has it."""

@@ -14,9 +14,10 @@ import io
 import os
 import re
 import sys
-from collections.abc import Iterable, Sequence
-from typing import TextIO
+from collections.abc import Callable, Iterable, Sequence
+from typing import TextIO, TypeVar
 
+T = TypeVar("T")
 # Control characters, marks and turns of the writing direction, line separators, halves of surrogate pairs.
 _BEYOND_ASCII = "\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
 _UNSAFE = re.compile(f"[\x00-\x1f{_BEYOND_ASCII}]")
@@ -85,10 +86,10 @@ def say(line: str) -> None:
 SHOWN_LINES = 10
 
 
-def say_some(lines: Sequence[str]) -> None:
-    """Write the first lines to stderr, and how many there are more."""
+def say_some(lines: Sequence[T], describe: Callable[[T], str] = str) -> None:
+    """Write the first lines to stderr, each as ``describe`` makes it of what is given, and how many there are more."""
     for line in lines[:SHOWN_LINES]:
-        say(line)
+        say(describe(line))
     if len(lines) > SHOWN_LINES:
         say(f"… and {len(lines) - SHOWN_LINES:,} more")
 

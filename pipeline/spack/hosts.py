@@ -100,6 +100,11 @@ def list_ancestry() -> list[Ancestry]:
     return sorted(rows)
 
 
+def list_targets() -> list[str]:
+    """The targets that archspec knows, in text order."""
+    return sorted(_list_parents())
+
+
 def is_known(target: str) -> bool:
     """Whether archspec knows the target."""
     return target in _list_parents()

@@ -22,9 +22,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, NoReturn
 
-from pipeline.errors import SpecSyntaxError
+from pipeline.errors import SpecSyntaxError, suggest_near
 from pipeline.spack.compilers import FLAGS, LANGUAGES, compiler_family
-from pipeline.spack.hosts import is_known, satisfies_target
+from pipeline.spack.hosts import is_known, list_targets, satisfies_target
 from pipeline.spack.systems import Libc
 from pipeline.spack.variants import Variant, meets, parse_variant, read_variants, unquote
 from pipeline.spack.versions import VersionList, parse_versions
@@ -63,7 +63,7 @@ _INCOMPLETE = {
     '"': 'quotes go around a value, as in name="a b", and must be closed',
 }
 _ARCH = ("platform", "os", "target")
-_PLACES = {
+PLACES = {
     "arch": _ARCH,
     "architecture": _ARCH,
     "namespace": ("namespace",),
@@ -164,7 +164,7 @@ def _read_query(text: str, package: list[Token], compilers: list[list[Token]]) -
                 versions = _read_versions(token, versions)
             case "hash":
                 _add(parts, token, {"hash": token[0][1:]})
-            case "pair" if token["key"] in _PLACES:
+            case "pair" if token["key"] in PLACES:
                 _add(parts, token, _read_place(token))
             case _:
                 variant = _read_variant(token)
@@ -214,7 +214,7 @@ def _read_place(token: Token) -> dict[str, str]:
     if token["operator"].endswith("=="):
         _refuse(token, f"{token['key']} cannot be propagated: one '=' is expected", "operator")
     value = unquote(token["value"])
-    names, values = _PLACES[token["key"]], [value]
+    names, values = PLACES[token["key"]], [value]
     if names == _ARCH:
         # One word alone is a target; None stands for any (Spec._add_flag in lib/spack/spack/spec.py).
         values = value.split("-")
@@ -238,7 +238,8 @@ def _check_targets(token: Token, targets: str) -> None:
             _refuse(token, f"{targets!r} is not a list of targets and ranges of them", "value")
         for end in (first, last):
             if colon and end and not is_known(end):
-                _refuse(token, f"{end!r} ends a range and is no target that archspec knows", "value")
+                reason = f"{end!r} ends a range and is no target that archspec knows"
+                _refuse(token, "; ".join(filter(None, (reason, suggest_near(end, list_targets())))), "value")
 
 
 def _read_compiler(tokens: list[Token]) -> AskedCompiler:

@@ -12,6 +12,9 @@ from typing import Literal, NamedTuple
 WITHOUT_LIBC = frozenset({"darwin", "freebsd", "windows"})
 """Platforms on which no spec names a libc, for Spack looks at none there."""
 
+LIBCS = ("glibc", "musl")
+"""The C libraries that Spack finds on Linux (``lib/spack/spack/util/libc.py``)."""
+
 MACOS_RELEASES = ("catalina", "bigsur", "monterey", "ventura", "sonoma", "sequoia", "tahoe")
 """macOS as Spack calls it, the oldest first."""
 

@@ -12,6 +12,8 @@ _BOOLEAN = re.compile(rf"(\+\+|~~|--|[+~-])\s*({_NAME})")
 # SPLIT_KVP in lib/spack/spack/spec_parser.py: the first operator splits, the value may hold others.
 _PAIR = re.compile(rf"({_NAME})(:?==?)(.*)", re.DOTALL)
 _TRUE, _FALSE = frozenset({"True"}), frozenset({"False"})
+BOOLEANS = _TRUE | _FALSE
+"""The values of boolean variants."""
 _QUOTED = re.compile(r"""(['"])(.*)\1""", re.DOTALL)
 
 

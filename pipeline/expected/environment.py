@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 import yaml
 
-from pipeline.ask.expected import Collector, ExpectedList, SpecText, parse_lenient, part_flags, part_nodes
 from pipeline.errors import FileFaultsError, SpecSyntaxError
+from pipeline.expected.lists import Collector, ExpectedList, SpecText, parse_lenient, part_flags, part_nodes
 from pipeline.spack.hosts import satisfies_target
 from pipeline.spack.spec import AskedCompiler, Query
 from pipeline.spack.variants import meets

@@ -2,7 +2,7 @@
 
 What cannot be known from a cache (dependencies after ``^``, compiler flags) or without the machine in
 question (``when``) is left out of the question, and each time a note says so. Here is what the kinds of
-files have in common, and lists; :mod:`pipeline.ask.environment` and :mod:`pipeline.ask.lock` are the others.
+files have in common, and lists; :mod:`pipeline.expected.environment` and :mod:`pipeline.expected.lock` are the others.
 """
 
 from __future__ import annotations

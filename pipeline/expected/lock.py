@@ -19,8 +19,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from pipeline.ask.expected import Expected, ExpectedList
 from pipeline.errors import Fault, FileFaultsError
+from pipeline.expected.lists import Expected, ExpectedList
 from pipeline.io.progress import number_of
 from pipeline.spack.compilers import compiler_family
 from pipeline.spack.spec import AskedCompiler, Query

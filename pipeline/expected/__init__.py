@@ -1,0 +1,1 @@
+"""What a cache is expected to hold: lists and what all kinds of files have in common, environments, lock files."""
