@@ -41,6 +41,7 @@ from pipeline.questions import diff, gaps, gate, have
 from pipeline.sites import site, split_formats, watch
 from pipeline.terminal.complete import complete_snapshots
 from pipeline.terminal.completion import completion
+from pipeline.terminal.days import DaysCommand
 from pipeline.terminal.group import OneLine, end_on_signal, find_signal, give_warehouse, raise_again, say_error
 
 if TYPE_CHECKING:
@@ -265,7 +266,7 @@ def show_rejects(warehouse: Path, summary: BuildSummary) -> None:
         say(f"… and {summary.rejects - len(rows):,} more: see the table rejects")
 
 
-@cli.command()
+@cli.command(cls=DaysCommand)
 @warehouse_option
 @click.option(
     "--out",

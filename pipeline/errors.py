@@ -116,6 +116,11 @@ def suggest_near(name: str, names: Iterable[str], count: int = 3) -> str:
     return f"did you mean {join_or(near)}?" if near else ""
 
 
+def add_near(reason: str, name: str, names: Iterable[str], count: int = 3) -> str:
+    """A reason and, where there are any, which of ``names`` may have been meant by ``name``."""
+    return "; ".join(filter(None, (reason, suggest_near(name, names, count))))
+
+
 def join_or(names: Sequence[str]) -> str:
     """Names in words: ``a``, ``a or b``, ``a, b or c``."""
     return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))

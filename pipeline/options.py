@@ -13,7 +13,7 @@ import click
 from pipeline.errors import WarehouseError, suggest
 from pipeline.io.streams import say
 from pipeline.io.urls import SITE_ADDRESS
-from pipeline.terminal.complete import complete_stacks
+from pipeline.terminal.complete import complete_hosts, complete_libcs, complete_stacks, complete_systems
 
 if TYPE_CHECKING:
     from pipeline.ask.machine import Machine
@@ -111,6 +111,36 @@ spack_option = click.option(
     "--spack", metavar="VERSION", callback=check_spack, help="Only what this Spack can read, such as 0.22."
 )
 TABLE_ROWS = 20
+
+
+def machine_options(command: Command) -> Command:
+    """The options that :func:`choose_machine` takes."""
+    options = (
+        click.option(
+            "--here", is_flag=True, help="Only what this machine can run; the next three options replace its parts."
+        ),
+        click.option(
+            "--host",
+            metavar="TARGET",
+            shell_complete=complete_hosts,
+            help="Only what a machine of this microarchitecture can run, such as zen4.",
+        ),
+        click.option(
+            "--host-os",
+            metavar="OS",
+            shell_complete=complete_systems,
+            help="Only what is built for this system, or an older release of macOS.",
+        ),
+        click.option(
+            "--host-libc",
+            metavar="LIBC",
+            shell_complete=complete_libcs,
+            help="Only what this C library will do for: 2.35, glibc@2.35, musl@1.2.4.",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
 
 
 def choose_machine(

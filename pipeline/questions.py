@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Sequence
 from datetime import datetime
@@ -20,13 +19,20 @@ from pipeline.options import (
     cut_rows,
     find_day,
     limit_option,
+    machine_options,
     refuse_missing,
     spack_option,
     stack_option,
     today_option,
     warehouse_option,
 )
-from pipeline.terminal.complete import complete_packages, complete_places, complete_snapshots
+from pipeline.terminal.complete import (
+    complete_packages,
+    complete_places,
+    complete_snapshots,
+    complete_specs,
+)
+from pipeline.terminal.days import DaysCommand, DiffCommand
 from pipeline.terminal.shape import Shape, shape_options
 
 if TYPE_CHECKING:
@@ -37,8 +43,8 @@ if TYPE_CHECKING:
     from pipeline.ask.scope import Place
 
 
-@click.command()
-@click.argument("spec", nargs=-1, required=True, metavar="SPEC", shell_complete=complete_packages)
+@click.command(cls=DaysCommand)
+@click.argument("spec", nargs=-1, required=True, metavar="SPEC", shell_complete=complete_specs)
 @warehouse_option
 @click.option(
     "--snapshot",
@@ -49,10 +55,7 @@ if TYPE_CHECKING:
     help="Only this snapshot, or those of a glob; may be repeated.  [default: all]",
 )
 @stack_option
-@click.option("--here", is_flag=True, help="Only what this machine can run; the next three options replace its parts.")
-@click.option("--host", metavar="TARGET", help="Only what a machine of this microarchitecture can run, such as zen4.")
-@click.option("--host-os", metavar="OS", help="Only what is built for this system, or an older release of macOS.")
-@click.option("--host-libc", metavar="LIBC", help="Only what this C library will do for: 2.35, glibc@2.35, musl@1.2.4.")
+@machine_options
 @spack_option
 @click.option("--cache-only", is_flag=True, help="Only what installs without building, by what it links and runs with.")
 @limit_option
@@ -127,7 +130,7 @@ def have(
     sys.exit(FALLS_SHORT)
 
 
-@click.command()
+@click.command(cls=DaysCommand)
 @warehouse_option
 @click.option(
     "--snapshot",
@@ -246,18 +249,7 @@ def print_gaps(
     print_sections([(columns, [next(judged)[: len(columns)] for _ in part]) for columns, part in sections], shape, GAPS)
 
 
-class DayCommand(click.Command):
-    """A command whose arguments may be days, such as ``-7d``, which are no options."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        from pipeline.ask.scope import DAYS_BEFORE
-
-        # A blank before it hides the dash; the command takes it off.
-        days = re.compile(rf"{DAYS_BEFORE.pattern}(/.*)?", re.DOTALL)
-        return super().parse_args(ctx, [f" {one}" if days.fullmatch(one) else one for one in args])
-
-
-@click.command(cls=DayCommand)
+@click.command(cls=DiffCommand)
 @click.argument("before", metavar="[FROM", required=False, shell_complete=complete_places)
 @click.argument("after", metavar="TO]", required=False, shell_complete=complete_places)
 @warehouse_option
@@ -398,7 +390,7 @@ def print_stack_diff(
     print_rows(columns, cut_rows(rows, limit, shape.format), shape, CHANGES)
 
 
-@click.command()
+@click.command(cls=DaysCommand)
 @warehouse_option
 @click.option(
     "--config",

@@ -1,16 +1,26 @@
 """Words that people type: days, patterns, short names, where the warehouse is, and what was meant by a wrong one."""
 
+import os
+import pty
+import select
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+
 import pytest
 from click.shell_completion import ShellComplete
 
 from pipeline.ask.scope import Snapshot, choose_snapshots, find_snapshot
+from pipeline.build import build
 from pipeline.cli import cli
 from pipeline.errors import suggest
 from pipeline.layout import Layout
 from pipeline.sources.download import _explain_store
 from pipeline.store.database import open_database
 from tests.commands import run, run_process
-from tests.makers import build_pages, make_spec, write_page
+from tests.makers import binary, build_pages, libc, make_index, make_spec, needs, write_page, write_v2
 from tests.test_scope import HELD, WEEKS
 
 STACKS = ["e4s", "e4s-oneapi", "hep", *(f"ml-{number}" for number in range(9))]
@@ -166,11 +176,51 @@ def test_names_complete_from_the_warehouse(warehouse, monkeypatch):
         *WEEKS[::-1],
         "latest",
         "previous",
+        "-7d",
     ]
     assert complete("--warehouse", warehouse, "gaps", "--stack", "e") == ["e4s", "e4s-oneapi"]
     assert complete("--warehouse", warehouse, "diff", "develop/e4s-") == ["develop/e4s-oneapi"]
     monkeypatch.setenv("SPACK_WAREHOUSE", str(warehouse))
     assert complete("diff", "--package", "h") == ["hdf5"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        (["diff", "2025-03-1"], ["2025-03-16"]),
+        (["diff", "2025-03-16/e4s-"], ["2025-03-16/e4s-oneapi"]),
+        (["diff", "-7"], ["-7d"]),
+        (["diff", "-7d", "-14"], ["-14d"]),
+        (["gaps", "--snapshot", "-"], ["-7d", "--warehouse", "--snapshot"]),
+        (["gate", "--baseline", "2025-03-2"], ["2025-03-23"]),
+        (["report", "--snapshot", "-2"], ["-2d"]),
+        (["have", "--host", "zen"], ["zen", "zen2", "zen3", "zen4"]),
+        (["have", "--host-os", "u"], ["ubuntu22.04"]),
+        (["have", "--host-libc", "g"], []),
+        (["have", "hdf5", "target="], ["target=x86_64_v3"]),
+        (["have", "os=u"], ["os=ubuntu22.04"]),
+        (["have", "hdf5", "platform=l"], ["platform=linux"]),
+        (["have", "hdf5", "shared=t"], []),
+        (["have", "hdf5", "%"], ["%gcc"]),
+        (["have", "hdf5%gcc@1"], ["hdf5%gcc@11.4.0"]),
+        (["have", "hdf5@"], ["hdf5@1.14.5"]),
+        (["have", "py-numpy@2"], []),
+        (["have", "hdf5", "+m"], ["+mpi"]),
+        (["have", "hdf5", "~"], ["~cuda", "~mpi"]),
+        (["have", "hdf5", "h"], []),
+    ],
+)
+def test_days_targets_and_parts_of_a_spec_complete(warehouse, typed, expected):
+    found = complete("--warehouse", warehouse, *typed)
+    assert found[: len(expected)] == expected
+    # Of many options and targets these are the first.
+    assert len(found) == len(expected) or len(expected) > 2
+
+
+def test_a_libc_completes_where_an_index_names_it(tmp_path):
+    write_v2(tmp_path / "s/develop/e4s", make_index([binary(1, "a", needs(90)), libc(90)]))
+    build([tmp_path / "s"], tmp_path / "w", jobs=1)
+    assert complete("--warehouse", tmp_path / "w", "have", "--host-libc", "g") == ["glibc@2.35"]
 
 
 def test_completion_is_quiet_where_there_is_no_warehouse(tmp_path, capfd):
@@ -201,6 +251,70 @@ def test_bash_asks_and_is_answered(warehouse):
     words = {"COMP_WORDS": f"spack-warehouse --warehouse {warehouse} have hd", "COMP_CWORD": "4"}
     done = run_process(**words, _SPACK_WAREHOUSE_COMPLETE="bash_complete")
     assert (done.stdout, done.stderr) == ("plain,hdf5\n", "")
+
+
+@pytest.fixture
+def shell(warehouse, tmp_path):
+    """Run a shell on a terminal; what is returned types keys, and waits until the terminal shows a text."""
+    program = tmp_path / "bin" / "spack-warehouse"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m pipeline "$@"\n')
+    program.chmod(0o755)
+    path = f"{program.parent}:{os.environ['PATH']}"
+    env = {**os.environ, "PATH": path, "SPACK_WAREHOUSE": str(warehouse), "PS1": "", "TERM": "dumb"}
+    env["PYTHONPATH"] = str(Path(__file__).parents[1])
+    started = []
+
+    def start(*command):
+        if shutil.which(command[0]) is None:
+            pytest.skip(f"{command[0]} is not installed")
+        pid, terminal = pty.fork()
+        if not pid:
+            os.chdir(tmp_path)
+            os.execvpe(command[0], command, env)
+        started.append((pid, terminal))
+
+        def type_keys(keys, shown):
+            os.write(terminal, keys.encode())
+            seen = ""
+            end = time.monotonic() + 30
+            while shown not in seen:
+                ready, _, _ = select.select([terminal], [], [], max(0, end - time.monotonic()))
+                assert ready, f"{shown!r} is not in {seen!r}"
+                seen += os.read(terminal, 4096).decode()
+
+        return type_keys
+
+    yield start
+    for pid, terminal in started:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        os.close(terminal)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("bash", "--norc", "--noprofile", "-i"),
+        ("zsh", "-f", "-i"),
+        ("fish", "--no-config", "-i"),
+    ],
+    ids=["bash", "zsh", "fish"],
+)
+def test_a_shell_on_a_terminal_completes(shell, command):
+    type_keys = shell(*command)
+    name = command[0]
+    load = {"bash": "", "zsh": "autoload -U compinit; compinit; "}
+    script = f'eval "$(spack-warehouse completion {name})"'
+    script = "spack-warehouse completion fish | source" if name == "fish" else load[name] + script
+    type_keys(f"{script}; echo rea''dy\n", "ready")
+    clear = "\x15"
+    type_keys("spack-warehouse ha\t", "have ")
+    # Bash takes words apart at = and @, and the others do not.
+    type_keys(f"{clear}spack-warehouse have hdf5 target=x\t", "target=x86_64_v3")
+    type_keys(f"{clear}spack-warehouse have hdf5@1\t", ".14.5")
+    type_keys(f"{clear}spack-warehouse gaps --snapshot 2025-03-1\t", "2025-03-16")
+    type_keys(f"{clear}spack-warehouse diff -1\t", "-1d")
 
 
 def test_nothing_heavy_is_loaded_before_it_is_needed():

@@ -20,7 +20,7 @@ from pipeline.ask.coverage import measure_coverage, read_expected
 from pipeline.ask.diff import Question, list_changes
 from pipeline.ask.output import Columns
 from pipeline.ask.scope import WORDS, Snapshot, find_snapshot, list_not_loaded, list_snapshots, list_stacks
-from pipeline.errors import suggest_near
+from pipeline.errors import add_near
 from pipeline.expected.lists import ExpectedList
 from pipeline.io.progress import number_of
 from pipeline.io.streams import show_text
@@ -139,7 +139,7 @@ def judge(connection: duckdb.DuckDBPyConnection, gates: Gates, today: dt.date) -
     verdict.notes += [(gates.line, note) for note in skipped]
     if snapshot is None:
         names = [*(one.name for one in snapshots), *WORDS]
-        reason = _refuse("the snapshot is not in the warehouse", gates.snapshot, names)
+        reason = add_near("cannot be judged: the snapshot is not in the warehouse", gates.snapshot, names)
         verdict.shortfalls.append(Shortfall("snapshot", gates.snapshot, reason, 1))
         return verdict
     verdict.snapshot = snapshot.name
@@ -173,7 +173,9 @@ def judge_coverage(
     """The stacks of a gate's glob that hold too little or are ``unknown``, the glob itself where it names none."""
     chosen = [stack for stack in stacks if fnmatchcase(stack, gate.stack)]
     if not chosen:
-        reason = _refuse("no such stack is in the snapshot; its source may be missing", gate.stack, stacks)
+        reason = add_near(
+            "cannot be judged: no such stack is in the snapshot; its source may be missing", gate.stack, stacks
+        )
         yield Shortfall("coverage", snapshot, reason, gate.line, gate.stack)
         return
     shares: dict[str, tuple[float, str]] = {}
@@ -203,11 +205,6 @@ def judge_coverage(
             yield Shortfall("coverage", snapshot, "too few packages", gate.line, stack, None, asked, got)
 
 
-def _refuse(why: str, name: str, names: Iterable[str]) -> str:
-    """Why nothing can be judged of a ``name`` that is not there, and which of ``names`` may have been meant."""
-    return "; ".join(filter(None, (f"cannot be judged: {why}", suggest_near(name, names))))
-
-
 def _show_share(share: float, minimum: float) -> str:
     """A share rounded, but never up to the minimum that it does not reach."""
     return next((text for digits in (4, 8) if float(text := f"{share:.{digits}g}") < minimum), repr(share))
@@ -232,7 +229,7 @@ def judge_lost(
     if baseline is None or baseline == snapshot:
         why = "is not in the warehouse" if baseline is None else "is the snapshot itself"
         names = [*(one.name for one in snapshots), *WORDS] if baseline is None else []
-        reason = _refuse(f"the baseline {gate.baseline} {why}", gate.baseline, names)
+        reason = add_near(f"cannot be judged: the baseline {gate.baseline} {why}", gate.baseline, names)
         yield Shortfall("lost", snapshot.name, reason, gate.line)
         return
     allowances = Allowances(gate.allow, today)
@@ -247,7 +244,11 @@ def judge_lost(
     had, has = _list_places(connection, baseline.name), _list_places(connection, snapshot.name)
     for pattern in gate.stacks:
         if not any(fnmatchcase(stack, pattern) for stack, _ in had):
-            reason = _refuse(f"no such stack is in the baseline {baseline.name}", pattern, {stack for stack, _ in had})
+            reason = add_near(
+                f"cannot be judged: no such stack is in the baseline {baseline.name}",
+                pattern,
+                {stack for stack, _ in had},
+            )
             yield Shortfall("lost", snapshot.name, reason, gate.line, pattern)
     rejected, unread = _count_rejects(connection, snapshot.name)
     with_pages, indexes = _list_sources(connection, snapshot.name, baseline.name)
@@ -398,7 +399,9 @@ def judge_installable(
     chosen = [row for row in rows if fnmatchcase(row[0], gate.stack)]
     if not chosen:
         held = [stack for stack, *_ in rows]
-        reason = _refuse("no such stack is in the snapshot; its source may be missing", gate.stack, held)
+        reason = add_near(
+            "cannot be judged: no such stack is in the snapshot; its source may be missing", gate.stack, held
+        )
         yield Shortfall("installable", snapshot, reason, gate.line, gate.stack)
     for stack, specs, installable, known in chosen:
         why = unknown.get(stack)

@@ -9,7 +9,7 @@ from functools import cached_property
 import duckdb
 
 from pipeline.ask.machine import Machine
-from pipeline.errors import describe_missing, suggest_near
+from pipeline.errors import add_near, describe_missing
 from pipeline.spack.compilers import RENAMED, compiler_family
 from pipeline.spack.hosts import is_known
 from pipeline.spack.spec import PLACES, Query
@@ -31,8 +31,8 @@ class Names:
         """
         if query.package not in (None, *self.packages):
             # There are too many to list them where none is like it.
-            near = suggest_near(str(query.package), self.packages, 5)
-            yield "; ".join(filter(None, (f"no package {query.package!r} in the warehouse", near)))
+            name = str(query.package)
+            yield add_near(f"no package {name!r} in the warehouse", name, self.packages, 5)
         else:
             yield from self._describe_variants(query)
         for kind in ("namespace", "platform", "os"):

@@ -22,7 +22,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, NoReturn
 
-from pipeline.errors import SpecSyntaxError, suggest_near
+from pipeline.errors import SpecSyntaxError, add_near
 from pipeline.spack.compilers import FLAGS, LANGUAGES, compiler_family
 from pipeline.spack.hosts import is_known, list_targets, satisfies_target
 from pipeline.spack.systems import Libc
@@ -239,7 +239,7 @@ def _check_targets(token: Token, targets: str) -> None:
         for end in (first, last):
             if colon and end and not is_known(end):
                 reason = f"{end!r} ends a range and is no target that archspec knows"
-                _refuse(token, "; ".join(filter(None, (reason, suggest_near(end, list_targets())))), "value")
+                _refuse(token, add_near(reason, end, list_targets()), "value")
 
 
 def _read_compiler(tokens: list[Token]) -> AskedCompiler:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from pipeline.errors import WarehouseError
+from pipeline.errors import WarehouseError, add_near
 from pipeline.io.progress import name_some, number_of
 from pipeline.layout import BuildPaths
 from pipeline.sources.buildcache import LISTING, Choice
@@ -190,14 +190,18 @@ class _Settling:
         places = {*self.parts, *(place for _, place in self.loaded), *((role.snapshot, role.stack) for role in roles)}
         named = {"/".join(filter(None, place)) for place in places} | {snapshot for snapshot, _ in places}
         void = sorted(self.wishes.accept - named - {*self.names})
-        return [f"--accept {name}: is no snapshot, SNAPSHOT/STACK or source here" for name in void]
+        known = [*named, *self.names]
+        return [
+            add_near(f"--accept {name}: is no snapshot, SNAPSHOT/STACK or source here", name, known) for name in void
+        ]
 
     def _list_void_drops(self, standing: Collection[str | None]) -> list[str]:
         """A line for each snapshot to drop that is none, or that a source gives."""
         given = sorted(name for name in self.wishes.drop if name in standing)
-        void = sorted(self.wishes.drop - {part.snapshot for part in self.held.parts} - {*self.held.damaged, *given})
+        held = {part.snapshot for part in self.held.parts} | {*self.held.damaged}
+        void = sorted(self.wishes.drop - held - {*given})
         return [f"--drop {name}: a source gives it today, and it stays" for name in given] + [
-            f"--drop {name}: is no snapshot of the warehouse" for name in void
+            add_near(f"--drop {name}: is no snapshot of the warehouse", name, held) for name in void
         ]
 
     # What stays
