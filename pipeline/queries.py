@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from pipeline.store.checks import Check
 
 
+MARK, OFFENDER = " " * 9, " " * 11
+"""What stands before the name of a check, and before an offender."""
+
+
 @click.command()
 @warehouse_option
 def check(warehouse: Path) -> None:
@@ -39,6 +43,7 @@ def check(warehouse: Path) -> None:
     """
     from pipeline.store.checks import check_files, run_checks
     from pipeline.store.database import open_database
+    from pipeline.terminal.tables import fold, measure_terminal
 
     checks = [check_files(Layout(warehouse))]
     with open_database(Layout(warehouse)) as connection:
@@ -47,7 +52,11 @@ def check(warehouse: Path) -> None:
     failed = sum(one.failed for one in checks)
     warned = sum(one.offenders > 0 for one in checks) - failed
     lines.append(f"{number_of(len(checks), 'check')}, {failed} failed, {warned} with warnings")
-    write_lines("".join(f"{show_text(line)}\n" for line in lines))
+    lines = [show_text(line) for line in lines]
+    # A pipe gets a line for each check and each offender, for whoever counts or finds them by grep.
+    if width := measure_terminal():
+        lines = [fold(line, len(OFFENDER if line.startswith(OFFENDER) else MARK), width) for line in lines]
+    write_lines("".join(f"{line}\n" for line in lines))
     if failed:
         sys.exit(FALLS_SHORT)
 
@@ -56,11 +65,11 @@ def describe_check(check: Check) -> Iterator[str]:
     """A check's result: a line, and a line for each of the first offenders."""
     mark = "failed" if check.failed else "warning" if check.offenders else "ok"
     count = f" ({check.offenders:,})" if check.offenders else ""
-    yield f"{mark:8} {check.name}{count}: {check.rule}"
+    yield f"{mark:{len(MARK)}}{check.name}{count}: {check.rule}"
     for row in check.rows:
-        yield "           " + ", ".join(f"{name}={value}" for name, value in zip(check.columns, row, strict=True))
+        yield OFFENDER + ", ".join(f"{name}={value}" for name, value in zip(check.columns, row, strict=True))
     if check.offenders > len(check.rows):
-        yield f"           … and {check.offenders - len(check.rows):,} more"
+        yield f"{OFFENDER}… and {check.offenders - len(check.rows):,} more"
 
 
 @click.command()

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from pipeline.terminal.layouts import Look
-from pipeline.terminal.tables import FULL, GAP, Shown, fit, name_within, render, split
+from pipeline.terminal.tables import FULL, GAP, Shown, fit, fold, name_within, render, split
 from tests.commands import run
 from tests.makers import SAMPLE, build_pages, make_hash, make_spec
 
@@ -77,6 +77,27 @@ def test_no_line_is_wider_than_the_terminal(warehouse, width):
     assert max(map(len, lines)) <= width
     assert ("in_root" in shown) == (width > 80) == (errors == "")
     assert shown.count("stack-") == {80: 2, 120: 5, 200: 13}[width]
+
+
+@pytest.mark.parametrize("width", [80, 120, 200])
+def test_lines_of_check_go_on_below_on_a_terminal_and_stay_whole_in_a_pipe(warehouse, width):
+    whole = run("check", "--warehouse", warehouse).stdout.splitlines()
+    shown, _ = show_on_terminal(width, "check", "--warehouse", warehouse)
+    lines = shown.splitlines()
+
+    assert max(map(len, whole)) > 120
+    assert max(map(len, lines)) <= width
+    assert " ".join(shown.split()) == " ".join(" ".join(whole).split())
+    # What goes on stands below the name of the check, or of what offends.
+    assert {line[:9] for line in lines if not line.startswith(("ok ", "warning ", "23 checks"))} <= {" " * 9}
+
+
+@given(st.sampled_from(["", "ok       ", " " * 11]), st.text(st.sampled_from("ab 語"), max_size=60), st.integers(6, 40))
+def test_a_folded_line_fits_and_keeps_its_words(lead, text, width):
+    folded = fold(lead + text, len(lead), width)
+
+    assert max(map(cell_len, folded.split("\n"))) <= width
+    assert "".join(folded.split()) == "".join((lead + text).split())
 
 
 def test_colours_are_for_terminals_that_want_them(warehouse):

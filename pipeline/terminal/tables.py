@@ -60,8 +60,22 @@ def print_rows(columns: Columns, rows: Iterable[Sequence[object]], shape: Shape,
         if not shape.is_laid_out:
             write_styled(render(table, [], None))
             return
-        width = shutil.get_terminal_size((PAGE, 24)).columns if is_terminal() else PAGE
+        width = measure_terminal() or PAGE
         print_laid_out([replace(one, look=layout[one.name]) for one in table if one.name in layout], width)
+
+
+def measure_terminal() -> int | None:
+    """The columns of the terminal that stdout is; None of a pipe or file."""
+    return shutil.get_terminal_size((PAGE, 24)).columns if is_terminal() else None
+
+
+def fold(line: str, indent: int, width: int) -> str:
+    """A line that fits into ``width`` columns: what has no room goes on below, after ``indent`` blanks."""
+    if cell_len(line) <= width:
+        return line
+    indent = min(indent, width // 2)
+    text = Text(line[indent:]).wrap(Console(), width - indent, overflow="fold")
+    return line[:indent] + f"\n{' ' * indent}".join(part.plain.rstrip() for part in text)
 
 
 def print_laid_out(table: Sequence[Shown], width: int) -> None:
