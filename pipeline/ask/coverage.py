@@ -70,6 +70,7 @@ class Finding:
 
     @property
     def present(self) -> bool:
+        """Whether all that was expected is there."""
         return self.found in ("hash", "configuration")
 
     def describe(self, names: Names) -> str:
@@ -96,6 +97,7 @@ class Cause:
     follows: list[Finding]
 
     def describe(self) -> str:
+        """In one line what is not as asked, and how many specs follow from it."""
         return f"{self.first.describe_cause()}; {len(self.follows):,} follow"
 
 
@@ -113,6 +115,7 @@ class Coverage:
 
     @property
     def missing(self) -> list[Finding]:
+        """What is not there, in the order of the file."""
         return [finding for finding in self.findings if not finding.present]
 
     def row(self) -> tuple[object, ...]:

@@ -180,10 +180,12 @@ class SnapshotDiff:
 
     @cached_property
     def configuration_columns(self) -> list[str]:
+        """The names of the cells of ``configurations``."""
         return [name for name, _ in list_change_columns(self.connection, "configuration")]
 
     @cached_property
     def lost_columns(self) -> list[str]:
+        """The names of the cells of ``lost``."""
         return [name for name, _ in list_change_columns(self.connection, "lost")]
 
     @cached_property

@@ -76,6 +76,7 @@ class Verdict:
         ]
 
     def note_lines(self) -> list[str]:
+        """The notes, a line each with its place in the file of gates."""
         return [f"{self._place(line)}: {text}" for line, text in self.notes]
 
     def summary(self) -> str:

@@ -52,6 +52,7 @@ def detect_machine() -> Machine:
 
 
 def find_platform() -> str:
+    """Spack's name of this machine's platform, such as ``linux`` (``lib/spack/spack/platforms/``)."""
     return {"win32": "windows", "cygwin": "windows"}.get(sys.platform, re.sub(r"[0-9].*", "", sys.platform))
 
 

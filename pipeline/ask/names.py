@@ -49,6 +49,7 @@ class Names:
 
     @cached_property
     def packages(self) -> list[str]:
+        """The packages of all snapshots, in text order."""
         rows = self._connection.execute("select distinct package from specs order by package").fetchall()
         return [package for (package,) in rows]
 

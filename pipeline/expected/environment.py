@@ -39,7 +39,11 @@ class Matrix:
 
 
 def parse_environment(text: str, name: str) -> ExpectedList:
-    """What the specs of a ``spack.yaml`` are, definitions and matrices written out."""
+    """What the specs of a ``spack.yaml`` are, definitions and matrices written out.
+
+    Raises:
+        FileFaultsError: it is no environment, or says something wrong; a line for each fault.
+    """
     reader = Collector(name)
     root = compose(text, name)
     top = _read_mapping(root)

@@ -44,6 +44,7 @@ class Expected:
 
     @property
     def package(self) -> str | None:
+        """The package that the queries name; None where they name none, but a hash."""
         return next((query.package for query in self.queries if query.package), None)
 
 
@@ -76,9 +77,11 @@ class Collector:
     notes: list[str] = field(default_factory=list)
 
     def refuse(self, line: int, reason: str) -> None:
+        """Take a fault of a line."""
         self.faults.append(f"{self.name}:{line}: {reason}")
 
     def note(self, line: int, reason: str) -> None:
+        """Take what of a line is not evaluated, once."""
         note = f"{self.name}:{line}: {reason}"
         if note not in self.notes:
             self.notes.append(note)

@@ -87,11 +87,13 @@ class Choice:
     stacks: tuple[str, ...] = ()
 
     def takes(self, snapshot: str, stack: str) -> bool:
+        """Whether the index of a stack is taken."""
         return self.takes_snapshot(snapshot) and (
             not self.stacks or any(fnmatch.fnmatchcase(stack, pattern) for pattern in self.stacks)
         )
 
     def takes_snapshot(self, snapshot: str) -> bool:
+        """Whether the pages of a snapshot are taken, and the indexes of its stacks that are chosen."""
         return not self.snapshots or any(fnmatch.fnmatchcase(snapshot, pattern) for pattern in self.snapshots)
 
     def describe(self) -> str:

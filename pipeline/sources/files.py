@@ -120,6 +120,7 @@ class Source(NamedTuple):
 
     @property
     def is_remote(self) -> bool:
+        """Whether it is behind a URL."""
         return "://" in self.folder
 
     @property
@@ -469,6 +470,7 @@ class SourceReader:
         return [source for entry in entries if entry is not None for source in self.read_entry(file, entry)]
 
     def read_entry(self, file: SettingsFile, entry: NamedSource) -> list[Source]:
+        """The sources that an entry of a sources file names; none where it is wrong, which is a fault of ``file``."""
         try:
             source = read_url(entry.url) if entry.url is not None else str(file.folder / (entry.path or ""))
         except SourceError as error:

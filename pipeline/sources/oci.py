@@ -145,6 +145,7 @@ class RegistryAuth(httpx.Auth):
         self._header = ""
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        """Yield requests and take their answers, as httpx asks of an ``Auth``; the header that lets one in is kept."""
         request.headers["Accept"] = f"{_MANIFEST_TYPE}, */*;q=0.1"
         if self._header:
             request.headers["Authorization"] = self._header

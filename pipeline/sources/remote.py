@@ -75,6 +75,7 @@ class Wanted:
     def make_role(
         self, file: str = "", checksum: str = "", stated: str = "", fault: str = "", layout: str = ""
     ) -> IndexRole:
+        """What a file is: the index of this snapshot and stack; the other values are those of :class:`IndexRole`."""
         return IndexRole(self.snapshot, self.stack, checksum, file, fault, stated, layout)
 
 

@@ -150,6 +150,7 @@ class Sizes:
 
     @property
     def warning(self) -> str:
+        """What could not be read, in a line that names the first; empty where all could."""
         if not self._faults:
             return ""
         if self._faults == 1:

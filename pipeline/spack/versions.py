@@ -105,6 +105,7 @@ class VersionRange:
     ref: str | None = None
 
     def contains(self, version: str) -> bool:
+        """Whether a version is in the range (``ClosedOpenRange`` in ``lib/spack/spack/version/version_types.py``)."""
         if self.ref is not None and self.ref != (split_ref(version)[0] or ""):
             return False
         return self.low <= version_key(version) < self.high
@@ -118,6 +119,7 @@ class VersionList:
     ranges: tuple[VersionRange, ...]
 
     def contains(self, version: str) -> bool:
+        """Whether a version is in any of the ranges."""
         return any(part.contains(version) for part in self.ranges)
 
 

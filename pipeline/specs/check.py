@@ -180,7 +180,11 @@ def check_record(record: object, unknown: Counter[str]) -> Spec:
 
 
 def check_type(name: str, value: object) -> None:
-    """Refuse a value whose type is not its key's."""
+    """Refuse a value whose type is not its key's.
+
+    Raises:
+        Fault: it is not; the place is the key, and for an item of a list its index, such as ``variants[2]``.
+    """
     if name in LISTS:
         if not isinstance(value, list):
             raise Fault(name, f"is {name_type(value)}, not a list")
@@ -194,7 +198,11 @@ def check_type(name: str, value: object) -> None:
 
 
 def check_values(spec: Spec) -> None:
-    """Refuse a spec whose values, of the right types, cannot be."""
+    """Refuse a spec whose values, of the right types, cannot be.
+
+    Raises:
+        Fault: with the key as its place.
+    """
     if not HASH_PATTERN.fullmatch(spec.hash):
         raise Fault("hash", f"{spec.hash[:80]!r} is not 32 characters of base32 (a-z, 2-7)")
     if len(spec.versions) != 1:
@@ -291,7 +299,11 @@ def read_meta(page: Page) -> tuple[str | None, Meta, list[Reject]]:
 
 
 def check_counts(meta: Meta) -> Meta:
-    """Refuse counts that no 64-bit integer holds."""
+    """Refuse counts that no 64-bit integer holds.
+
+    Raises:
+        ValidationError: one is larger.
+    """
     counts = [meta.num_specs or 0, *(meta.num_specs_by_stack or {}).values()]
     if max(counts) >= 2**63 or min(counts) < -(2**63):
         raise msgspec.ValidationError("a count of more than 64 bits")

@@ -135,7 +135,11 @@ def split_front_matter(data: bytes, start: int) -> list[bytes]:
 
 
 def check_text(line: bytes, number: int) -> None:
-    """Refuse what is no text: NUL bytes and invalid UTF-8, named by the line and the byte in it."""
+    """Refuse what is no text: NUL bytes and invalid UTF-8, named by the line and the byte in it.
+
+    Raises:
+        Fault: with the line as its place; bytes count from 1.
+    """
     nul = line.find(b"\0")
     if nul >= 0:
         raise Fault(f"line {number}", f"holds a NUL byte, its byte {nul + 1:,}")
@@ -147,7 +151,11 @@ def check_text(line: bytes, number: int) -> None:
 
 
 def read_front_matter(front: Sequence[bytes]) -> Page | None:
-    """The page of a front matter: by lifting its JSON lines, or else by YAML alone."""
+    """The page of a front matter: by lifting its JSON lines, or else by YAML alone.
+
+    Raises:
+        Fault: it is no YAML, or a key stands in it twice.
+    """
     lifted: dict[str, bytes] = {}
     head: list[bytes] = []
     for line in front:
@@ -175,6 +183,9 @@ def read_first_page(front: Sequence[bytes], snapshot: str) -> Page | None:
 
     The items of ``spec_files`` stand on a line each, ``- "SPEC TEXT": NAME``. Their texts are longer than YAML lets a
     key be on one line (1,024 characters), and of all that they say the spec file says more: only the name is taken.
+
+    Raises:
+        Fault: ``spec_files`` is no such list.
     """
     start = next(number for number, line in enumerate(front) if line.startswith(_SPEC_FILES))
     end = start + 1
@@ -284,7 +295,11 @@ def load_yaml(text: str) -> dict[str, Any]:
 
 
 def check_nesting(text: str) -> None:
-    """Refuse deep nesting from the stream of events, before anything recurses into it."""
+    """Refuse deep nesting from the stream of events, before anything recurses into it.
+
+    Raises:
+        Fault: it is nested too deeply; the place is a line.
+    """
     depth = 0
     for event in yaml.parse(text, Loader=_Loader):
         if isinstance(event, yaml.CollectionStartEvent):
@@ -296,7 +311,11 @@ def check_nesting(text: str) -> None:
 
 
 def check_expansion(root: yaml.Node | None) -> None:
-    """Refuse aliases that stand for far more nodes than the document spells out, or for themselves."""
+    """Refuse aliases that stand for far more nodes than the document spells out, or for themselves.
+
+    Raises:
+        Fault: they do.
+    """
     sizes: dict[int, int | None] = {}
 
     def count(node: yaml.Node) -> int:
