@@ -1,4 +1,4 @@
-"""Digest all that builds of some sources write, to tell whether a change of the code changed an answer.
+"""Digest all that builds of some sources write, to show whether a change of the code changed an answer.
 
 ``python -m bench.digests [NAME=FOLDER ...] > digests.txt`` builds each folder, the sample pages and a small
 generated corpus through the command line, and prints a line for each Parquet file, for the rows of each
@@ -27,7 +27,7 @@ SMALL = {"snapshots": 3, "packages": 150, "specs": 12, "seed": 7}
 
 
 def run(*arguments: str | Path) -> None:
-    """Run a command of the project; exit status 3 (done, and something falls short) counts as done."""
+    """Run a command of the project; exit status 3 (done, and something fails) counts as done."""
     done = subprocess.run([sys.executable, "-m", "pipeline", *map(str, arguments)], capture_output=True, text=True)
     if done.returncode not in (0, 3):
         raise SystemExit(f"{arguments}: exit status {done.returncode}: {done.stderr}")

@@ -34,7 +34,7 @@ from pipeline.io.streams import (
 )
 from pipeline.io.workplace import HERE, Workplace, parse_workers
 from pipeline.layout import Layout
-from pipeline.options import FALLS_SHORT, refuse_missing, today_option, warehouse_option
+from pipeline.options import SOMETHING_FAILS, refuse_missing, today_option, warehouse_option
 from pipeline.publishing import publish
 from pipeline.queries import check, describe_check, shell, sql
 from pipeline.questions import diff, gaps, gate, have
@@ -239,7 +239,7 @@ def build(
     for name in summary.failed:
         say(f"failed check: {name}{see}")
     if summary.failed or (strict and summary.rejects) or not summary.is_whole(strict):
-        sys.exit(FALLS_SHORT)
+        sys.exit(SOMETHING_FAILS)
 
 
 def describe_summary(summary: BuildSummary) -> str:

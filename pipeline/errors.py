@@ -49,7 +49,7 @@ class RemoteError(WarehouseError):
 class NoFileError(RemoteError):
     """A server gives no file at a URL: it is gone, or access is denied.
 
-    S3 answers 403 for a key that is not there where listing is not allowed: only who asked can tell the two apart.
+    S3 answers 403 for a key that is not there where listing is not allowed: only who asked knows which it is.
     """
 
 

@@ -18,7 +18,7 @@ from pipeline.terminal.complete import complete_hosts, complete_libcs, complete_
 if TYPE_CHECKING:
     from pipeline.ask.machine import Machine
 
-FALLS_SHORT = 3
+SOMETHING_FAILS = 3
 T = TypeVar("T")
 Command = TypeVar("Command", bound=Callable[..., object])
 

@@ -10,7 +10,7 @@ import click
 from pipeline.io.progress import number_of, showing_progress
 from pipeline.io.streams import say, say_some, write_line
 from pipeline.layout import Layout
-from pipeline.options import FALLS_SHORT, publication_options, warehouse_option
+from pipeline.options import SOMETHING_FAILS, publication_options, warehouse_option
 
 
 @click.command()
@@ -96,5 +96,5 @@ def publish(
         say(fault)
     if number:
         say(f"{number_of(number, 'fault')} in {number_of(count, 'file')}")
-        sys.exit(FALLS_SHORT)
+        sys.exit(SOMETHING_FAILS)
     write_line(f"{number_of(count, 'file')} are as they were published")

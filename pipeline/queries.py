@@ -17,7 +17,7 @@ from pipeline.errors import QueryError, WarehouseError
 from pipeline.io.progress import number_of
 from pipeline.io.streams import say, show_text, write_lines
 from pipeline.layout import Layout
-from pipeline.options import FALLS_SHORT, warehouse_option
+from pipeline.options import SOMETHING_FAILS, warehouse_option
 from pipeline.terminal.shape import format_option
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def check(warehouse: Path) -> None:
         lines = [fold(line, len(OFFENDER if line.startswith(OFFENDER) else MARK), width) for line in lines]
     write_lines("".join(f"{line}\n" for line in lines))
     if failed:
-        sys.exit(FALLS_SHORT)
+        sys.exit(SOMETHING_FAILS)
 
 
 def describe_check(check: Check) -> Iterator[str]:

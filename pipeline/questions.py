@@ -14,7 +14,7 @@ from pipeline.io.progress import number_of
 from pipeline.io.streams import say, say_some, write_lines
 from pipeline.layout import Layout
 from pipeline.options import (
-    FALLS_SHORT,
+    SOMETHING_FAILS,
     choose_machine,
     cut_rows,
     find_day,
@@ -127,7 +127,7 @@ def have(
         last_seen = describe_last_seen(connection, query, chosen, within, machine, reader, cache_only)
         if last_seen:
             say(last_seen)
-    sys.exit(FALLS_SHORT)
+    sys.exit(SOMETHING_FAILS)
 
 
 @click.command(cls=DaysCommand)
@@ -228,7 +228,7 @@ def gaps(
     for coverage in judged:
         say_some(coverage.describe_causes())
     if missing:
-        sys.exit(FALLS_SHORT)
+        sys.exit(SOMETHING_FAILS)
 
 
 def print_gaps(
@@ -456,7 +456,7 @@ def gate(
             say(line)
     say(verdict.summary())
     if verdict.shortfalls:
-        sys.exit(FALLS_SHORT)
+        sys.exit(SOMETHING_FAILS)
 
 
 def say_not_of_today(connection: duckdb.DuckDBPyConnection, snapshots: Sequence[str], stacks: Sequence[str]) -> None:

@@ -12,7 +12,7 @@ from pipeline.io.progress import showing_progress
 from pipeline.io.streams import say, say_some, write_line
 from pipeline.layout import Layout
 from pipeline.options import (
-    FALLS_SHORT,
+    SOMETHING_FAILS,
     find_day,
     publication_options,
     refuse_missing,
@@ -119,4 +119,4 @@ def watch(site: str, max_age: str) -> None:
     for fault in faults:
         say(fault)
     if faults:
-        sys.exit(FALLS_SHORT)
+        sys.exit(SOMETHING_FAILS)

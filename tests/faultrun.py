@@ -78,7 +78,7 @@ def write_config(folder: Path, place: Path) -> None:
         "jobs": 1,
         "reports": {"out": "w/reports", "formats": ["markdown"], "keep": 2},
         "gates": {"coverage": [{"stack": "e4s", "packages": 1000}]},
-        "notify": {"file": "told.json"},
+        "notify": {"file": "notice.json"},
     }
     (place / "c.yaml").write_text(yaml.safe_dump(config))
 

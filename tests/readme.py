@@ -123,7 +123,7 @@ def dedent(text: str, spaces: str) -> str:
 
 
 def render_dictionary(connection: duckdb.DuckDBPyConnection) -> str:
-    """Every table, view and macro with its columns, whose types the warehouse tells."""
+    """Every table, view and macro with its columns, whose types the warehouse has."""
     sections = {
         "### Tables": (*TABLES, STORED_SPECS, *COMPUTED_TABLES),
         "### Views": describe_views(),

@@ -411,13 +411,13 @@ def test_a_state_is_of_the_code_of_every_stage(tmp_path):
     code = "from pipeline.store.state import ALL, fingerprint; print(fingerprint(ALL))"
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
 
-    def tell():
+    def take_print():
         command = [sys.executable, "-c", code]
         return subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True).stdout
 
-    prints = [tell()]
+    prints = [take_print()]
     for name in ("pipeline/spack/versions.py", "pipeline/store/merge.py", "sql/views/008_specs.sql"):
         path = tmp_path / name
         path.write_text(path.read_text() + "\n")
-        prints.append(tell())
+        prints.append(take_print())
     assert len(set(prints)) == 4

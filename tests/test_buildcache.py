@@ -157,7 +157,7 @@ def test_pages_can_be_chosen_by_snapshot_and_have_all_their_stacks(tmp_path):
     assert stacks(warehouse) == held
 
 
-def test_that_nothing_was_chosen_is_told_with_the_choice(tmp_path):
+def test_that_nothing_was_chosen_is_reported_with_the_choice(tmp_path):
     source = write_pages(tmp_path / "pages", {("develop", "p"): [make_spec(1)]})
     page = write_page(tmp_path, "no page", "passwd")
     with pytest.raises(SourceError, match=f"found, taking only the snapshots zz: {source}: "):
@@ -174,7 +174,7 @@ def test_that_nothing_was_chosen_is_told_with_the_choice(tmp_path):
         (Choice(("a",), ("e4s",)), "only the snapshots a; of build caches only the stacks e4s"),
     ],
 )
-def test_a_choice_is_told(choice, text):
+def test_a_choice_is_described(choice, text):
     assert choice.describe() == text
 
 
@@ -516,7 +516,7 @@ def test_a_cache_as_pages_and_as_indexes_gives_the_same_rows(tmp_path_factory, p
     both = build([tmp_path / "pages", tmp_path / "indexes"], tmp_path / "of_both", jobs=1)
     assert ask(tmp_path / "of_both", query) == ask(tmp_path / "of_pages", query)
     assert (both.rejects, both.failed) == (0, [])
-    # What an index tells comes before what a page does.
+    # What an index says comes before what a page does.
     assert ask(tmp_path / "of_both", "select distinct namespace from spec_stacks") == [("builtin",)]
 
 

@@ -354,10 +354,10 @@ namespaces = st.lists(
 )
 
 
-def resolve(told, *sides):
-    """The namespace that counts where ``sides`` are compared: the package's only one where none is told."""
+def resolve(given, *sides):
+    """The namespace that counts where ``sides`` are compared: the package's only one where none is given."""
     known = {namespace for side in sides for _, namespace in side} - {None}
-    return min(known) if told is None and len(known) == 1 else told
+    return min(known) if given is None and len(known) == 1 else given
 
 
 def configure(side, *sides):

@@ -59,7 +59,7 @@ def test_build_prints_a_summary(tmp_path):
 
 
 @pytest.mark.parametrize(("options", "status"), [([], 0), (["--strict"], 3)])
-def test_rejects_are_told_a_line_each(tmp_path, options, status):
+def test_rejects_are_reported_a_line_each(tmp_path, options, status):
     write_page(tmp_path / "source", make_page([make_spec(1), make_spec(2, hash="x")], meta={}), "a.md")
     write_page(tmp_path / "source", "", "b.md")
     done = run("build", tmp_path / "source", "--warehouse", tmp_path / "w", *options)
@@ -75,7 +75,7 @@ def test_rejects_are_told_a_line_each(tmp_path, options, status):
     assert (again.returncode, again.stderr) == (status, done.stderr)
 
 
-def test_many_rejects_are_told_in_part(tmp_path):
+def test_many_rejects_are_reported_in_part(tmp_path):
     write_page(tmp_path / "source", make_page([make_spec(n, hash=f"x{n}") for n in range(50)], meta={}))
     done = run("build", tmp_path / "source", "--warehouse", tmp_path / "w")
 
@@ -83,7 +83,7 @@ def test_many_rejects_are_told_in_part(tmp_path):
     assert done.stderr.splitlines()[-1] == "… and 30 more: see the table rejects"
 
 
-def test_unknown_keys_are_told(tmp_path):
+def test_unknown_keys_are_reported(tmp_path):
     write_page(tmp_path / "source", make_page([make_spec(1, new=1)]))
     done = run("build", tmp_path / "source", "--warehouse", tmp_path / "w")
 
@@ -281,7 +281,7 @@ def test_it_says_its_version():
 # DuckDB by itself would end this one for no signal.
 ENDLESS = "select count(*) from range(1000000) as a, range(1000000) as b where hash(a.range + b.range) = 1"
 SIGNALS = pytest.mark.parametrize(
-    ("number", "status", "told"), [(signal.SIGTERM, 128 + signal.SIGTERM, ""), (signal.SIGINT, 1, "Aborted!")]
+    ("number", "status", "printed"), [(signal.SIGTERM, 128 + signal.SIGTERM, ""), (signal.SIGINT, 1, "Aborted!")]
 )
 
 
@@ -305,14 +305,14 @@ def end(command, number, when):
 
 
 @SIGNALS
-def test_a_signal_in_the_middle_of_a_query_is_no_traceback(warehouse, number, status, told):
+def test_a_signal_in_the_middle_of_a_query_is_no_traceback(warehouse, number, status, printed):
     command = [sys.executable, "-m", "pipeline", "sql", ENDLESS, "--warehouse", str(warehouse)]
 
-    assert end(command, number, lambda: time.sleep(1) or True) == (status, told)
+    assert end(command, number, lambda: time.sleep(1) or True) == (status, printed)
 
 
 @SIGNALS
-def test_a_signal_in_the_middle_of_a_builds_checks_is_no_failure(tmp_path, number, status, told):
+def test_a_signal_in_the_middle_of_a_builds_checks_is_no_failure(tmp_path, number, status, printed):
     begun = tmp_path / "begun"
     script = f"""
 import pathlib, pipeline.store.checks, pipeline.cli
@@ -326,7 +326,7 @@ pipeline.cli.main()
 """
     command = [sys.executable, "-c", script, "build", str(PAGES), "--warehouse", str(tmp_path / "w")]
 
-    assert end(command, number, begun.exists) == (status, told)
+    assert end(command, number, begun.exists) == (status, printed)
     assert list(tmp_path.glob("w/.builds/*")) == []
 
 

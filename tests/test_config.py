@@ -1,4 +1,4 @@
-"""A configuration is read as it was meant, and each fault in one is told with its file and line."""
+"""A configuration is read as it was meant, and each fault in one is reported with its file and line."""
 
 from pathlib import Path
 

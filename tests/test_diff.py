@@ -42,8 +42,8 @@ def test_the_summary_is_what_brute_force_counts(tmp_path_factory, made):
     lost = Counter()
     for _, stack, *_, cause, _, count in changes.lost():
         lost[cause, stack] += count
-    told = [*summary.losses, *summary.unknown]
-    assert {(cause, stack): count for _, _, cause, stack, _, count in told} == lost
+    listed = [*summary.losses, *summary.unknown]
+    assert {(cause, stack): count for _, _, cause, stack, _, count in listed} == lost
     assert {row[1] for row in summary.losses} <= {"lost"}
     assert {row[1:3] for row in summary.unknown} <= {("unknown", "source missing")}
     assert [row[0] for row in summary.causes] == sorted({row[2] for row in summary.losses}, key=CAUSES.index)

@@ -83,7 +83,7 @@ def test_a_server_that_always_fails_is_given_up(site, files):
     assert site.count("/x") == FAST.attempts
 
 
-def test_it_waits_as_long_as_it_is_told_but_not_longer_than_its_bound(site, files):
+def test_it_waits_as_long_as_it_is_asked_but_not_longer_than_its_bound(site, files):
     assert files.fetch(site.put("/x", status(503, Retry_After="3600"), body(DATA))).size == len(DATA)
 
 

@@ -60,7 +60,7 @@ def test_a_list_has_a_spec_to_a_line_and_comments():
     assert expected.notes == []
 
 
-def test_what_cannot_be_answered_is_left_out_and_told():
+def test_what_cannot_be_answered_is_left_out_and_reported():
     expected = parse_list("hdf5 +mpi cflags='-O2 -g' ^mpich@4 %gcc ^zlib\nzlib\n", "f")
 
     assert [query.text for query in expected.items[0].queries] == ["hdf5 +mpi"]
@@ -71,7 +71,7 @@ def test_what_cannot_be_answered_is_left_out_and_told():
     ]
 
 
-def test_every_fault_of_a_list_is_told():
+def test_every_fault_of_a_list_is_reported():
     assert read_faults(parse_list, "hdf5@\nzlib\n+mpi\n") == ["file:1: 'hdf5@', character 5: no version follows '@'"]
     assert read_faults(parse_list, "zlib\n+mpi\n") == ["file:2: '+mpi' names no package"]
     assert read_faults(parse_list, "a b\nc d\n")[1].startswith("file:2: 'c d', character 3: 'd' begins a second spec")
@@ -238,7 +238,7 @@ def test_what_is_entailed_is_met_by_all_that_meet_the_rest(texts, asked, spec):
         assert entails(given, parse_spec(asked))
 
 
-def test_toolchains_and_what_is_added_elsewhere_are_told():
+def test_toolchains_and_what_is_added_elsewhere_are_reported():
     text = write_environment(
         "[a %tools, b]", more="  toolchains: {tools: '%gcc'}\n  packages: {all: {}}\n  include:: [x]\n"
     )
@@ -473,7 +473,7 @@ def test_a_lock_is_looked_for_by_hash_and_then_by_configuration(warehouse):
     assert stacks[1].row()[2:5] == (5, 1, 1)
 
 
-def test_items_tell_each_expected_spec(warehouse, tmp_path):
+def test_items_list_each_expected_spec(warehouse, tmp_path):
     path = tmp_path / "spack.lock"
     path.write_text(json.dumps(LOCK))
     done = run("gaps", "--warehouse", warehouse, "--expected", path, "--items", "--format", "json", "--stack", "hep")

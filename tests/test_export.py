@@ -178,13 +178,13 @@ def test_the_index_of_all_names_every_file_that_is_there(warehouse, tmp_path):
     (tmp_path / "other" / "index.json").write_text("not ours")
     export_reports(Layout(warehouse), tmp_path, ["json", "markdown"], ["develop"])
     index = json.loads((tmp_path / "index.json").read_text())
-    told = {one["path"]: one for snapshot in index["snapshots"] for one in snapshot["reports"]}
+    described = {one["path"]: one for snapshot in index["snapshots"] for one in snapshot["reports"]}
     there = {str(path.relative_to(tmp_path)) for path in tmp_path.glob("develop*/*") if path.name != "index.json"}
 
     assert [one["snapshot"] for one in index["snapshots"]] == ["develop", "develop-2025-03-16", "develop-2025-03-30"]
-    assert set(told) == there
-    assert {one["format"] for one in told.values()} == {"csv", "xlsx", "json", "markdown"}
-    for path, one in told.items():
+    assert set(described) == there
+    assert {one["format"] for one in described.values()} == {"csv", "xlsx", "json", "markdown"}
+    for path, one in described.items():
         data = (tmp_path / path).read_bytes()
         assert (len(data), hashlib.sha256(data).hexdigest()) == (one["bytes"], one["sha256"])
         assert {"rows", "columns"} <= set(one)

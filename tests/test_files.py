@@ -158,5 +158,5 @@ def test_a_page_that_keeps_changing_is_a_fault(tmp_path, monkeypatch):
         (Source("https://me:SECRET@h/x?SECRET"), "https://h/x"),
     ],
 )
-def test_a_source_is_told_without_what_is_secret(root, place):
+def test_a_source_is_named_without_what_is_secret(root, place):
     assert root.place == place

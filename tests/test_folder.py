@@ -134,7 +134,7 @@ def test_exports_at_once_wait_for_each_other(warehouse, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"develop", folder_name("a/../b"), INDEX, SITE}
 
 
-def test_an_export_that_waited_tells_of_what_was_built_meanwhile(tmp_path):
+def test_an_export_that_waited_lists_what_was_built_meanwhile(tmp_path):
     warehouse = build_pages(tmp_path, {("develop", "hdf5"): [make_spec(1)]})
     held, free = threading.Event(), threading.Event()
 

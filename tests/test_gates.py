@@ -75,7 +75,7 @@ def list_short(verdict):
     return [(one.gate, one.stack, one.package) for one in verdict.shortfalls]
 
 
-# What falls short
+# What fails
 
 
 def test_coverage_is_held_to_shares_and_numbers(warehouse):
@@ -106,7 +106,7 @@ def test_a_stack_that_is_not_there_does_not_pass(warehouse):
     assert (short.stack, short.reason[:16]) == ("radiuss*", "cannot be judged")
 
 
-def test_a_share_is_never_shown_as_what_it_falls_short_of(warehouse):
+def test_a_share_is_never_shown_as_the_minimum_that_it_misses(warehouse):
     (short,) = hold(warehouse, f"snapshot: {NEW}\ncoverage: [{{stack: e4s, minimum: 0.66667}}]").shortfalls
 
     assert float(short.found) < 0.66667
@@ -189,7 +189,7 @@ def test_a_stack_is_gone_unless_each_of_its_packages_may_be(tmp_path):
         ),
     ],
 )
-def test_what_cannot_be_judged_falls_short(warehouse, text, reason):
+def test_what_cannot_be_judged_fails(warehouse, text, reason):
     verdict = hold(warehouse, text)
 
     assert [one.reason for one in verdict.shortfalls] == [reason]
@@ -237,7 +237,7 @@ def test_a_page_that_is_not_there_proves_a_loss_where_most_others_are(tmp_path, 
     assert ("d" in proved) == (reason != GONE)
 
 
-def test_a_page_or_an_index_that_tells_of_nothing_proves_a_loss(tmp_path):
+def test_a_page_or_an_index_that_says_nothing_proves_a_loss(tmp_path):
     held = {OLD: {"hdf5": ["e4s"], "zlib": ["e4s"]}, NEW: {"zlib": ["e4s"], "hdf5": []}}
     pages = {**lay_out(held), (NEW, "hdf5"): []}
     warehouse = build_pages(tmp_path, pages)
@@ -301,7 +301,7 @@ def test_without_root_of_today_what_is_missing_cannot_be_judged(caches, tmp_path
 
 
 @pytest.mark.parametrize(("days", "today", "short"), [(2, "2025-04-01", 0), (1, "2025-04-01", 1), (0, "2025-03-30", 0)])
-def test_a_stale_snapshot_is_told(warehouse, days, today, short):
+def test_a_stale_snapshot_is_reported(warehouse, days, today, short):
     verdict = hold(warehouse, f"fresh: {{days: {days}}}", dt.date.fromisoformat(today))
 
     assert len(verdict.shortfalls) == short
@@ -373,7 +373,7 @@ def test_losses_are_those_of_comparing_pages(tmp_path_factory, old, new, allowed
 # The command
 
 
-def test_the_command_shows_what_falls_short_and_ends_with_3(warehouse, tmp_path):
+def test_the_command_shows_what_fails_and_ends_with_3(warehouse, tmp_path):
     config = tmp_path / "gates.yaml"
     config.write_text(
         f"snapshot: {NEW}\nlost:\n  baseline: previous\n  stacks: [hep]\n"

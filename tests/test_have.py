@@ -86,7 +86,7 @@ def test_hits_come_by_snapshot_and_then_the_newest_version_first(warehouse):
     ]
 
 
-def test_a_hit_tells_all_that_a_user_needs(warehouse):
+def test_a_hit_says_all_that_a_user_needs(warehouse):
     done = have(warehouse, "hdf5@1.14.10", "--snapshot", "develop", "--format", "json")
 
     assert (done.returncode, done.stderr) == (0, "")
@@ -143,7 +143,7 @@ def test_options_narrow_the_hits(warehouse, arguments, numbers):
     assert [hash for _, hash in found] == [make_hash(number) for number in numbers]
 
 
-def test_a_machine_is_told_that_no_libc_is_known(warehouse):
+def test_a_machine_without_a_libc_is_reported(warehouse):
     done = have(warehouse, "hdf5", "--host", "zen4")
 
     assert done.returncode == 0
@@ -186,7 +186,7 @@ def test_without_a_hit_the_newest_earlier_one_is_said(warehouse, arguments, seen
     assert found == ([f"last seen in {seen}"] if seen else [])
 
 
-def test_an_unknown_target_is_no_hit_for_a_host_but_told_as_unresolved(warehouse):
+def test_an_unknown_target_is_no_hit_for_a_host_but_listed_as_unresolved(warehouse):
     done = have(warehouse, "hdf5 fabrics=ofi", "--host", "neoverse_v1")
 
     assert done.returncode == 3
@@ -430,8 +430,8 @@ def test_nearest_are_grouped_whole(connection):
     assert [len(group.misses) for group in groups] == sorted(len(group.misses) for group in groups)
 
 
-def test_what_an_index_tells_of_languages_and_namespaces_counts(tmp_path):
-    """What build-cache indexes tell and pages do not: a compiler to a language, and the repository of the package."""
+def test_what_an_index_says_of_languages_and_namespaces_counts(tmp_path):
+    """What build-cache indexes say and pages do not: a compiler to a language, and the repository of the package."""
     nodes = [
         make_record(make_spec(90, versions=["18.1.8"]), "llvm", in_buildcache=False),
         make_record(make_spec(91, versions=["13.2.0"]), "gcc", in_buildcache=False),

@@ -647,7 +647,7 @@ def test_questions_say_what_is_not_of_today(warehouse, folder):
     warehouse.build(TUESDAY)
     line = f"not of today: develop: stale since {MONDAY}: the stack e4s of {folder}/develop/e4s: "
     for command in (["have", "hdf5"], ["gaps", "--snapshot", "develop"], ["diff", "v1", "develop"]):
-        told = run(*command, "--warehouse", warehouse.path).stderr.splitlines()
-        assert [one for one in told if one.startswith(line)], command
-    told = run("have", "hdf5", "--stack", "radiuss", "--warehouse", warehouse.path)
-    assert "not of today" not in told.stderr
+        reported = run(*command, "--warehouse", warehouse.path).stderr.splitlines()
+        assert [one for one in reported if one.startswith(line)], command
+    reported = run("have", "hdf5", "--stack", "radiuss", "--warehouse", warehouse.path)
+    assert "not of today" not in reported.stderr

@@ -130,7 +130,7 @@ def test_what_is_not_in_the_cache_is_an_external_or_a_hole(external, kind, path,
     assert (one.spec.external, one.spec.external_path, one.spec.external_modules) == (kind == "external", path, modules)
 
 
-def test_an_index_from_before_pushes_were_told_apart_lists_all_but_externals():
+def test_an_index_from_before_pushes_were_marked_lists_all_but_externals():
     records = [make_record(make_spec(1), "a"), make_record(make_spec(2), "b", external={"path": "/usr"})]
     for record in records:
         del record["in_buildcache"]

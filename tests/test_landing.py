@@ -71,7 +71,7 @@ def test_it_links_to_every_file_and_each_is_there(site):
     assert {unquote(link) for link in page.links} == below - {SITE}
 
 
-def test_snapshots_are_told_the_newest_first_with_their_figures(site):
+def test_snapshots_are_listed_the_newest_first_with_their_figures(site):
     assert Page(site).heads() == [
         ("develop", "daily", "2", "82"),
         ("develop-2025-03-30", "2025-03-30", "1", "43"),
@@ -137,7 +137,7 @@ def test_an_index_of_older_reports_is_shown_without_figures():
     assert "None" not in text
 
 
-def test_the_index_tells_a_snapshots_figures(site):
+def test_the_index_lists_a_snapshots_figures(site):
     index = json.loads((site.parent / "index.json").read_text())
 
     assert [

@@ -429,7 +429,7 @@ def share(folder, *, group_may_write):
 def test_two_users_of_a_group_build_in_turn(open_folder, umask):
     as_user = {user: partial(run_as, open_folder, user, group=GROUP, umask=umask) for user in (54321, 54322)}
     (open_folder / "c.yaml").write_text(
-        "sources: [{path: source}]\nwarehouse: w\nreports: {formats: [csv]}\nnotify: {file: w/told.json}\n"
+        "sources: [{path: source}]\nwarehouse: w\nreports: {formats: [csv]}\nnotify: {file: w/notice.json}\n"
     )
     (open_folder / "w").mkdir()
     share(open_folder / "w", group_may_write=True)

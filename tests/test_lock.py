@@ -51,7 +51,7 @@ def read(lock, with_build=False):
     return parse_lock(json.dumps(lock), "l", with_build)
 
 
-def tell(expected):
+def describe(expected):
     """What counts of the items: all but where they stand."""
     return [
         (
@@ -122,7 +122,7 @@ def test_any_environment_is_expected_the_same_in_every_version(graph, random):
     others = random.sample(range(len(nodes)), random.randint(0, len(nodes)))
     roots = [0, *others] if others else []
     for with_build in (False, True):
-        first, *others = [tell(read(write_lock(version, graph, roots), with_build)) for version in NODE_VERSIONS]
+        first, *others = [describe(read(write_lock(version, graph, roots), with_build)) for version in NODE_VERSIONS]
 
         assert all(other == first for other in others)
         assert {hash for _, hash, *_ in first} == {make_hash(one) for one in walk(graph, roots, with_build)}
@@ -176,11 +176,11 @@ def test_dependencies_of_version_2_may_be_named_by_hash():
             number = next(number for number in range(4) if make_build_hash(number) == edge["hash"])
             edge["hash"] = make_hash(number)
 
-    assert tell(read(lock)) == tell(read(write_lock(2, GRAPH)))
+    assert describe(read(lock)) == describe(read(write_lock(2, GRAPH)))
 
 
 @pytest.mark.parametrize("version", [0, 9, 10, "x", "9"])
-def test_a_version_that_is_not_known_is_told_in_one_line(version):
+def test_a_version_that_is_not_known_is_reported_in_one_line(version):
     lock = write_lock(8, GRAPH)
     lock["_meta"]["lockfile-version"] = version
     with pytest.raises(FileFaultsError) as caught:
@@ -190,12 +190,12 @@ def test_a_version_that_is_not_known_is_told_in_one_line(version):
 
 
 @pytest.mark.parametrize("version", [1, 3, 6])
-def test_a_lock_that_tells_no_version_is_read_and_that_is_told(version):
+def test_a_lock_that_has_no_version_is_read_and_that_is_reported(version):
     lock = write_lock(version, GRAPH)
     del lock["_meta"]
     expected = read(lock)
 
-    assert tell(expected) == tell(read(write_lock(version, GRAPH)))
+    assert describe(expected) == describe(read(write_lock(version, GRAPH)))
     assert expected.notes[0] == "l: has no lockfile-version; its specs are looked for by their own hash"
 
 

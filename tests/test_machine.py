@@ -97,7 +97,7 @@ def test_a_release_of_macos_has_its_name(version, release, monkeypatch):
     assert find_macos_release() == release
 
 
-def test_a_machine_is_told_in_one_line():
+def test_a_machine_is_described_in_one_line():
     assert str(Machine("zen4", "linux", None, Libc("glibc", "2.35", "/usr"))) == "linux, zen4, glibc@2.35 at /usr"
     assert str(guess_host("m2", None)) == "darwin, m2"
     assert str(Machine(libc=Libc("musl", "1.2.4"))) == "musl@1.2.4"

@@ -63,7 +63,7 @@ WHEEL = replace(HDF5, package="py-wheel", version="0.45.1", compiler="none", var
         ("%gcc@11", replace(HDF5, compiler="gcc"), ["compiler"]),
         ("%gcc@:11", replace(HDF5, compiler="gcc"), ["compiler"]),
         ("%gcc", replace(HDF5, compiler="gcc"), []),
-        # Of Fortran a page tells nothing; an index does.
+        # Of Fortran a page says nothing; an index does.
         ("%fortran=gcc", HDF5, ["compiler"]),
         ("%fortran=gcc@13", ROCBLAS, []),
         ("%c=gcc", ROCBLAS, ["compiler"]),
@@ -97,7 +97,7 @@ WHEEL = replace(HDF5, package="py-wheel", version="0.45.1", compiler="none", var
         # hash
         ("/abcdef", HDF5, []),
         ("hdf5/b", HDF5, ["hash"]),
-        # namespace, where it is told
+        # namespace, where it is known
         ("builtin.hdf5", HDF5, []),
         ("builtin.rocblas", ROCBLAS, []),
         ("amd.rocblas", ROCBLAS, ["namespace"]),

@@ -118,7 +118,7 @@ def test_a_spec_is_the_same_in_every_version_of_spec_files(graph):
     found = {version: read_spec_file(write_spec_file(version, graph)) for version in range(1, 7)}
     drawn, edges = graph
 
-    # What only later versions tell: virtuals from 4 on, the hash of the recipe from 3 on.
+    # What only later versions have: virtuals from 4 on, the hash of the recipe from 3 on.
     def without(specs, *keys):
         blank = [spec._replace(**dict.fromkeys(keys)) for spec in specs]
         return [one._replace(dependencies=[edge._replace(virtuals=[]) for edge in one.dependencies]) for one in blank]
@@ -165,7 +165,7 @@ def test_spec_files_that_spack_wrote(name, version, package_hash, virtuals):
     assert {edge.package for edge in first.dependencies} >= {"openmpi", "zlib"}
     assert [edge.virtuals for edge in first.dependencies if edge.package == "openmpi"] == [virtuals]
     for spec in (first, *others):
-        # Whatever they are named by, dependencies are told by their DAG hash.
+        # Whatever they are named by, dependencies are named by their DAG hash.
         assert all(hashes[edge.hash] == edge.package for edge in spec.dependencies)
 
 

@@ -155,7 +155,7 @@ def test_what_is_no_page_is_none(text):
 
 
 @pytest.mark.parametrize(("head", "may"), [(b"", True), (b"---\n", True), (b"\xef\xbb\xbf---", True), (b"# R", False)])
-def test_a_head_tells_whether_to_read_on(head, may):
+def test_a_head_says_whether_to_read_on(head, may):
     assert opens_like_page(head) is may
 
 

@@ -32,7 +32,7 @@ def test_parts_find_what_the_whole_holds(tmp_path, monkeypatch, part_rows):
     assert len(next(check for check in found if check.name == "unknown_keys").rows) == 3
 
 
-def test_why_no_view_can_be_made_is_told_and_not_waited_with(tmp_path, monkeypatch):
+def test_why_no_view_can_be_made_is_reported_and_not_waited_with(tmp_path, monkeypatch):
     def fail(connection):
         assert checking.wait(60)
         raise duckdb.IOException("IO Error: No space left on device")

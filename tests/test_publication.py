@@ -393,8 +393,8 @@ def test_large_files_and_sites_are_noted(published, tmp_path, monkeypatch):
 
 def test_a_site_has_the_data_too_and_is_verified_as_a_whole(sample_copy, tmp_path):
     out = tmp_path / "site"
-    told = ("site", "--warehouse", sample_copy, "--out", out, "--format", "markdown", "--base-url", BASE_URL)
-    assert run(*told).returncode == 0
+    arguments = ("site", "--warehouse", sample_copy, "--out", out, "--format", "markdown", "--base-url", BASE_URL)
+    assert run(*arguments).returncode == 0
     assert (out / "catalog.duckdb").is_file()
     front = (out / "index.html").read_text()
     assert 'href="data/index.html"' in front
@@ -402,7 +402,7 @@ def test_a_site_has_the_data_too_and_is_verified_as_a_whole(sample_copy, tmp_pat
     # Of the page to ask in SQL there is neither, without its engine.
     assert 'href="sql/index.html"' not in front
     assert run("publish", "--verify", out).returncode == 0
-    assert ", 0 written" in run(*told).stdout.splitlines()[-1]
+    assert ", 0 written" in run(*arguments).stdout.splitlines()[-1]
 
     (out / "package" / "py-build" / "index.html").unlink()
     (out / "package" / "alien.html").touch()

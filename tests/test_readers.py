@@ -122,31 +122,31 @@ def find(warehouse, *arguments):
     ],
 )
 def test_only_what_that_spack_can_read_counts(warehouse, spack, places):
-    found, told = find(warehouse, "--spack", spack, "--snapshot", "develop")
+    found, errors = find(warehouse, "--spack", spack, "--snapshot", "develop")
     in_root = {2, 3, 4, 5, 6} if parse_series(spack) >= (1, 0) else set()
 
     assert found == {make_hash(number): (stacks, number in in_root) for number, stacks in places.items()}
-    assert told == ""
+    assert errors == ""
 
 
 def test_what_it_cannot_read_is_a_near_miss_that_says_who_can(warehouse):
-    found, told = find(warehouse, "--spack", "0.22", "--stack", "third", "--stack", "new")
+    found, errors = find(warehouse, "--spack", "0.22", "--stack", "third", "--stack", "new")
 
     assert found == {}
-    assert "nearest:\n" in told
-    assert f"  1 spec: spack: asked 0.22, has 1.0 or newer (such as hdf5@1.14.5 /{make_hash(5)[:7]}" in told
-    assert "2 specs: spack: asked 0.22, has 1.3 or newer" in told
-    _, told = find(warehouse, "--spack", "1.0", "--stack", "old")
-    assert "1 spec: spack: asked 1.0, has 0.13 to 0.23" in told
-    _, told = find(warehouse, "target=zen4", "--spack", "0.22", "--stack", "third")
-    assert "target: asked zen4, has x86_64_v3; spack: asked 0.22, has 1.0 or newer" in told
+    assert "nearest:\n" in errors
+    assert f"  1 spec: spack: asked 0.22, has 1.0 or newer (such as hdf5@1.14.5 /{make_hash(5)[:7]}" in errors
+    assert "2 specs: spack: asked 0.22, has 1.3 or newer" in errors
+    _, errors = find(warehouse, "--spack", "1.0", "--stack", "old")
+    assert "1 spec: spack: asked 1.0, has 0.13 to 0.23" in errors
+    _, errors = find(warehouse, "target=zen4", "--spack", "0.22", "--stack", "third")
+    assert "target: asked zen4, has x86_64_v3; spack: asked 0.22, has 1.0 or newer" in errors
 
 
 def test_a_page_does_not_say_who_reads_its_cache(warehouse):
-    found, told = find(warehouse, "--spack", "0.22", "--snapshot", "v1.0")
+    found, errors = find(warehouse, "--spack", "0.22", "--snapshot", "v1.0")
 
     assert found == {make_hash(9): (["site"], False)}
-    assert told == (
+    assert errors == (
         "whether Spack 0.22 reads the cache is unknown for 1 of 1 matches: their sources do not say what wrote it\n"
     )
 

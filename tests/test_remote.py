@@ -406,7 +406,7 @@ def test_a_blob_by_its_url(tmp_path, site, bucket):
     assert stacks(build_from(tmp_path, site.url + blob)[1]) == {("develop", "hep"): 1}
 
 
-def test_what_is_no_mirror_is_told_in_one_line(tmp_path, site):
+def test_what_is_no_mirror_is_reported_in_one_line(tmp_path, site):
     with pytest.raises(SourceError, match="/nothing/here: is no mirror"):
         build_from(tmp_path, f"{site.url}/nothing/here")
 

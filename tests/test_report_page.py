@@ -165,7 +165,7 @@ def test_the_first_snapshot_has_nothing_to_compare_with(warehouse):
     assert "lost" not in payload["tables"]
 
 
-def test_what_is_lost_is_told_with_its_cause_and_only_where_it_is_proven(tmp_path):
+def test_what_is_lost_is_reported_with_its_cause_and_only_where_it_is_proven(tmp_path):
     before = [make_spec(1), make_spec(2, versions=["1.14.4"])]
     warehouse = build_pages(
         tmp_path,

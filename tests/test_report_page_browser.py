@@ -333,17 +333,17 @@ shapes = st.sampled_from(["{0}", "={0}", "{0}:", ":{0}", "{0}:{1}", "{0},{1}:", 
 def test_the_page_understands_versions_as_the_warehouse_does(page_versions, found, data):
     texts = st.sampled_from([*found, "1.2rc1", "develop", "", "maim", COMMIT])
     asked = [data.draw(shapes).format(data.draw(texts), data.draw(texts)) for _ in range(6)]
-    keys, told = page_versions.evaluate(
+    keys, answers = page_versions.evaluate(
         """([found, asked]) => [found.map(versionKey), asked.map((one) =>
             parseVersions(one) === null ? found.map(() => null) : found.map(matchVersion(one)))]""",
         [found, asked],
     )
 
     assert keys == list(map(version_key, found))
-    assert told == [[contains(constraint, version) for version in found] for constraint in asked]
+    assert answers == [[contains(constraint, version) for version in found] for constraint in asked]
 
 
-def test_what_an_address_says_and_the_page_does_not_understand_is_told(open_page):
+def test_what_an_address_says_and_the_page_does_not_understand_is_reported(open_page):
     visit = open_page("#find?variants=%2Bmpi&package=hdf5&x=1")
     said = visit.page.locator("#misread")
     assert said.inner_text().startswith(
@@ -367,14 +367,14 @@ def test_what_an_address_says_and_the_page_does_not_understand_is_told(open_page
 def test_beside_each_choice_stands_how_many_specs_it_leaves(open_page, warehouse):
     visit = open_page("#find?compiler=gcc&stack=e4s")
     options = visit.page.locator("#view-find select[name=stack] option").all_inner_texts()
-    told = {match[1]: int(match[2]) for match in map(re.compile(r"(.*) \((\d+)\)").fullmatch, options) if match}
+    counts = {match[1]: int(match[2]) for match in map(re.compile(r"(.*) \((\d+)\)").fullmatch, options) if match}
     expected = ask(
         warehouse,
         f"select stack, count(*) from (select unnest(stacks) as stack from specs "
         f"where snapshot = '{SNAPSHOT}' and compiler_family = 'gcc') group by stack",
     )
 
-    assert {stack: count for stack, count in told.items() if count} == dict(expected)
+    assert {stack: count for stack, count in counts.items() if count} == dict(expected)
 
 
 @pytest.mark.parametrize("axis", ["stack", "compiler", "target"])
@@ -417,7 +417,7 @@ def test_a_matrix_shows_the_best_covered_of_very_many_values_and_says_so(open_pa
     assert max(len(row["cells"]) for row in visit.rows()) > 2, "what has no column counts all the same"
 
 
-def test_a_cell_tells_count_and_versions_in_spacks_order(open_page):
+def test_a_cell_says_count_and_versions_in_spacks_order(open_page):
     visit = open_page("#matrix")
     row = visit.page.locator("#view-matrix .tabulator-row", has=visit.page.get_by_text("hdf5", exact=True))
     field = visit.page.evaluate(
@@ -718,23 +718,23 @@ def test_find_takes_specs_and_says_what_it_fell_back_to_or_why_nothing_fits(open
     visit.go(f"#find?q={quote(asked)}")
 
     assert visit.summary() == summary
-    assert said in " ".join(visit.page.locator(".told").inner_text().split())
+    assert said in " ".join(visit.page.locator(".hints").inner_text().split())
     assert len(visit.rows()) == int(summary.split()[0])
 
 
 def test_a_near_miss_and_a_wider_name_are_a_click_away(open_page):
     visit = open_page("#find?q=hdf5%402:")
-    visit.page.locator(".told a").last.click()
+    visit.page.locator(".hints a").last.click()
     visit.settle()
     assert "hdf5@" in visit.page.locator(".spec h3").inner_text()
-    visit.page.locator(".told a").first.click()
+    visit.page.locator(".hints a").first.click()
     visit.settle()
     assert visit.page.get_by_label("Spec", exact=True).input_value() == "*hdf5*@2:"
     visit.go("#find?q=hdf5&stack=radiuss")
-    assert "No spec of it passes the other filters; there are some in e4s" in visit.page.locator(".told").inner_text()
+    assert "No spec of it passes the other filters; there are some in e4s" in visit.page.locator(".hints").inner_text()
 
 
-def test_a_host_is_told_why_nothing_fits(open_page):
+def test_a_host_is_shown_why_nothing_fits(open_page):
     visit = open_page("#host?host=m1&q=python&show=missing")
     assert visit.summary().endswith("Nothing fits: its specs are for linux (6)")
     assert [row["why"] for row in visit.rows()] == ["for linux (6)"]
@@ -938,22 +938,23 @@ def test_the_policy_lets_nothing_in_or_out(open_page, warehouse):
     visit = open_page()
     refused = visit.page.evaluate(
         """async () => {
-            const told = [];
-            document.addEventListener("securitypolicyviolation", (event) => told.push(event.effectiveDirective));
+            const refusals = [];
+            document.addEventListener("securitypolicyviolation", (event) => refusals.push(event.effectiveDirective));
             await fetch("http://127.0.0.1:9/").catch(() => {});
             const image = new Image(); image.src = "http://127.0.0.1:9/x.png"; document.body.append(image);
             const link = document.createElement("link");
             link.rel = "stylesheet"; link.href = "http://127.0.0.1:9/x.css"; document.head.append(link);
             const script = document.createElement("script");
-            try { script.text = "window.ran = true"; document.body.append(script); } catch { told.push("script text"); }
+            try { script.text = "window.ran = true"; document.body.append(script); }
+            catch { refusals.push("script text"); }
             const box = document.createElement("div"); document.body.append(box);
             box.innerHTML = "<img src=x onerror='window.ran = true'>";
             await new Promise((resolve) => setTimeout(resolve, 300));
-            return { told, ran: window.ran ?? false, text: box.textContent, children: box.children.length };
+            return { refusals, ran: window.ran ?? false, text: box.textContent, children: box.children.length };
         }"""
     )
 
-    assert {"connect-src", "img-src", "style-src-elem", "script text"} <= set(refused["told"])
+    assert {"connect-src", "img-src", "style-src-elem", "script text"} <= set(refused["refusals"])
     assert refused["ran"] is False
     assert (refused["text"], refused["children"]) == ("<img src=x onerror='window.ran = true'>", 0)
     # What it said of the refusals is what this test was after.

@@ -1,4 +1,4 @@
-"""A scheduled run by the command line: its steps, its exit status, whom it tells, and what it leaves."""
+"""A scheduled run by the command line: its steps, its exit status, whom it notifies, and what it leaves."""
 
 import json
 import os
@@ -73,7 +73,7 @@ def contents(folder):
     }
 
 
-def test_every_step_is_done_and_told_in_a_line(folder):
+def test_every_step_is_done_and_logged_in_a_line(folder):
     done = run("--config", write_config(folder, reports=ALL))
     lines = done.stderr.splitlines()
 
@@ -165,18 +165,18 @@ def test_another_machine_gives_the_same_reports(folder, tmp_path_factory):
     assert first == second
 
 
-def test_a_failed_gate_is_told_and_reports_are_written(folder):
+def test_a_failed_gate_is_reported_and_reports_are_written(folder):
     config = write_config(folder, gates=FAILS)
     done = run("--config", config, "--log-format", "json", "--today", "2025-04-01")
-    told = json.loads((folder / "notification.json").read_text())
+    reported = json.loads((folder / "notification.json").read_text())
 
     assert done.returncode == 3
     assert ("gates", "falls short") in steps_of(done)
     assert steps_of(done)[-1] == ("run", "falls short")
     assert (folder / "out" / "develop" / "summary.md").exists()
-    assert (told["status"], told["exit_status"], told["snapshot"]) == ("falls short", 3, "develop")
-    assert (told["config"], told["date"]) == ("c.yaml", "2025-04-01")
-    assert told["counts"] == {
+    assert (reported["status"], reported["exit_status"], reported["snapshot"]) == ("falls short", 3, "develop")
+    assert (reported["config"], reported["date"]) == ("c.yaml", "2025-04-01")
+    assert reported["counts"] == {
         "snapshots": 3,
         "pages": 4,
         "indexes": 0,
@@ -186,10 +186,10 @@ def test_a_failed_gate_is_told_and_reports_are_written(folder):
         "failed_checks": 0,
         "shortfalls": 1,
     }
-    ((gate, stack, found),) = [(one["gate"], one["stack"], one["found"]) for one in told["shortfalls"]]
+    ((gate, stack, found),) = [(one["gate"], one["stack"], one["found"]) for one in reported["shortfalls"]]
     assert (gate, stack, found) == ("coverage", "e4s", "2")
-    assert "e4s" in told["text"]
-    assert told["steps"]["reports"] == "done"
+    assert "e4s" in reported["text"]
+    assert reported["steps"]["reports"] == "done"
 
     before = (folder / "notification.json").read_bytes()
     assert run("--config", config, "--today", "2025-04-01").returncode == 3
@@ -218,11 +218,11 @@ def test_pages_that_are_all_rejected_stay_as_they_were_and_fail_the_run(folder):
     for page in (folder / "pages").rglob("*.md"):
         page.write_text(page.read_text().replace("title:", "titel:"))
     done = run("--config", config)
-    told = json.loads((folder / "notification.json").read_text())
+    reported = json.loads((folder / "notification.json").read_text())
 
     assert done.returncode == 3
     assert "4 rejects" in done.stderr
-    assert [line.split(": ")[0] for line in told["sources"]] == ["stale"] * 3
+    assert [line.split(": ")[0] for line in reported["sources"]] == ["stale"] * 3
     assert ask(folder / "warehouse", "select snapshot, hash from specs order by all") == before
 
 
@@ -239,18 +239,18 @@ def test_without_a_build_there_is_nothing_to_report(folder):
     write_page(folder / "pages", make_page([make_spec(1)]), "a/hdf5.md")
     write_page(folder / "pages", make_page([make_spec(2)]), "b/hdf5.md")
     done = run("--config", write_config(folder), "--log-format", "json")
-    told = json.loads((folder / "notification.json").read_text())
+    reported = json.loads((folder / "notification.json").read_text())
 
     assert done.returncode == 1
     assert steps_of(done)[:3] == [("sources", "done"), ("build", "failed"), ("checks", "skipped")]
     assert "Traceback" not in done.stderr
     assert not (folder / "out").exists()
-    assert [one["step"] for one in told["failures"]] == ["build"]
-    assert "hdf5" in told["failures"][0]["reason"]
-    assert told["snapshot"] is None
+    assert [one["step"] for one in reported["failures"]] == ["build"]
+    assert "hdf5" in reported["failures"][0]["reason"]
+    assert reported["snapshot"] is None
 
 
-def test_what_cannot_be_done_is_worse_than_what_falls_short(folder):
+def test_what_cannot_be_done_is_worse_than_a_gate_that_fails(folder):
     reports = {"out": "out", "formats": ["csv"], "snapshots": ["v9*"]}
     done = run("--config", write_config(folder, gates=FAILS, reports=reports), "--log-format", "json")
     statuses = dict(steps_of(done))
@@ -261,7 +261,7 @@ def test_what_cannot_be_done_is_worse_than_what_falls_short(folder):
 
 
 @pytest.mark.parametrize("options", [[], ["--log-format", "json"], ["--dry-run"]])
-def test_a_wrong_file_is_told_by_line_and_nothing_done(folder, options):
+def test_a_wrong_file_is_reported_by_line_and_nothing_done(folder, options):
     config = write_config(folder)
     config.write_text("sources:\n  - path: nowhere\nkeep: 3\nreports:\n  formats: [pdf]\n")
     done = run("--config", config, *options)
@@ -278,8 +278,10 @@ def test_a_missing_file_is_one_line(tmp_path):
     done = run("--config", tmp_path / "none.yaml")
 
     assert done.returncode == 1
-    told = f"{tmp_path}/none.yaml: no such file; name one with --config: examples/coverage.yaml is one to begin with"
-    assert done.stderr == f"spack-warehouse: {told}\n"
+    reported = (
+        f"{tmp_path}/none.yaml: no such file; name one with --config: examples/coverage.yaml is one to begin with"
+    )
+    assert done.stderr == f"spack-warehouse: {reported}\n"
 
 
 def test_a_dry_run_prints_the_steps_and_writes_nothing(folder):
@@ -300,13 +302,13 @@ def test_a_dry_run_for_machines_is_an_object_a_line(folder):
     assert [json.loads(line)["step"] for line in done.stdout.splitlines()] == [*STEPS, "notify"]
 
 
-def test_paths_are_told_a_line_each_and_nothing_done(folder):
+def test_paths_are_printed_a_line_each_and_nothing_done(folder):
     home = folder / "home"
     done = run("--config", write_config(folder, cache="c"), "--paths")
     bare = run("--config", write_config(folder, reports=None, notify=None), "--paths", XDG_CACHE_HOME=str(home))
-    told, told_bare = (dict(line.split("=", 1) for line in one.stdout.splitlines()) for one in (done, bare))
+    reported, reported_bare = (dict(line.split("=", 1) for line in one.stdout.splitlines()) for one in (done, bare))
 
-    assert told == {
+    assert reported == {
         name: str(folder / path)
         for name, path in [
             ("warehouse", "warehouse"),
@@ -316,7 +318,7 @@ def test_paths_are_told_a_line_each_and_nothing_done(folder):
             ("notification", "notification.json"),
         ]
     }
-    assert told_bare == {
+    assert reported_bare == {
         "warehouse": str(folder / "warehouse"),
         "downloads": str(home / "spack-warehouse"),
         "reports": str(folder / "warehouse" / "reports"),
@@ -325,19 +327,19 @@ def test_paths_are_told_a_line_each_and_nothing_done(folder):
     assert sorted(path.name for path in folder.iterdir()) == ["c.yaml", "pages"]
 
 
-def test_a_missing_source_is_told_and_fails_the_run_that_goes_on_with_the_others(folder):
+def test_a_missing_source_is_reported_and_fails_the_run_that_goes_on_with_the_others(folder):
     (folder / "notification.json").write_bytes(encode_notification({"version": 1, "text": "Spack Warehouse: old"}))
     config = read_config(write_config(folder, sources=[{"path": "pages"}, {"path": "mount"}]))
     lines = []
     outcome = run_steps(config, StepLog("json", lines.append), summary=folder / "s.md")
     reason = f"failed: {folder}/mount: no such file or folder"
-    told = json.loads((folder / "notification.json").read_text())
+    reported = json.loads((folder / "notification.json").read_text())
 
     assert outcome.exit_status == 3
     assert outcome.statuses["build"] == "falls short"
     assert reason in [json.loads(line)["message"] for line in lines]
-    assert told["sources"] == [reason]
-    assert reason in told["text"]
+    assert reported["sources"] == [reason]
+    assert reason in reported["text"]
     assert ask(folder / "warehouse", "select count(*) from spec_stacks") == [(360,)]
 
 
@@ -365,7 +367,7 @@ def test_a_dry_run_names_a_missing_source(folder):
     assert paths.exit_code == 0
 
 
-def test_a_notification_tells_a_source_as_it_was_written(tmp_path, monkeypatch):
+def test_a_notification_names_a_source_as_it_was_written(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "vs").mkdir()
     (tmp_path / "c.yaml").write_text("sources: [{path: vs}]\njobs: 1\nnotify: {file: n.json}\n")
@@ -381,7 +383,7 @@ def test_a_notification_tells_a_source_as_it_was_written(tmp_path, monkeypatch):
 # The notification's file
 
 
-def tell(config, outcome):
+def send(config, outcome):
     """Notify, and give (step, status) of each line of the log."""
     lines = []
     log = StepLog("json", lambda line: lines.append(json.loads(line)))
@@ -399,13 +401,13 @@ WELL, FAILED = Outcome({"build": "done"}), Outcome({"build": "failed"}, failures
 
 
 def test_a_notification_is_renewed_and_removed(config):
-    assert tell(config, FAILED) == tell(config, FAILED) == [("notify", "done")]
+    assert send(config, FAILED) == send(config, FAILED) == [("notify", "done")]
     assert json.loads(config.notify.file.read_bytes())["failures"] == [{"step": "build", "reason": "why"}]
-    assert tell(config, WELL) == tell(config, WELL) == []
+    assert send(config, WELL) == send(config, WELL) == []
     assert not config.notify.file.exists()
 
     config.notify.file.touch()
-    assert tell(config, FAILED) == [("notify", "done")]
+    assert send(config, FAILED) == [("notify", "done")]
 
 
 @pytest.mark.parametrize("outcome", [WELL, FAILED])
@@ -413,29 +415,29 @@ def test_a_notification_is_renewed_and_removed(config):
 def test_what_is_no_notification_is_neither_removed_nor_replaced(config, outcome, mine):
     config.notify.file.write_bytes(mine)
 
-    assert tell(config, outcome) == [("notify", "failed")]
+    assert send(config, outcome) == [("notify", "failed")]
     assert config.notify.file.read_bytes() == mine
 
 
 @pytest.mark.parametrize("length", [0, 1, 30, 60, 200])
 def test_a_cut_notification_is_one(config, length):
-    tell(config, FAILED)
+    send(config, FAILED)
     whole = config.notify.file.read_bytes()
     config.notify.file.write_bytes(whole[:length])
 
-    assert tell(config, FAILED) == [("notify", "done")]
+    assert send(config, FAILED) == [("notify", "done")]
     assert config.notify.file.read_bytes() == whole
 
 
 def test_a_pipe_is_not_waited_for(config):
     os.mkfifo(config.notify.file)
-    assert tell(config, WELL) == [("notify", "failed")]
+    assert send(config, WELL) == [("notify", "failed")]
 
 
 # The summary
 
 
-def test_a_summary_tells_steps_shortfalls_and_the_snapshot(folder):
+def test_a_summary_lists_steps_shortfalls_and_the_snapshot(folder):
     config = write_config(folder, gates={"coverage": [{"stack": "e4s", "packages": 1000}, {"stack": "a|<b>*"}]})
     config.write_text(config.read_text().replace("- stack: a|<b>*", "- stack: a|<b>*\n    minimum: 0.5"))
     done = run("--config", config, "--summary", folder / "s.md")
@@ -452,7 +454,7 @@ def test_a_summary_tells_steps_shortfalls_and_the_snapshot(folder):
     assert f"summary done {folder}/s.md" in " ".join(done.stderr.split())
 
 
-def test_a_summary_without_a_build_tells_why(folder):
+def test_a_summary_without_a_build_says_why(folder):
     write_page(folder / "pages", make_page([make_spec(1)]), "a/hdf5.md")
     write_page(folder / "pages", make_page([make_spec(2)]), "b/hdf5.md")
     assert run("--config", write_config(folder), "--summary", folder / "s.md").returncode == 1
@@ -469,9 +471,9 @@ def test_that_a_file_cannot_be_written_or_removed_is_a_message_and_no_other_stat
     done = run("--config", write_config(folder, notify={"file": "n.json"}), "--summary", folder / "none" / "s.md")
 
     assert done.returncode == 0
-    told = " ".join(done.stderr.split())
-    assert f"notify failed {folder}/n.json: " in told
-    assert f"summary failed {folder}/none/s.md: No such file or directory" in told
+    reported = " ".join(done.stderr.split())
+    assert f"notify failed {folder}/n.json: " in reported
+    assert f"summary failed {folder}/none/s.md: No such file or directory" in reported
     assert done.stderr.splitlines()[-1].endswith("exit status 0")
 
 
@@ -484,11 +486,11 @@ def test_a_run_that_is_killed_is_made_good_by_the_next(folder, wait, number):
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as killed:
         time.sleep(wait)
         killed.send_signal(number)
-        told = killed.communicate(timeout=SECONDS)[1]
-    assert "Traceback" not in told
+        reported = killed.communicate(timeout=SECONDS)[1]
+    assert "Traceback" not in reported
     assert killed.returncode in (0, 128 + number, -number)
-    if told and killed.returncode == 128 + signal.SIGTERM:
-        assert " exit status " in told.splitlines()[-1]
+    if reported and killed.returncode == 128 + signal.SIGTERM:
+        assert " exit status " in reported.splitlines()[-1]
     assert run("--config", config).returncode == 0
 
     other = folder / "other"
@@ -558,9 +560,9 @@ def test_two_runs_at_once_both_end_well(folder):
     config = write_config(folder, reports=ALL)
     command = [sys.executable, "-m", "pipeline", "run", "--config", str(config)]
     both = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
-    told = [one.communicate(timeout=SECONDS)[1] for one in both]
+    reported = [one.communicate(timeout=SECONDS)[1] for one in both]
 
-    assert [one.returncode for one in both] == [0, 0], told
+    assert [one.returncode for one in both] == [0, 0], reported
     index = json.loads((folder / "out" / "index.json").read_text())
     assert len(index["snapshots"]) == 3
 

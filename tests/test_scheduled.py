@@ -158,7 +158,7 @@ def test_a_scheduled_run_reports_and_publishes_and_the_next_goes_on_from_it(work
 
 
 @pytest.mark.slow
-def test_a_run_that_falls_short_publishes_and_fails(workflow, machine, checkout, tmp_path):
+def test_a_run_with_a_failed_gate_publishes_and_fails(workflow, machine, checkout, tmp_path):
     mirror = write_v2(tmp_path / "mirror", make_index([make_record(make_spec(1))]))
     with serve() as site:
         source = {"url": site.put_folder(mirror), "snapshot": "v1.0", "stack": "ours"}
@@ -454,7 +454,7 @@ def test_the_service_runs_a_command_that_there_is():
 
     assert_command_is_ours(shlex.split(service["ExecStart"]))
     assert service["Type"] == "oneshot"
-    # What falls short is a failure of the unit, as its comment says.
+    # What fails is a failure of the unit, as its comment says.
     assert "3" not in service["SuccessExitStatus"].split()
 
 
@@ -556,7 +556,7 @@ def test_make_scheduled_does_what_the_file_says(checkout, gates, code):
         timeout=SECONDS,
     )
 
-    # make ends with 2 whatever its command ended with, and tells that.
+    # make ends with 2 whatever its command ended with, and says that.
     assert done.returncode == code
     assert ("Error 3" in done.stderr) == (code == 2)
     assert (checkout / "kept" / "warehouse" / "reports" / "develop" / "report.html").is_file()

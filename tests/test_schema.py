@@ -128,7 +128,7 @@ def test_a_column_that_may_hold_no_null_holds_none(warehouse, view):
 
 
 @pytest.mark.parametrize("relation", [*VIEWS, *MACROS], ids=lambda relation: relation.name)
-def test_each_is_described_by_one_sentence_that_tells_its_grain(relation):
+def test_each_is_described_by_one_sentence_that_says_its_grain(relation):
     assert re.fullmatch(r"[A-Z][^.]* row per [^.]+[.]", relation.description)
 
 
@@ -138,7 +138,7 @@ def test_a_name_is_of_one_query():
     assert len(names) == len(set(names))
 
 
-def test_the_types_of_a_view_or_macro_are_told_by_the_database(warehouse):
+def test_the_types_of_a_view_or_macro_are_known_by_the_database(warehouse):
     with open_database(Layout(warehouse)) as connection:
         columns = list_columns(connection, "summary_by_stack")[-6:]
         assert columns == [

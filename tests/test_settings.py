@@ -1,4 +1,4 @@
-"""Users' YAML is read as it was written, and each fault is told with its file, line and place."""
+"""Users' YAML is read as it was written, and each fault is reported with its file, line and place."""
 
 import datetime as dt
 import json
@@ -113,7 +113,7 @@ def test_aliases_and_the_last_of_two_lists_of_sources_count(tmp_path):
 # What is refused
 
 
-def test_all_faults_are_told_at_once_in_the_order_of_lines():
+def test_all_faults_are_reported_at_once_in_the_order_of_lines():
     text = (
         "log: xml\nnotify: {timeout: 0, file: ''}\nsources:\n- {pth: a}\n- 3\ngates:\n  fresh: {days: -1}\n"
         "jobs: 0\nreports: {formats: [csv, pdf]}\n"

@@ -167,13 +167,13 @@ def test_sources_that_are_not_of_today_are_named(site):
 def test_a_package_s_history_is_that_of_the_caches(site):
     for package in {binary.package for binaries in CACHES.values() for binary in binaries}:
         data = read_data(site, folder_of("package", package))
-        told = {
+        listed = {
             (one["snapshot"], row["stack"]): row["versions"][at]
             for row in data["history"]
             for at, one in enumerate(data["snapshots"])
             if row["versions"][at] is not None
         }
-        assert told == {
+        assert listed == {
             place: binary.version
             for place, binaries in CACHES.items()
             for binary in binaries
@@ -286,12 +286,12 @@ def test_a_stack_that_left_has_what_its_last_snapshot_had(site):
 
 
 def test_every_difference_to_the_snapshot_before_is_there(site, warehouse):
-    told = json.loads((site / "snapshot" / THIRD / "changes.json").read_text())
+    listed = json.loads((site / "snapshot" / THIRD / "changes.json").read_text())
     rows = ask(warehouse, f"select stack, package, change, cause, specs from changes where to_snapshot = '{THIRD}'")
 
-    assert (told["from_snapshot"], told["to_snapshot"]) == (SECOND, THIRD)
+    assert (listed["from_snapshot"], listed["to_snapshot"]) == (SECOND, THIRD)
     keys = ("stack", "package", "change", "cause", "specs")
-    assert sorted(tuple(one[key] for key in keys) for one in told["changes"]) == sorted(rows)
+    assert sorted(tuple(one[key] for key in keys) for one in listed["changes"]) == sorted(rows)
 
 
 def test_latest_leads_to_the_newest_snapshot(site):
@@ -384,7 +384,7 @@ def test_two_sites_of_one_warehouse_are_the_same_bytes(warehouse, site, tmp_path
     assert contents(tmp_path / "other") == contents(site)
 
 
-def test_no_page_tells_when_it_was_made(site):
+def test_no_page_says_when_it_was_made(site):
     today = dt.datetime.now(dt.UTC).date().isoformat()
     files = [path for path in (site / "package").rglob("*.*") if path.is_file()]
     text = "".join(path.read_text() for path in files)
@@ -557,19 +557,19 @@ def test_what_stands_in_root_alone_has_a_page(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "listed"),
     [
         (["--base-url", "ftp://x"], "is not an https"),
         (["--format", "pdf"], "is none of"),
         ([], "Missing option '--out'"),
     ],
 )
-def test_wrong_usage(warehouse, tmp_path, arguments, told):
+def test_wrong_usage(warehouse, tmp_path, arguments, listed):
     where = ["--out", tmp_path] if arguments else []
     done = run("site", "--warehouse", warehouse, *where, *arguments)
 
     assert done.returncode == 2
-    assert told in done.stderr
+    assert listed in done.stderr
 
 
 def test_without_a_warehouse_there_is_one_line(tmp_path):

@@ -1,4 +1,4 @@
-"""A summary tells what the warehouse holds, shows the data's texts as they are, and is never too long."""
+"""A summary says what the warehouse holds, shows the data's texts as they are, and is never too long."""
 
 import re
 from html import unescape
@@ -71,7 +71,7 @@ def test_head_figures_are_the_warehouses(warehouse):
     assert rows["stacks"] == ["2", "2", "0"]
 
 
-def test_lost_and_gained_are_told_packages_first(warehouse):
+def test_lost_and_gained_are_listed_packages_first(warehouse):
     text = summary(warehouse)
     by_header = {tuple(table[0]): table[1:] for table in tables(text)}
 

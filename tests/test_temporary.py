@@ -125,10 +125,10 @@ def test_the_shell_spills_to_the_temporary_folder_whatever_it_is_given(sample, t
     done = run_process("shell", "--warehouse", sample, "--", *given, TMPDIR=str(tmp_path))
 
     assert done.returncode == 0
-    told = done.stdout.splitlines()
-    assert len(told) == lines
-    assert told[-1].startswith(f"{tmp_path}/spack-warehouse-")
-    assert not Path(told[-1]).exists()
+    printed = done.stdout.splitlines()
+    assert len(printed) == lines
+    assert printed[-1].startswith(f"{tmp_path}/spack-warehouse-")
+    assert not Path(printed[-1]).exists()
 
 
 def test_the_shell_has_duckdbs_exit_status(sample):

@@ -186,7 +186,7 @@ def test_each_pair_of_real_versions_compares_as_spack_compares():
         (COMMIT[1:], None, COMMIT[1:]),
     ],
 )
-def test_git_versions_are_told_from_others(version, ref, assigned):
+def test_git_versions_are_distinguished_from_others(version, ref, assigned):
     assert split_ref(version) == (ref, assigned)
 
 

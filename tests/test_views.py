@@ -272,7 +272,7 @@ class Oracle:
         for snapshot, package, spec in self.specs:
             groups[(snapshot, *self.configuration(package, spec))].append(spec)
         return {
-            # The last is the namespace, which no page tells.
+            # The last is the namespace, which no page has.
             (*key, len(specs), tuple(sorted({stack for spec in specs for stack in self.values(spec, "stack")})), None)
             for key, specs in groups.items()
         }

@@ -1,4 +1,4 @@
-"""A workbook says what the views say, holds no formula, and tells what Excel cannot hold."""
+"""A workbook says what the views say, holds no formula, and lists what Excel cannot hold."""
 
 import datetime as dt
 import json
@@ -47,10 +47,10 @@ def write(path, query, name="cells"):
 
 def test_a_sheet_per_report_and_one_about_them(book):
     assert book.sheetnames == [ABOUT, *REPORTS]
-    told = {row[0]: (*row[:4], row[4] or "") for row in list(book[ABOUT].values)[3:]}
+    listed = {row[0]: (*row[:4], row[4] or "") for row in list(book[ABOUT].values)[3:]}
     for report in REPORTS:
         rows = cells_of(book[report])
-        assert told[report] == (report, report, len(rows) - 1, len(rows[0]), "")
+        assert listed[report] == (report, report, len(rows) - 1, len(rows[0]), "")
 
 
 @pytest.mark.parametrize("report", [name for name in REPORTS if name != "rejects"])
@@ -101,7 +101,7 @@ def test_the_same_rows_give_the_same_bytes(warehouse, tmp_path, monkeypatch):
     assert book.properties.created == dt.datetime(2000, 1, 1)
 
 
-def test_what_excel_cannot_hold_is_cut_and_told(tmp_path, monkeypatch):
+def test_what_excel_cannot_hold_is_cut_and_listed(tmp_path, monkeypatch):
     monkeypatch.setattr(xlsx, "MAX_ROWS", 4)
     monkeypatch.setattr(xlsx, "MAX_COLUMNS", 2)
     query = "select range as number, repeat('x', 32766 + range) as text, 7 as more from range(5)"

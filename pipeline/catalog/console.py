@@ -107,7 +107,7 @@ def find_version(wasm: Path) -> str:
 
 
 def digest_engine(wasm: Path | None) -> str | None:
-    """What tells one engine from another: its version, and the sizes of its files."""
+    """What distinguishes one engine from another: its version, and the sizes of its files."""
     if wasm is None:
         return None
     sizes = {name: path.stat().st_size for name, path in find_engine(wasm).items()}

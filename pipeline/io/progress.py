@@ -129,16 +129,16 @@ def interrupting_on_signals() -> Iterator[None]:
     thread. The thread that interrupts has ended with the context: one that still held a connection when Python ends
     would keep all of DuckDB, which then says so on stderr, object by object.
     """
-    signals, told = os.pipe()
-    os.set_blocking(told, False)
-    signal.set_wakeup_fd(told, warn_on_full_buffer=False)
+    signals, woken = os.pipe()
+    os.set_blocking(woken, False)
+    signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
     thread = threading.Thread(target=_await_signals, args=[signals], daemon=True)
     thread.start()
     try:
         yield
     finally:
         signal.set_wakeup_fd(-1)
-        os.close(told)
+        os.close(woken)
         thread.join()
         os.close(signals)
 

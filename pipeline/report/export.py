@@ -1,7 +1,7 @@
 """Export the reports of a warehouse: one folder per snapshot, an index of them all, and a landing page.
 
 Tables are CSV, Parquet or JSON, a file per report; a workbook and a summary are a file per snapshot.
-:mod:`pipeline.ask.output` tells how CSV is written.
+:mod:`pipeline.ask.output` says how CSV is written.
 """
 
 from __future__ import annotations
@@ -145,8 +145,8 @@ def export_snapshot(shared: Shared, reports: ReportFolder, snapshot: str, format
                 exports.append(export_summary(shared, new, compared))
             else:
                 exports.append(export_page(shared, new, compared, exports, reports.is_site))
-        told = read_figures(connection, snapshot)
-        index = {**told, "reports": [describe_export(export) for export in exports]}
+        figures = read_figures(connection, snapshot)
+        index = {**figures, "reports": [describe_export(export) for export in exports]}
         (new / INDEX).write_bytes(encode(index))
     return exports
 
@@ -173,7 +173,7 @@ def describe_export(export: Export) -> dict[str, object]:
 
 
 def write_index(reports: ReportFolder) -> None:
-    """Write ``index.json`` and the landing page of a folder of reports; its folders tell what they hold."""
+    """Write ``index.json`` and the landing page of a folder of reports; its folders have their own."""
     # The page is made by Jinja, which nothing else here needs.
     from pipeline.report.landing import write_site
 

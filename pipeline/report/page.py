@@ -7,7 +7,7 @@ are tables, column by column, as JSON, deflated, in base64; see
 :func:`pipeline.report.columns.encode_column`. All that comes from the data reaches the page by Jinja's escaping or
 as text nodes; ``tests/test_report_page_browser.py`` looks on.
 
-The same warehouse gives the same bytes: nothing in the page tells when or where it was made.
+The same warehouse gives the same bytes: nothing in the page says when or where it was made.
 """
 
 from __future__ import annotations

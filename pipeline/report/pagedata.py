@@ -179,13 +179,13 @@ def read_turnover(connection: duckdb.DuckDBPyConnection, changes: SnapshotDiff) 
             select case when any_value(snapshot) = $1 then 'lost' else 'gained' end as change, package
             from held group by package having count(*) = 1
         ),
-        told as (
+        explained as (
             select change, package, bool_and(cause <> 'source missing') as proven
             from changes where from_snapshot = $1 and to_snapshot = $2 group by change, package
         )
-        select once.change, once.package, coalesce(told.proven, false) as proven
+        select once.change, once.package, coalesce(explained.proven, false) as proven
         from once
-        left join told on once.change = told.change and once.package = told.package
+        left join explained on once.change = explained.change and once.package = explained.package
         order by once.change desc, once.package
         """,
         [changes.asked.before, changes.asked.after],

@@ -51,7 +51,7 @@ def write_summary(shared: Shared, compared: Comparison) -> str:
     """
     this, before, skipped, changes = compared
     snapshot, connection = this.name, shared.connection
-    lines = [f"# Coverage of {escape(snapshot)}", "", *_tell_head(shared, this, before)]
+    lines = [f"# Coverage of {escape(snapshot)}", "", *_compare_head(shared, this, before)]
     lines += _list_not_of_today(connection, snapshot)
     lines += [line for note in skipped for line in (f"{escape(note)}.", "")]
     lines += _list_libcs(connection, snapshot)
@@ -59,8 +59,8 @@ def write_summary(shared: Shared, compared: Comparison) -> str:
     if changes is None:
         lines += ["No earlier snapshot of its series is in the warehouse to compare it with.", ""]
     else:
-        lines += _tell_lost(connection, changes)
-        lines += _tell_gained(changes)
+        lines += _list_lost(connection, changes)
+        lines += _list_gained(changes)
     listed = shared.rows_of("gaps", snapshot)
     gaps = judge_gaps(connection, rank_gaps(connection, snapshot, most=SHOWN_GAPS, among=listed))
     ((count,),) = connection.execute(f"select count(*) from {listed}").fetchall()
@@ -77,7 +77,7 @@ def write_summary(shared: Shared, compared: Comparison) -> str:
         )
         rows = [(gap.package, gap.stack, gap.platform, gap.held_by, gap.describe())[: len(header)] for gap in gaps]
         lines += [*make_table(header, rows), ""]
-        lines += _tell_more(count, len(rows), "gaps")
+        lines += _say_more(count, len(rows), "gaps")
     else:
         lines += ["No stack lacks what another of its platform has.", ""]
     return "\n".join(lines).rstrip("\n") + "\n"
@@ -104,13 +104,13 @@ def make_table(header: Sequence[str], rows: Iterable[Row]) -> list[str]:
     ]
 
 
-def _tell_head(shared: Shared, this: Snapshot, before: Snapshot | None) -> list[str]:
+def _compare_head(shared: Shared, this: Snapshot, before: Snapshot | None) -> list[str]:
     now = [(name, getattr(shared.figures(this.name), figure)) for name, figure in HEAD]
     if before is None:
         return [*make_table(("", escape(this.name)), [row for row in now if row[1] is not None]), ""]
     then = [getattr(shared.figures(before.name), figure) for _, figure in HEAD]
     compared = [
-        (name, new, old, _tell_change(new - old) if isinstance(new, int) and isinstance(old, int) else "")
+        (name, new, old, _show_change(new - old) if isinstance(new, int) and isinstance(old, int) else "")
         for (name, new), old in zip(now, then, strict=True)
         if new is not None or old is not None
     ]
@@ -125,7 +125,7 @@ def _list_not_of_today(connection: duckdb.DuckDBPyConnection, snapshot: str) -> 
     if not rows:
         return []
     table = make_table(("state", "last seen", "stack", "source", "reason"), rows[:SHOWN_CHANGES])
-    return ["Not of today:", "", *table, "", *_tell_more(len(rows), SHOWN_CHANGES, "sources")]
+    return ["Not of today:", "", *table, "", *_say_more(len(rows), SHOWN_CHANGES, "sources")]
 
 
 def _list_libcs(connection: duckdb.DuckDBPyConnection, snapshot: str) -> list[str]:
@@ -136,7 +136,7 @@ def _list_libcs(connection: duckdb.DuckDBPyConnection, snapshot: str) -> list[st
     if all(libc == "unknown" for libc, *_ in rows):
         return []
     table = make_table(("libc", "packages", "specs"), rows[:SHOWN_CHANGES])
-    return ["## C library that specs need", "", *table, "", *_tell_more(len(rows), SHOWN_CHANGES, "answers")]
+    return ["## C library that specs need", "", *table, "", *_say_more(len(rows), SHOWN_CHANGES, "answers")]
 
 
 def _list_missing(shared: Shared, snapshot: str) -> list[str]:
@@ -148,20 +148,20 @@ def _list_missing(shared: Shared, snapshot: str) -> list[str]:
     lines += [f"{found.installable:,} of {found.known:,} specs do: a cache has all that they link and run with.", ""]
     if found.stacks:
         lines += [*make_table(("stack", "specs", "installable"), found.stacks), ""]
-        lines += _tell_more(found.broken_stacks, SHOWN_CHANGES, "stacks where some are not installable")
+        lines += _say_more(found.broken_stacks, SHOWN_CHANGES, "stacks where some are not installable")
     if found.missing:
         rows = [(package, hash, reason, specs, len(stacks)) for package, hash, reason, specs, stacks in found.missing]
         lines += ["Missing, and how many specs and stacks lack it:", ""]
         lines += [*make_table(("package", "hash", "reason", "specs", "stacks"), rows), ""]
-        lines += _tell_more(found.missing_parts, SHOWN_CHANGES, "missing specs")
+        lines += _say_more(found.missing_parts, SHOWN_CHANGES, "missing specs")
     return lines
 
 
-def _tell_change(by: int) -> str:
+def _show_change(by: int) -> str:
     return f"{by:+,}" if by else "0"
 
 
-def _tell_lost(connection: duckdb.DuckDBPyConnection, changes: SnapshotDiff) -> list[str]:
+def _list_lost(connection: duckdb.DuckDBPyConnection, changes: SnapshotDiff) -> list[str]:
     """The packages that left the snapshot, then every cause, then what else is gone from stacks."""
     summary = changes.summary
     lines = [f"## Lost since {escape(changes.asked.before)}", ""]
@@ -205,9 +205,9 @@ def _list_by_head(changes: SnapshotDiff, rows: Sequence[tuple[object, ...]], sta
     # Pages say nothing of what is needed.
     if len(grouped) == len(rows):
         table = make_table(("package", stacks, "specs"), rows[:shown])
-        return [*table, "", *_tell_more(len(rows), shown, "packages")]
+        return [*table, "", *_say_more(len(rows), shown, "packages")]
     table = make_table(("package", "went with it", stacks, "specs"), grouped[:shown])
-    return [*table, "", *_tell_more(len(grouped), shown, "packages that went with no other")]
+    return [*table, "", *_say_more(len(grouped), shown, "packages that went with no other")]
 
 
 def _list_gone(connection: duckdb.DuckDBPyConnection, changes: SnapshotDiff) -> list[tuple[object, ...]]:
@@ -241,7 +241,7 @@ def _join_stacks(changes: SnapshotDiff, without: Collection[object]) -> list[tup
     return [(package, ", ".join(sorted(stacks[package])), specs[package]) for package in ranked]
 
 
-def _tell_gained(changes: SnapshotDiff) -> list[str]:
+def _list_gained(changes: SnapshotDiff) -> list[str]:
     lines = [f"## Gained since {escape(changes.asked.before)}", ""]
     gained: dict[str, tuple[int, set[str]]] = {}
     for change, package, version, *_ in changes.configurations:
@@ -252,20 +252,20 @@ def _tell_gained(changes: SnapshotDiff) -> list[str]:
         return [*lines, "No configuration is new.", ""]
     counts = [(stack or "root alone", packages, count) for _, _, _, stack, packages, count in changes.summary.gains]
     lines += [*make_table(("stack", "packages", "new configurations"), counts[:SHOWN_CHANGES]), ""]
-    lines += _tell_more(len(counts), SHOWN_CHANGES, "stacks")
+    lines += _say_more(len(counts), SHOWN_CHANGES, "stacks")
     ranked = sorted(gained.items(), key=lambda item: (-item[1][0], item[0]))
     rows = [(package, count, ", ".join(sorted(versions))) for package, (count, versions) in ranked[:SHOWN_CHANGES]]
     lines += ["Packages with the most new configurations:", ""]
     lines += [*make_table(("package", "new configurations", "versions"), rows), ""]
-    return lines + _tell_more(len(ranked), SHOWN_CHANGES, "packages")
+    return lines + _say_more(len(ranked), SHOWN_CHANGES, "packages")
 
 
-def _tell_more(count: int, shown: int, what: str) -> list[str]:
+def _say_more(count: int, shown: int, what: str) -> list[str]:
     return [f"The first {shown:,} of {count:,} {what}.", ""] if count > shown else []
 
 
 SHOWN = 50
-"""So many rows of what falls short are listed; their number always is."""
+"""So many rows of what fails are listed; their number always is."""
 
 
 @dataclass(frozen=True)
@@ -289,15 +289,15 @@ def summarise_run(found: Found, layout: Layout) -> str:
     lines += [*make_table(("step", "status", ""), steps), ""]
     if found.failures:
         lines += ["## What could not be done", ""]
-        lines += [*make_table(("step", "reason"), found.failures[:SHOWN]), *_tell_first(len(found.failures)), ""]
+        lines += [*make_table(("step", "reason"), found.failures[:SHOWN]), *_say_first(len(found.failures)), ""]
     if found.shortfalls:
         names = [name for name, _ in SHORTFALL_COLUMNS]
-        lines += ["## What falls short", ""]
-        lines += [*make_table(names, found.shortfalls[:SHOWN]), *_tell_first(len(found.shortfalls)), ""]
+        lines += ["## What fails", ""]
+        lines += [*make_table(names, found.shortfalls[:SHOWN]), *_say_first(len(found.shortfalls)), ""]
     return "\n".join(lines) + _summarise_snapshot(found.snapshot, layout)
 
 
-def _tell_first(count: int) -> list[str]:
+def _say_first(count: int) -> list[str]:
     return ["", f"The first {SHOWN:,} of {count:,}."] if count > SHOWN else []
 
 

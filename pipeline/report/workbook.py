@@ -33,7 +33,7 @@ ABOUT = "about"
 CREATED = dt.datetime(2000, 1, 1)
 """Stands for the time of writing, so that the same rows give the same bytes."""
 
-# Nothing, one, many: told apart in grey too, and black text stays readable on each.
+# Nothing, one, many: distinct in grey too, and black text stays readable on each.
 SCALE = {
     "type": "3_color_scale",
     "min_type": "num",

@@ -138,7 +138,7 @@ first_dependencies as (
 ),
 
 -- A dependency's versions, or its hashes where the versions are the same or not known.
-told_dependencies as (
+named_dependencies as (
     select
         first_dependencies.pair,
         first_dependencies.dependency || ' '
@@ -161,7 +161,7 @@ told_dependencies as (
 
 reasons as (
     select
-        chosen.stack, chosen.hash, told_dependencies.change,
+        chosen.stack, chosen.hash, named_dependencies.change,
         chosen.nearest.stayed,  -- noqa: RF03
         case
             when chosen.nearest.edges > 0 then 'dependency changed'  -- noqa: RF03
@@ -169,5 +169,5 @@ reasons as (
             else 'unknown'
         end as why,
     from chosen
-    left join told_dependencies on chosen.nearest.pair = told_dependencies.pair
+    left join named_dependencies on chosen.nearest.pair = named_dependencies.pair
 )

@@ -120,8 +120,8 @@ async function showSchema() {
 }
 
 function remember() {
-  const told = new URLSearchParams({ db: chosen().snapshots.join("/"), q: byId("query").value });
-  history.replaceState(null, "", `#${told}`);
+  const asked = new URLSearchParams({ db: chosen().snapshots.join("/"), q: byId("query").value });
+  history.replaceState(null, "", `#${asked}`);
 }
 
 async function run(event) {
@@ -252,12 +252,12 @@ function listQuestions() {
 async function start() {
   site = await (await fetch("databases.json")).json();
   byId("database").append(...site.databases.map((one) => make("option", one.snapshots.join(" and "))));
-  const told = new URLSearchParams(location.hash.slice(1));
-  const wanted = site.databases.findIndex((one) => one.snapshots.join("/") === told.get("db"));
+  const asked = new URLSearchParams(location.hash.slice(1));
+  const wanted = site.databases.findIndex((one) => one.snapshots.join("/") === asked.get("db"));
   const newest = site.databases.filter((one) => one.snapshots.length === 1).length - 1;
   byId("database").selectedIndex = wanted >= 0 ? wanted : newest;
   listQuestions();
-  byId("query").value = told.get("q") || chosen().questions[0].sql;
+  byId("query").value = asked.get("q") || chosen().questions[0].sql;
   byId("database").addEventListener("change", () => {
     close();
     say("");

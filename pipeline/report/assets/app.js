@@ -68,12 +68,12 @@ class App {
   }
 
   /** A filter that is misspelt would show everything without a word. */
-  tellMisread({ view, name, values: { sort, spec, ...values } }) {
-    const told = this.views[view].filters?.misread(values) ?? [];
-    if (name && name !== view) told.unshift(`There is no view ${name}.`);
+  showMisread({ view, name, values: { sort, spec, ...values } }) {
+    const lines = this.views[view].filters?.misread(values) ?? [];
+    if (name && name !== view) lines.unshift(`There is no view ${name}.`);
     const line = document.getElementById("misread");
-    line.hidden = !told.length;
-    line.textContent = told.join(" ");
+    line.hidden = !lines.length;
+    line.textContent = lines.join(" ");
   }
 
   /** Show what the address asks for; `arrived`: by a link or the address itself, and not by a change within the view. */
@@ -93,7 +93,7 @@ class App {
       this.views[view] = new VIEWS[view](this);
       this.views[view].build(document.getElementById(`view-${view}`).querySelector(".body"));
     }
-    this.tellMisread(asked);
+    this.showMisread(asked);
     if (before !== undefined && before !== view) window.scrollTo(0, 0);
     await this.views[view].show(values, arrived);
     // Another address may have been asked for meanwhile, and is not shown yet.

@@ -157,7 +157,7 @@ class Filters {
  * A grid of Tabulator with one tab stop, moved through by the arrow keys.
  *
  * Columns are Tabulator's, but for `text(row)`, `node(row)` and `decorate(element, row)`, which give a cell's content.
- * `describe(row, field)` tells of a cell, in a line next to it; `open(row, field)` hears of Enter and click.
+ * `describe(row, field)` describes a cell, in a line next to it; `open(row, field)` hears of Enter and click.
  */
 class Grid {
   constructor({ label, columns, describe, open, sorted, height = "min(75vh, 48rem)", wide = false, empty = "Nothing here." }) {
@@ -238,7 +238,7 @@ class Grid {
 
   listen() {
     this.holder = this.box.querySelector(".tabulator-tableholder");
-    // The grid as a whole has the focus, and tells which of its cells is meant: ARIA's pattern for grids.
+    // The grid as a whole has the focus, and says which of its cells is meant: ARIA's pattern for grids.
     this.holder.removeAttribute("tabindex");
     this.box.tabIndex = 0;
     this.box.addEventListener("keydown", (event) => this.press(event));
@@ -249,7 +249,7 @@ class Grid {
         const cell = event.target.closest(".tabulator-cell");
         if (!cell) return;
         const row = this.table.getRows("visible").find((one) => one.getElement().contains(cell));
-        if (row) this.tell(row.getData(), cell.getAttribute("tabulator-field"), cell);
+        if (row) this.explain(row.getData(), cell.getAttribute("tabulator-field"), cell);
       });
       this.box.addEventListener("mouseleave", () => this.hush());
       // A cell moved to by the keyboard is scrolled to, and its line follows it.
@@ -286,7 +286,7 @@ class Grid {
     element.classList.add("at");
     element.id = `${this.holderId}-at`;
     this.box.setAttribute("aria-activedescendant", element.id);
-    if (row) this.tell(row.getData(), column.getField(), element); else this.say(`${column.getDefinition().title}: Enter sorts`, element);
+    if (row) this.explain(row.getData(), column.getField(), element); else this.say(`${column.getDefinition().title}: Enter sorts`, element);
     if (!column.getDefinition().frozen) await this.table.scrollToColumn(column, "middle", false).catch(() => {});
   }
 
@@ -308,7 +308,7 @@ class Grid {
     }
   }
 
-  tell(row, field, cell) { if (this.describe) this.say(this.describe(row, field), cell); }
+  explain(row, field, cell) { if (this.describe) this.say(this.describe(row, field), cell); }
 
   /** Say something next to a cell: below it, or above where there is no room, within the window. */
   say(text, cell) {
@@ -324,11 +324,11 @@ class Grid {
   hush() { this.line.classList.remove("shown"); }
 }
 
-/** Colours for lines that colour-blind readers tell apart (Okabe and Ito), and a dash for each, for no colour at all. */
+/** Colours for lines that colour-blind readers distinguish (Okabe and Ito), and a dash for each, for no colour at all. */
 const LINES = 8;
 const DASHES = [[], [8, 4], [2, 3], [10, 3, 2, 3]];
 const CHART_FONT = "12px system-ui, sans-serif";
-/** The longest name below a chart; the legend tells it whole. */
+/** The longest name below a chart; the legend has it whole. */
 const LONGEST_TICK = 24;
 /** Steps between counts: 1, 2, 5, 10, … */
 const WHOLE_STEPS = Array.from({ length: 10 }, (_, power) => [1, 2, 5].map((step) => step * 10 ** power)).flat();
@@ -371,11 +371,11 @@ function drawChart(place, { title, x, lines, unit, whole = false, fromZero = fal
   // The first and the last stand at the chart's edges.
   const half = widest / 2 + 8;
   const scaleWidth = 64;
-  const tellLast = (self) => self.setLegend({ idx: x.length - 1 });
+  const showLast = (self) => self.setLegend({ idx: x.length - 1 });
   const axis = { stroke: ink, grid: { stroke: grid, width: 1 }, ticks: { stroke: grid, width: 1 }, font: CHART_FONT };
   const chart = new uPlot({
-    // Until the pointer asks for another snapshot, the legend tells of the last.
-    hooks: { ready: [tellLast], setCursor: [(self) => { if (self.cursor.idx === null || self.cursor.idx === undefined) tellLast(self); }] },
+    // Until the pointer asks for another snapshot, the legend shows the last.
+    hooks: { ready: [showLast], setCursor: [(self) => { if (self.cursor.idx === null || self.cursor.idx === undefined) showLast(self); }] },
     width: Math.max(280, place.clientWidth), height, padding: [12, half, 0, Math.max(0, half - scaleWidth)], cursor: { drag: { x: false, y: false } },
     scales: { x: { time: timed }, y: { range: (self, low, high) => (fromZero ? [0, high > 0 ? high * 1.05 : 1] : fitScale(lines)) } },
     tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),

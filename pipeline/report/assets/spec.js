@@ -1,5 +1,5 @@
 "use strict";
-// Spack's spec syntax for one node: that of pipeline/spack/spec.py, which explains it. What misses a constraint is told as `have` tells it.
+// Spack's spec syntax for one node: that of pipeline/spack/spec.py, which explains it. What misses a constraint is reported as `have` reports it.
 
 const SPEC_TOKEN = (() => {
   const id = "[A-Za-z0-9_][A-Za-z0-9_-]*";
@@ -149,7 +149,7 @@ function meetsVariant(asked, found) {
 }
 
 /**
- * Tests of rows for each thing that a query asks: {axis, asked, test(row), found(row)}, in the order in which misses are told.
+ * Tests of rows for each thing that a query asks: {axis, asked, test(row), found(row)}, in the order in which misses are listed.
  * A column is asked once for each of its values.
  */
 function makeSpecTests(query, data) {

@@ -42,7 +42,7 @@ class Find {
       ...(data.all.some((row) => columns.installable.at(row) !== null) ? [{ name: "installs", label: "Installs", kind: "select", options: () => [["", "or not"], ["yes", "without building"], ["no", "not without building"]] }] : []),
     ], (values) => this.app.change("find", values));
     this.summary = make("p", { class: "summary", role: "status" });
-    this.told = make("div", { class: "told" });
+    this.hints = make("div", { class: "hints" });
     this.detail = make("div", { class: "spec", hidden: true, "aria-live": "polite" });
     this.grid = new Grid({
       label: "Specs", empty: "No spec fits these filters.", height: "min(70vh, 44rem)", sorted: this.app.sorter("find"),
@@ -58,7 +58,7 @@ class Find {
         { title: "Variants", field: "variants", width: 460, text: (row) => row.variants.join(" "), cssClass: "code" },
       ],
     });
-    section.append(this.filters.element, this.summary, this.told, this.detail, this.grid.element);
+    section.append(this.filters.element, this.summary, this.hints, this.detail, this.grid.element);
   }
 
   async show({ spec, sort, ...values }) {
@@ -69,7 +69,7 @@ class Find {
     this.summary.textContent = `${plural(rows.length, "spec")} of ${plural(packages.size, "package")}`;
     const asked = values.q ? data.ask(values.q).query?.package : values.package;
     this.summary.append(...this.app.pageLink(asked));
-    this.told.replaceChildren(...this.explain(values, rows.length));
+    this.hints.replaceChildren(...this.explain(values, rows.length));
     // Beside each choice, how many specs it would leave.
     for (const [name, column] of [["stack", "stacks"], ["target", "target"], ["platform", "platform"], ["os", "os"], ["compiler", "compiler"]]) {
       const counts = data.count(values, name, column);
@@ -136,7 +136,7 @@ class Find {
       ["Stacks", spec.stacks.length ? spec.stacks.join(", ") : "none"], ["In root", spec.in_root ? "yes: published" : "no"],
       ["C library", spec.libc ?? (spec.libc_known ? "needs none" : "not known")],
       ["Installs without building", spec.installable === null ? "not known" : spec.installable ? "yes" : `no: missing ${data.listMissing(hash).join(", ")}`],
-      ["Size", spec.size_bytes === null ? "not told" : `${show(spec.size_bytes)} bytes`], ["Variants", spec.variants.join(" ") || "none"], ["Hash", spec.hash],
+      ["Size", spec.size_bytes === null ? "not known" : `${show(spec.size_bytes)} bytes`], ["Variants", spec.variants.join(" ") || "none"], ["Hash", spec.hash],
     ];
     this.detail.append(
       make("h3", {}, `${spec.package}@${spec.version}`), close,

@@ -64,7 +64,7 @@ class Host {
     }
     const platform = values.platform ?? data.platformOf(host);
     const steps = data.runs.get(host);
-    // In the order in which they are told: the first that a spec fails is why it cannot be used.
+    // In the order in which they are listed: the first that a spec fails is why it cannot be used.
     const family = values.compiler ? columns.compiler_family.test((one) => one === values.compiler || one === "none") : () => true;
     const os = values.os ? data.testOs(values.os) : () => true;
     const wanted = values.q ? columns.package.test(matchPackage(values.q, data.packages)) : () => true;
@@ -102,7 +102,7 @@ class Host {
     }
     const asked = found.filter(({ passes }) => passes);
     const rows = asked.filter((one) => (values.show === "missing" ? !one.specs : one.specs)).map((one) => ({
-      ...one, why: one.specs ? "" : this.tellReasons(one.reasons, 3), newest: one.rank < 0 ? "" : columns.version.values[one.rank], compilers: sorted(one.compilers), oss: sorted(one.oss), stacks: sorted(one.stacks),
+      ...one, why: one.specs ? "" : this.listReasons(one.reasons, 3), newest: one.rank < 0 ? "" : columns.version.values[one.rank], compilers: sorted(one.compilers), oss: sorted(one.oss), stacks: sorted(one.stacks),
       libcs: LIBC_ANSWERS.filter((answer) => one.libcs.has(answer)).map((answer) => `${answer} ${show(one.libcs.get(answer))}`),
     }));
     const usable = asked.filter((one) => one.specs).length;
@@ -112,12 +112,12 @@ class Host {
     this.note.textContent = `${host} runs binaries for ${runs.join(", ")}. ${values.libc ? `Specs by the C library ${values.libc}${values.libcpath ? ` in ${values.libcpath}` : ""}` : "No C library is given; specs"}: ${LIBC_ANSWERS.filter((answer) => libcs.get(answer)).map((answer) => `${answer} ${show(libcs.get(answer))}`).join(", ") || "none"}.`
       + (libcs.get("unknown") && values.libc ? " Where it is unknown, the source does not say what a spec needs: compare the OS." : "")
       + (unknown.length ? ` Nothing is known of ${unknown.join(", ")}: not counted.` : "");
-    if (!usable && !misread) this.summary.textContent += asked.length ? `. Nothing fits: its specs are ${this.tellReasons(reasons, 6)}` : `. No package is called ${values.q}`;
+    if (!usable && !misread) this.summary.textContent += asked.length ? `. Nothing fits: its specs are ${this.listReasons(reasons, 6)}` : `. No package is called ${values.q}`;
     await this.grid.setRows(rows, values.sort);
   }
 
   /** Why specs cannot be used, those reasons first that hold for the most: "for neoverse_v2 (12), built by cce (3)". */
-  tellReasons(reasons, most) {
+  listReasons(reasons, most) {
     return cut([...reasons].sort((one, other) => other[1] - one[1] || compareTexts(one[0], other[0])).map(([reason, count]) => `${reason} (${show(count)})`), most);
   }
 }

@@ -64,7 +64,7 @@ class Matrix {
     ].map((column) => ({ ...column, headerVertical: "flip", hozAlign: "right", headerSortStartingDir: "desc" }));
     this.grid = new Grid({
       label: `Packages by ${axis}`, wide: true, height: "100%", sorted: this.app.sorter("matrix"), empty: "No such package.",
-      describe: (row, field) => (byField.has(field) ? this.tell(row, byField.get(field)) : this.tellRow(row, matrix)),
+      describe: (row, field) => (byField.has(field) ? this.describeCell(row, byField.get(field)) : this.describeRow(row, matrix)),
       open: (row, field) => this.app.go("find", { package: row.package, ...(byField.has(field) ? { [axis]: byField.get(field).value } : {}) }),
       columns: [
         { title: "Package", field: "package", frozen: true, width: Math.min(nameWidth, narrow ? 136 : window.innerWidth / 2) },
@@ -100,7 +100,7 @@ class Matrix {
     };
   }
 
-  tell(row, { value, code }) {
+  describeCell(row, { value, code }) {
     const { data } = this.app;
     const held = row.cells.get(code);
     const change = row.changes.get(code);
@@ -112,7 +112,7 @@ class Matrix {
   }
 
   /** A row's sums: a spec in two stacks counts in both cells, and once in the row. */
-  tellRow(row, matrix) {
+  describeRow(row, matrix) {
     const sum = [...row.cells.values()].reduce((all, { specs }) => all + specs, 0);
     const twice = sum > row.specs ? `; its cells add up to ${show(sum)}, since a spec counts in each ${this.axis} that has it` : "";
     const alone = sum < row.specs ? `; its cells add up to ${show(sum)}, since what is in root alone is in no stack` : "";
