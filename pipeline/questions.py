@@ -291,8 +291,9 @@ def diff(
 
     Without arguments that is from previous to latest. A snapshot is a name, a day such as 2025-03-30, a pattern,
     of which the newest counts, or else latest (or newest), previous, the one before it in its series whose sources
-    were all loaded, or -7d, the newest weekly one at least 7 days older. As SNAPSHOT/STACK, stacks are compared:
-    what the first alone has, the second alone, and both; where one side names no stack, it is the other's.
+    were all loaded, or -7d, the newest weekly one at least 7 days older; stderr says which it is. As SNAPSHOT/STACK,
+    stacks are compared: what the first alone has, the second alone, and both; where one side names no stack, it is
+    the other's.
 
     A rebuild changes every hash and no configuration: package, version, compiler family, os, target, variants
     and namespace. What a stack no longer holds has a cause: the stack was removed, the package is gone from it,
@@ -321,7 +322,10 @@ def diff(
     if before is not None and after is None:
         raise click.UsageError("Missing argument 'TO'.")
     with open_database(Layout(warehouse)) as connection:
-        first, second = choose_places(connection, (before or PREVIOUS).strip(), (after or LATEST).strip(), say)
+        typed = (before or PREVIOUS).strip(), (after or LATEST).strip()
+        first, second = choose_places(connection, *typed, say)
+        if typed != (str(first), str(second)):
+            say(f"from {first} to {second}")
         refuse_unknown_packages(connection, packages)
         if first.stack is not None:
             if stacks or by in ("lost", "head"):

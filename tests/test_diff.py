@@ -137,6 +137,20 @@ def test_a_snapshot_that_is_not_there_is_refused(warehouse, arguments):
     assert_refused(diff(warehouse, *arguments), 1, "'develop-2025-05-26'", FROM, TO)
 
 
+@pytest.mark.parametrize(
+    ("typed", "line"),
+    [
+        ([], "from develop-2025-03-30 to develop"),
+        (["2025-03-16", "develop"], "from develop-2025-03-16 to develop"),
+        (["develop/e4s", "latest"], "from develop/e4s to develop/e4s"),
+        (["develop-2025-03-16", "develop"], None),
+    ],
+)
+def test_what_a_word_means_is_said(sample, typed, line):
+    errors = run("diff", *typed, "--warehouse", sample).stderr.splitlines()
+    assert [one for one in errors if one.startswith("from ")] == ([line] if line else [])
+
+
 def test_near_snapshots_are_named_where_there_are_many(tmp_path):
     pages = {(f"develop-2025-{month:02}-01", "a"): [make_spec(1)] for month in range(1, 13)}
     done = diff(build_pages(tmp_path, pages), "develop-2025-03-02", "develop-2025-12-01")
