@@ -391,6 +391,10 @@ def test_large_files_and_sites_are_noted(published, tmp_path, monkeypatch):
     assert any("in all, more than" in line for line in summary.notes)
 
 
+def test_data_without_a_site_lead_to_no_front_page(published):
+    assert 'href="../index.html"' not in (published / "out" / "data" / "index.html").read_text()
+
+
 def test_a_site_has_the_data_too_and_is_verified_as_a_whole(sample_copy, tmp_path):
     out = tmp_path / "site"
     arguments = ("site", "--warehouse", sample_copy, "--out", out, "--format", "markdown", "--base-url", BASE_URL)
@@ -398,7 +402,7 @@ def test_a_site_has_the_data_too_and_is_verified_as_a_whole(sample_copy, tmp_pat
     assert (out / "catalog.duckdb").is_file()
     front = (out / "index.html").read_text()
     assert 'href="data/index.html"' in front
-    assert (out / "data" / "index.html").is_file()
+    assert '<a href="../index.html">Spack Warehouse</a>' in (out / "data" / "index.html").read_text()
     # Of the page to ask in SQL there is neither, without its engine.
     assert 'href="sql/index.html"' not in front
     assert run("publish", "--verify", out).returncode == 0

@@ -156,6 +156,15 @@ def test_the_head_says_what_the_views_say(warehouse, page):
         assert f"{name} {ask(warehouse, query)[0][0]} " in shown
     # The sample has pages of other packages in each snapshot.
     assert "? Not comparable with develop-2025-03-30 No package is proven to have left or come." in shown
+    ((read_on,),) = ask(warehouse, "select cast(max(read_on) as varchar) from sources where snapshot = 'develop'")
+    assert f"It changes daily, and was read on {read_on}." in shown.replace(" .", ".")
+    assert f'<time datetime="{read_on}" data-age>' in page.html.decode()
+
+
+def test_the_page_of_a_week_has_its_own_date_alone(warehouse):
+    html = render(warehouse, "develop-2025-03-16").html.decode()
+    assert re.findall("<time [^>]*>", html) == ['<time datetime="2025-03-16" data-age>']
+    assert read_payload(html)["facts"]["read_on"] is None
 
 
 def test_the_first_snapshot_has_nothing_to_compare_with(warehouse):

@@ -644,6 +644,9 @@ def test_losses_are_those_of_the_macro_lost_packages_first(open_page, warehouse)
     assert rows[0][5] in ("stack removed", "package gone from the stack")
     assert headings[0].endswith(" develop-2025-03-16")
     assert headings[1].startswith("Packages that stacks lost: ")
+    # What the tables call unknown is in the site's words.
+    causes = visit.page.locator("#view-overview select option").all_inner_texts()
+    assert ("built again" in causes, "unknown" in causes) == (True, False)
     visit.go()
     assert {row["cause"] for row in visit.rows()} == {row[5] for row in expected} - set(REBUILT)
 

@@ -43,8 +43,9 @@ def render_listing(
     published: Mapping[str, PublishedFile],
     origin: Origin,
     console: bool,
+    has_front: bool,
 ) -> bytes:
-    """The page; ``console`` says whether the page to ask in SQL is there."""
+    """The page; ``console`` says whether the page to ask in SQL is there, ``has_front`` whether a front page is."""
     style = read_asset("shared.css") + (ASSETS / "data.css").read_text(encoding="utf-8")
     tables = []
     for name, parts in files.items():
@@ -70,6 +71,7 @@ def render_listing(
             sources=origin.sources,
             warehouse=_describe_file(WAREHOUSE, 0, None, published),
             console=console,
+            has_front=has_front,
             generator=GENERATOR,
             policy=Markup(make_policy([], [style])),
             style=Markup(style),

@@ -36,7 +36,7 @@ from pipeline.catalog.tables import PartInputs, TableFiles, write_tables
 from pipeline.io.progress import Progress, number_of
 from pipeline.io.temporary import plain_path
 from pipeline.layout import BuildPaths, Layout
-from pipeline.report.folder import CATALOG, DATA, RELEASES, ReportFolder
+from pipeline.report.folder import CATALOG, DATA, RELEASES, SITE, ReportFolder
 from pipeline.report.inputs import digest_warehouse
 from pipeline.report.page import show_size
 from pipeline.store.database import find_database, open_database
@@ -85,7 +85,8 @@ def publish_data(layout: Layout, out: Path, wish: Wish, progress: Progress | Non
     database = find_database(layout)
     layout.refuse_inside(out)
     progress = progress or Progress()
-    inputs = digest_inputs(layout, wish)
+    has_front = (out / SITE).exists()
+    inputs = digest_inputs(layout, wish, has_front)
     with ReportFolder(out).hold(partial(progress.wait, out, "publication")):
         last = read_manifest(out)
         if last is None:
@@ -97,18 +98,18 @@ def publish_data(layout: Layout, out: Path, wish: Wish, progress: Progress | Non
             promises = read_promises()
             build = layout.current or BuildPaths(database.parent)
             publication.add_file(WAREHOUSE, database)
-            write_data(connection, build, promises, publication, wish, progress)
+            write_data(connection, build, promises, publication, wish, has_front, progress)
             manifest = publication.publish(promises[0].version, inputs)
             return summarise(manifest, publication.written, wish)
 
 
-def digest_inputs(layout: Layout, wish: Wish) -> str:
+def digest_inputs(layout: Layout, wish: Wish, has_front: bool) -> str:
     """A digest of all that is published is made of; empty where the warehouse does not say of what it is."""
     warehouse = digest_warehouse(layout)
     if warehouse is None:
         return ""
     looked_on = str(read_looked_on(layout.current))
-    inputs = (warehouse, looked_on, wish.base_url, wish.history, wish.licence, digest_engine(wish.wasm))
+    inputs = (warehouse, looked_on, wish.base_url, wish.history, wish.licence, digest_engine(wish.wasm), has_front)
     return hashlib.sha256(repr(inputs).encode()).hexdigest()
 
 
@@ -118,9 +119,13 @@ def write_data(
     promises: Sequence[Promise],
     publication: Publication,
     wish: Wish,
+    has_front: bool,
     progress: Progress,
 ) -> None:
-    """Give the publication every file but the manifest, the data of each version of the schema among them."""
+    """Give the publication every file but the manifest, the data of each version of the schema among them.
+
+    ``has_front`` says whether the folder has a front page, to which the page of the data leads back.
+    """
     inputs = PartInputs(build)
     snapshots = list_values(connection, "select snapshot from snapshots order by sort_position, snapshot")
     sources = list_values(connection, "select distinct source from sources where source is not null order by source")
@@ -144,7 +149,7 @@ def write_data(
         write_console(connection, wish.wasm, snapshots, wish.history, inputs, publication, progress)
     release = describe_release(promises[0].version, tables[0], publication.files, origin.read_on)
     publication.add(RELEASES, add_release(publication.out, release))
-    page = render_listing(promises[0], tables[0], publication.files, origin, wish.wasm is not None)
+    page = render_listing(promises[0], tables[0], publication.files, origin, wish.wasm is not None, has_front)
     publication.add(f"{DATA}/index.html", page)
 
 

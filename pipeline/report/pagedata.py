@@ -209,6 +209,13 @@ def read_specs(connection: duckdb.DuckDBPyConnection, snapshot: str) -> Encoded:
     return encode_table([*columns, "compilers"], [row[:-1] for row in rows], {"version": keys})
 
 
+def find_day_read(connection: duckdb.DuckDBPyConnection, snapshot: str) -> str | None:
+    """The day, ISO's, on which the newest of a snapshot's sources was first read as it is; None where none says."""
+    query = "select cast(max(read_on) as varchar) from sources where snapshot = ?"
+    row: tuple[str | None] | None = connection.execute(query, [snapshot]).fetchone()
+    return row[0] if row else None
+
+
 def read_facts(shared: Shared, snapshot: str) -> dict[str, Any]:
     """The head figures, and what of the snapshot's sources is not of today."""
     figures = shared.figures(snapshot)._asdict()
@@ -216,6 +223,7 @@ def read_facts(shared: Shared, snapshot: str) -> dict[str, Any]:
         "snapshot": snapshot,
         "generator": f"spack-warehouse {__version__}",
         **figures,
+        "read_on": find_day_read(shared.connection, snapshot) if figures["kind"] == "develop" else None,
         "not_loaded": [one.describe() for one in list_not_loaded(shared.connection, snapshot)],
         "mirror": None if figures["kind"] == "other" else f"{MIRROR}/{snapshot}",
     }

@@ -3,6 +3,9 @@
 
 const MOST_LOSSES = 15;
 
+/** A cause as the site calls it, too: where the hash alone changed, no page or old index says why. */
+const nameCause = (cause) => (cause === "unknown" ? "built again" : cause);
+
 class Overview {
   constructor(app) { this.app = app; }
 
@@ -93,9 +96,9 @@ class Overview {
     this.impact = new Map(data.losses.map(({ package: name }, index) => [name, index]));
     this.rank = (row) => this.impact.get(row.package) ?? this.impact.size;
     this.place.append(makeTable("Specs that stacks no longer hold, by cause", ["cause", "packages", "stacks", "specs"],
-      [...causes].filter(([, one]) => one.specs).map(([cause, one]) => [cause, one.packages.size, one.stacks.size, one.specs])));
+      [...causes].filter(([, one]) => one.specs).map(([cause, one]) => [nameCause(cause), one.packages.size, one.stacks.size, one.specs])));
     this.filters = new Filters("Filter losses", [
-      { name: "cause", label: "Cause", kind: "select", options: () => [["", "all but mere rebuilds"], ["*", "all"], ...data.causes.map((cause) => [cause, cause])] },
+      { name: "cause", label: "Cause", kind: "select", options: () => [["", "all but mere rebuilds"], ["*", "all"], ...data.causes.map((cause) => [cause, nameCause(cause)])] },
       { name: "stack", label: "Stack", kind: "select", options: () => asOptions(sorted(lost.columns.stack.values)) },
       { name: "q", label: "Package", kind: "text" },
     ], (values) => this.app.change("overview", values));
@@ -105,7 +108,7 @@ class Overview {
       columns: [
         { title: "Package", field: "package", frozen: true, width: this.app.nameWidth },
         { title: "Stack", field: "stack", width: 220 }, { title: "Version", field: "version", width: 110 }, { title: "Compiler", field: "compiler", width: 150 },
-        { title: "Target", field: "target", width: 120 }, { title: "Cause", field: "cause", width: 240, sorter: (one, other) => data.causes.indexOf(one) - data.causes.indexOf(other) },
+        { title: "Target", field: "target", width: 120 }, { title: "Cause", field: "cause", width: 240, text: (row) => nameCause(row.cause), sorter: (one, other) => data.causes.indexOf(one) - data.causes.indexOf(other) },
         { title: "Replaced by", field: "replaced_by", width: 180 }, { title: "Specs", field: "specs", width: 80, hozAlign: "right" },
       ],
     });
