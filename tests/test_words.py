@@ -204,6 +204,7 @@ def test_names_complete_from_the_warehouse(warehouse, monkeypatch):
         (["have", "hdf5", "%"], ["%gcc"]),
         (["have", "hdf5%gcc@1"], ["hdf5%gcc@11.4.0"]),
         (["have", "hdf5@"], ["hdf5@1.14.5"]),
+        (["have", "builtin.hdf5@"], ["builtin.hdf5@1.14.5"]),
         (["have", "py-numpy@2"], []),
         (["have", "hdf5", "+m"], ["+mpi"]),
         (["have", "hdf5", "~"], ["~cuda", "~mpi"]),
@@ -312,7 +313,7 @@ def test_a_shell_on_a_terminal_completes(shell, command):
     type_keys("spack-warehouse ha\t", "have ")
     # Bash takes words apart at = and @, and the others do not.
     type_keys(f"{clear}spack-warehouse have hdf5 target=x\t", "target=x86_64_v3")
-    type_keys(f"{clear}spack-warehouse have hdf5@1\t", ".14.5")
+    type_keys(f"{clear}true; A=1 spack-warehouse have hdf5@1\t", ".14.5")
     type_keys(f"{clear}spack-warehouse gaps --snapshot 2025-03-1\t", "2025-03-16")
     type_keys(f"{clear}spack-warehouse diff -1\t", "-1d")
 

@@ -53,11 +53,9 @@ def explain_none(
     """Why there is no hit, a line for each thing to know: the nearest misses, and what misspelt names may mean."""
     names = Names(connection)
     unknown = list(names.describe_unknown(query, host))
-    return (
-        unknown
-        if query.package not in (None, *names.packages)
-        else [*_explain_misses(connection, query, answer, snapshots, stacks), *unknown]
-    )
+    if query.package not in (None, *names.packages):
+        return unknown
+    return [*_explain_misses(connection, query, answer, snapshots, stacks), *unknown]
 
 
 def _explain_misses(

@@ -41,11 +41,8 @@ class Names:
                 yield describe_missing(kind, name, self.columns[kind])
         yield from self._describe_compilers(query)
         yield from self._describe_targets(query, host)
-        if host is not None and host.os not in (None, *MACOS_RELEASES, *self.columns["os"]):
-            yield describe_missing("os", str(host.os), self.columns["os"])
-        libcs = sorted({*LIBCS, *self.columns["libc"]})
-        if host is not None and host.libc is not None and host.libc.name not in libcs:
-            yield describe_missing("libc", host.libc.name, libcs)
+        if host is not None:
+            yield from self._describe_host(host)
 
     @cached_property
     def packages(self) -> list[str]:
@@ -104,8 +101,8 @@ class Names:
                 yield from _describe_values(asked, held[asked.name], " of ".join(filter(None, (asked.name, of))))
 
     def _describe_compilers(self, query: Query) -> Iterator[str]:
-        families = {compiler_family(name) for name in self.columns["compiler"]}
         for asked in query.compilers:
+            families = {compiler_family(name) for name in self.columns["compiler"]}
             if asked.family not in families:
                 other_names = [name for name, family in RENAMED.items() if family in families]
                 yield describe_missing("compiler", asked.family, self.columns["compiler"], other_names)
@@ -118,6 +115,12 @@ class Names:
                 yield describe_missing("target", target, self.columns["target"])
             elif host is None:
                 yield f"no target {target!r} in the warehouse; --host {target} takes all that one can run"
+
+    def _describe_host(self, host: Machine) -> Iterator[str]:
+        if host.os is not None and host.os not in (*MACOS_RELEASES, *self.columns["os"]):
+            yield describe_missing("os", host.os, self.columns["os"])
+        if host.libc is not None and host.libc.name not in (*LIBCS, *self.columns["libc"]):
+            yield describe_missing("libc", host.libc.name, sorted({*LIBCS, *self.columns["libc"]}))
 
 
 def _describe_values(asked: Variant, held: Collection[str], of: str) -> Iterator[str]:

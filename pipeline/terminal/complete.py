@@ -5,6 +5,7 @@ A question to a warehouse that is not there, damaged or busy offers nothing: no 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import click
 WORDS = ("latest", "previous", "-7d")
 """Of snapshots: see :func:`pipeline.ask.scope.find_snapshot`."""
 MOST = 1000
+NAME = re.compile(r"[A-Za-z0-9_.-]+")
 PLACES = ("target", "os", "platform", "namespace")
 """Keys of a spec's place, whose values complete."""
 QUERIES = {
@@ -24,9 +26,7 @@ QUERIES = {
     "variants": "select distinct unnest(variants) as variant from specs where package = ? order by variant",
     "compiler": "select distinct compiler from specs order by compiler",
     "libc": "select distinct libc from specs where libc is not null order by libc",
-    **{
-        name: f"select distinct {name} from specs order by {name}" for name in ("os", "platform", "target", "namespace")
-    },
+    **{name: f"select distinct {name} from specs order by {name}" for name in PLACES},
 }
 
 
@@ -73,8 +73,8 @@ def complete_specs(ctx: click.Context, argument: click.Parameter, typed: str) ->
     Versions and variants are those of the package: of the same word, or of the first.
     """
     before = ctx.params.get(argument.name or "") or ()
-    first = before[0] if before else typed
-    package = first.partition("@")[0].partition("%")[0]
+    named = NAME.match(before[0] if before else typed)
+    package = named[0].rpartition(".")[2] if named else ""
     head, percent, compiler = typed.rpartition("%")
     if percent:
         compilers = _list_names(ctx, "compiler")
