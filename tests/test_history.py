@@ -353,7 +353,7 @@ def test_wishes_that_name_nothing_are_named(warehouse, folder):
     stated = "is no snapshot, SNAPSHOT/STACK or source here"
     summary = warehouse.build(TUESDAY, accept=["develop/e5s", "v1", "develop/e4s"], drop=["v1", "v7"])
     assert summary.list_troubles() == [
-        f"--accept develop/e5s: {stated}",
+        f"--accept develop/e5s: {stated}; did you mean develop/e4s, develop or develop/radiuss?",
         "--drop v1: a source gives it today, and it stays",
         "--drop v7: is no snapshot of the warehouse",
     ]
