@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipeline.errors import QueryError, WarehouseError
+from pipeline.errors import WarehouseError
 from pipeline.io.progress import number_of
-from pipeline.io.streams import say, show_text, write_lines
+from pipeline.io.streams import show_text, write_lines
 from pipeline.layout import Layout
 from pipeline.options import SOMETHING_FAILS, warehouse_option
 from pipeline.terminal.shape import format_option
@@ -110,7 +110,7 @@ def sql(queries: tuple[str, ...], warehouse: Path, format: str, dialect: str | N
 
 
 def print_for_engine(layout: Layout, names: Sequence[str], dialect: str) -> None:
-    """Print the SQL of the queries that ``names`` are, or of all; what sqlglot does not carry is listed on stderr.
+    """Print the SQL of the queries that ``names`` are, after that of the views they read; without names, of all.
 
     Raises:
         QueryError: one that is named does not exist, or is not carried.
@@ -120,14 +120,8 @@ def print_for_engine(layout: Layout, names: Sequence[str], dialect: str) -> None
 
     with open_database(layout) as connection:
         for asked in find_asked(names) if names else list_all():
-            try:
-                text = carry(connection, asked, dialect, pretty=True)
-            except QueryError as error:
-                if names:
-                    raise
-                say(str(error))
-                continue
-            write_lines(f"-- {asked.query.name}: {asked.query.rule}\n{text};\n\n")
+            statements = carry(connection, asked, dialect, pretty=True)
+            write_lines(f"-- {asked.query.name}: {asked.query.rule}\n" + "".join(f"{one};\n\n" for one in statements))
 
 
 @click.command(context_settings={"ignore_unknown_options": True})

@@ -38,7 +38,7 @@ host_libcs as (
         string_split(spelt, '@')[1] as name,
         string_split(spelt, '@')[2] as version,
         case
-            when regexp_matches(spelt, '@[0-9]+([.][0-9]+)*$')
+            when regexp_matches(spelt, '@[0-9]{1,18}([.][0-9]{1,18})*$')
                 then try_cast(string_split(string_split(spelt, '@')[2], '.') as bigint[])
         end as numbers,
     from (
@@ -57,7 +57,7 @@ libcs as (
         libc, libc_version, libc_path,
         string_split(libc, '@')[1] as name,
         case
-            when regexp_matches(libc_version, '^[0-9]+([.][0-9]+)*$')
+            when regexp_matches(libc_version, '^[0-9]{1,18}([.][0-9]{1,18})*$')
                 then try_cast(string_split(libc_version, '.') as bigint[])
         end as numbers,
     from spec_stacks

@@ -17,11 +17,15 @@ with named as (
     group by snapshot
 ),
 
+-- A number of more than 18 digits is none to compare by: it may be more than engines hold.
 dated as (
     select
         series, snapshot,
         case when series = 'weekly' then try_cast(substring(snapshot, 9) as date) end as date,
-        case when series = 'release' then try_cast(string_split(substring(snapshot, 2), '.') as bigint[]) end as numbers,
+        case
+            when series = 'release' and not regexp_matches(snapshot, '[0-9]{19}')
+                then try_cast(string_split(substring(snapshot, 2), '.') as bigint[])
+        end as numbers,
     from named
 ),
 
