@@ -105,6 +105,8 @@ def read_answers(folder: Path) -> Iterator[Answer]:
 def main(master: str, folder: Path) -> None:
     from pyspark.sql import SparkSession
 
+    # Nobody ends it where the tests were killed.
+    signal.alarm(WHOLE)
     # The name of this machine may lead to a network that is not there.
     os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
     options = {**OPTIONS, "spark.sql.warehouse.dir": str(folder / "made"), "spark.local.dir": str(folder / "scratch")}
