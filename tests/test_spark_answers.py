@@ -143,10 +143,10 @@ def ask_warehouse(connection, folder, warehouse):
 
 def find_fault():
     """Why Spark cannot be run here."""
-    if importlib.util.find_spec("pyspark") is None:
-        return "no PySpark, so Spark was asked nothing: make test-spark installs it"
     if shutil.which("java") is None and "JAVA_HOME" not in os.environ:
         return "no Java, so Spark was asked nothing; on Debian: apt-get install default-jre-headless"
+    if importlib.util.find_spec("pyspark") is None:
+        return "no PySpark, so Spark was asked nothing: make test-spark installs it"
     return ""
 
 
