@@ -10,6 +10,7 @@
     │       └── MissingFileError  there is none: it is gone
     ├── NoWarehouseError      there is no warehouse at the path, or it is damaged
     ├── QueryError            DuckDB refuses a query
+    │   └── NoQueryError      there is no view, macro or check of a name, or not with such arguments; exit status 2
     ├── SpecSyntaxError       a spec that is not Spack's syntax, or asks what no cache knows; exit status 2
     ├── NotInWarehouseError   a snapshot or stack asked for is not in the warehouse
     └── FileFaultsError       a file that the user wrote is wrong: a line for each fault
@@ -63,6 +64,10 @@ class NoWarehouseError(WarehouseError):
 
 class QueryError(WarehouseError):
     """DuckDB refuses a query, or the query is no single read-only statement."""
+
+
+class NoQueryError(QueryError):
+    """There is no view, macro or check of the name that is asked for, or it does not take such arguments."""
 
 
 class SpecSyntaxError(WarehouseError):

@@ -113,15 +113,17 @@ def print_for_engine(layout: Layout, names: Sequence[str], dialect: str) -> None
     """Print the SQL of the queries that ``names`` are, after that of the views they read; without names, of all.
 
     Raises:
-        QueryError: one that is named does not exist, or is not carried.
+        NoQueryError: one that is named does not exist.
+        QueryError: one is not carried.
     """
     from pipeline.store.database import open_database
     from pipeline.store.dialects import carry, find_asked, list_all
 
+    asked = find_asked(names) if names else list_all()
     with open_database(layout) as connection:
-        for asked in find_asked(names) if names else list_all():
-            statements = carry(connection, asked, dialect, pretty=True)
-            write_lines(f"-- {asked.query.name}: {asked.query.rule}\n" + "".join(f"{one};\n\n" for one in statements))
+        for one in asked:
+            statements = carry(connection, one, dialect, pretty=True)
+            write_lines(f"-- {one.query.name}: {one.query.rule}\n" + "".join(f"{text};\n\n" for text in statements))
 
 
 @click.command(context_settings={"ignore_unknown_options": True})

@@ -1,5 +1,8 @@
 """Every view and check can be carried from DuckDB's dialect to Spark SQL, and means the same there."""
 
+import subprocess
+import sys
+
 import duckdb
 import pytest
 import sqlglot
@@ -175,20 +178,41 @@ def test_the_command_prints_all(dialect, sample, connection):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("coverage", "there is no view, macro or check of this name"),
+        ("coverge_by_stack", "no view, macro or check 'coverge_by_stack'; did you mean coverage_by_stack"),
+        ("usable_n('zen4')", "no view, macro or check 'usable_n'; did you mean usable_on?"),
+        ("page_is_unqiue", "did you mean page_is_unique?"),
+        ("zzzz", "no view, macro or check 'zzzz'; there are: calendar, specs, "),
         ("lost('develop')", "without to_snapshot"),
         ("usable_on(cpu := 'zen4')", "its parameters are: host_target"),
         ("gaps('a')", "its parameters are: none"),
         ("a b c; drop", "is not a name, nor a macro"),
         ("'", "is not a name, nor a macro"),
-        ("select 1", "there is no view, macro or check"),
+        ("select 1", "no view, macro or check 'select 1'"),
         ("", "is not a name, nor a macro"),
-        ("usable_on({'a': made_up(1)})", "sqlglot does not carry it to trino"),
     ],
 )
-def test_a_name_that_is_none_is_one_line(sample, text, words):
+def test_a_name_that_is_none_is_one_line_of_wrong_usage(sample, text, words):
     done = run("sql", "--dialect", "trino", text, "--warehouse", sample)
 
-    assert done.returncode == 1
+    assert (done.returncode, done.stdout) == (2, "")
     assert words in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_what_an_engine_has_no_words_for_is_one_line(sample):
+    done = run("sql", "--dialect", "trino", "usable_on({'a': made_up(1)})", "--warehouse", sample)
+
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "sqlglot does not carry it to trino" in done.stderr
+
+
+@pytest.mark.parametrize(("arguments", "loaded"), [(["from snapshots"], False), (["--dialect", "spark", "gaps"], True)])
+def test_sqlglot_is_loaded_where_another_engine_is_asked_for_alone(sample, arguments, loaded):
+    main = (
+        "import sys\nfrom pipeline.cli import main\n"
+        "try: main()\nfinally: print('sqlglot' in sys.modules, file=sys.stderr)"
+    )
+    command = [sys.executable, "-c", main, "sql", "--warehouse", str(sample), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+
+    assert done.stderr == f"{loaded}\n"

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pipeline.errors import QueryError
+from pipeline.errors import NoQueryError, QueryError, suggest
 from pipeline.store.database import render
 from pipeline.store.sqlfiles import SqlQuery, find_views, list_checks, list_macros, list_views
 
@@ -42,7 +42,7 @@ def find_asked(texts: Sequence[str]) -> list[Asked]:
     """What ``texts`` name, after the views that they stand on: names, or calls such as ``usable_on('zen4')``.
 
     Raises:
-        QueryError: there is no such query, or the arguments are not its parameters.
+        NoQueryError: there is no such query, or the arguments are not its parameters.
     """
     asked = [_parse(text) for text in texts]
     named = [one.query for one in asked]
@@ -60,10 +60,10 @@ def _parse(text: str) -> Asked:
     try:
         call = sqlglot.parse_one(f"select * from {text}", read="duckdb").args["from_"].this.this
     except (sqlglot.ParseError, sqlglot.TokenError, AttributeError, KeyError):
-        raise QueryError(f"{text!r} is not a name, nor a macro with its arguments") from None
+        raise NoQueryError(f"{text!r} is not a name, nor a macro with its arguments") from None
     name = call.name if isinstance(call, exp.Expression) else ""
     if name not in queries:
-        raise QueryError(f"{name or text}: there is no view, macro or check of this name")
+        raise NoQueryError(f"no view, macro or check {name or text!r}; {suggest(name, list(queries))}")
     if not isinstance(call, exp.Func):
         return Asked(queries[name])
     parameters = [one.name for one in queries[name].parameters]
@@ -72,11 +72,11 @@ def _parse(text: str) -> Asked:
         by_name = isinstance(value, exp.PropertyEQ | exp.Kwarg)
         key = value.this.name if by_name else parameters[at] if at < len(parameters) else ""
         if key not in parameters or key in given:
-            raise QueryError(f"{text}: its parameters are: {', '.join(parameters) or 'none'}")
+            raise NoQueryError(f"{text}: its parameters are: {', '.join(parameters) or 'none'}")
         given[key] = (value.expression if by_name else value).sql(dialect="duckdb")
     missing = [one.name for one in queries[name].parameters if not one.nullable and one.name not in given]
     if missing:
-        raise QueryError(f"{text}: without {', '.join(missing)}")
+        raise NoQueryError(f"{text}: without {', '.join(missing)}")
     return Asked(queries[name], {key: given.get(key, "null") for key in parameters})
 
 

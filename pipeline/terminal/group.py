@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 import click
 from click.core import ParameterSource
 
-from pipeline.errors import FileFaultsError, SpecSyntaxError, WarehouseError, explain_refusal
+from pipeline.errors import FileFaultsError, NoQueryError, SpecSyntaxError, WarehouseError, explain_refusal
 from pipeline.io.streams import drop_unwritten, say, say_some, show_lines
 
 QUERY_INTERRUPTED = "Query interrupted"
@@ -44,7 +44,7 @@ class OneLine(click.Group):
             ctx.exit(1)
         except WarehouseError as error:
             say(f"spack-warehouse: {error}")
-            ctx.exit(1)
+            ctx.exit(2 if isinstance(error, NoQueryError) else 1)
         except RuntimeError as error:
             if str(error) != QUERY_INTERRUPTED:
                 _end_refused(ctx, error)
