@@ -48,7 +48,7 @@ test-slow: $(VENV)/dev $(VENV)/oldest $(VENV)/newer $(VENV)/wasm ## Run the long
 	$(MAKE) --no-print-directory test-spark
 
 test-spark: $(VENV)/dev $(VENV)/spark ## Run the SQL on Spark, in two processes, against DuckDB's answers; skipped without Java
-	PYTHONPATH=$(VENV)/spark-lib $(BIN)/python -m pytest -m spark
+	PYTHONPATH=$(VENV)/spark-lib $(BIN)/python -m pytest -m spark -o junit_family=xunit1 --junit-xml=$(VENV)/spark.xml
 
 lint: $(VENV)/dev ## Check style, types, SQL and the order of stages; writes nothing
 	$(BIN)/ruff check .
@@ -110,11 +110,11 @@ $(VENV)/dev: requirements/dev.txt | $(BIN)/python
 	touch $@
 
 # Spark is beside the packages of the tests, which it would weigh down. It has to be built, with setuptools of the lock.
-# It is 450 MB: without Java nothing is fetched, and the tests are skipped, as where it cannot be had.
+# It is 450 MB: where Spark cannot run nothing is fetched, and the tests are skipped, as where it cannot be had.
 $(VENV)/spark: requirements/spark.txt | $(VENV)/dev
-	if ! command -v java >/dev/null; then echo "there is no Java: the tests on Spark are skipped" >&2; \
+	fault=$$($(BIN)/python -m tests.sparkrun); if [ -n "$$fault" ]; then echo "The tests on Spark are skipped: $$fault" >&2; \
 	elif timeout 900 $(PINNED) --no-build-isolation --target $(VENV)/spark-lib --upgrade -r requirements/spark.txt; then touch $@; \
-	else rm -rf $(VENV)/spark-lib; echo "Spark cannot be had here: the tests on it are skipped" >&2; fi
+	else rm -rf $(VENV)/spark-lib; echo "The tests on Spark are skipped: PySpark cannot be had here" >&2; fi
 
 # So is MkDocs, whose packages need not fit those of the project.
 $(VENV)/docs: requirements/docs.txt | $(BIN)/python

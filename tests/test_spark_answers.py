@@ -9,6 +9,7 @@ import os
 import shutil
 from decimal import Decimal
 from pathlib import Path
+from typing import NamedTuple
 
 import duckdb
 import pytest
@@ -21,8 +22,9 @@ from pipeline.spack.hosts import STACK_LINEAGE
 from pipeline.store.database import connect
 from pipeline.store.dialects import Asked, carry
 from pipeline.store.sqlfiles import describe_macros, find_views, list_checks
+from tests import sparkrun
 from tests.makers import SAMPLE, make_spec, write_pages
-from tests.sparkrun import Question, ask_spark, read_answers
+from tests.sparkrun import Question
 from tests.test_checks import GOOD, OFFENCES, commit
 from tests.test_spark import MACROS, STORED, VIEWS, ask_with, render_any
 from tests.test_sql_cases import CASES, DEFAULTS, call, load
@@ -121,7 +123,7 @@ def ask_offences(folder):
             offend(connection, check)
             names = [name for name in (*STORED, *VIEWS) if name in check.find_names()]
             tables = write(connection, folder / check.name, names)
-            found = connection.execute(render_any(connection, check)).fetchall()
+            found = answer(connection, render_any(connection, check))
             yield Question(f"check {check.name}", tables, carry(connection, Asked(check), "spark")), found
 
 
@@ -141,23 +143,30 @@ def ask_warehouse(connection, folder, warehouse):
         made = []
 
 
-def find_fault():
-    """Why Spark cannot be run here."""
-    if shutil.which("java") is None and "JAVA_HOME" not in os.environ:
+def find_missing():
+    """What has to be installed before Spark can be asked."""
+    if shutil.which("java") is None:
         return "no Java, so Spark was asked nothing; on Debian: apt-get install default-jre-headless"
     if importlib.util.find_spec("pyspark") is None:
         return "no PySpark, so Spark was asked nothing: make test-spark installs it"
     return ""
 
 
-@pytest.fixture(scope="module")
-def asked(tmp_path_factory):
-    """By name of a question Spark's answer and DuckDB's rows; and why Spark answered no more.
+class Compared(NamedTuple):
+    """By name of a question Spark's answer, and DuckDB's columns and rows; and how asking Spark went."""
 
-    Where there is no Java tests are skipped, or fail if it is required; where Spark does not start they are skipped.
-    """
-    if fault := find_fault():
-        pytest.fail(fault) if os.environ.get("JAVA_REQUIRED") else pytest.skip(fault)
+    answers: dict
+    expected: dict
+    how: sparkrun.Asked
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory):
+    """Skips where Spark cannot run on this machine; fails where what it needs is required and is not installed."""
+    if missing := find_missing():
+        pytest.fail(missing) if os.environ.get("JAVA_REQUIRED") else pytest.skip(missing)
+    if fault := sparkrun.find_fault():
+        pytest.skip(fault)
     folder = tmp_path_factory.mktemp("spark")
     built = folder / "built"
     named = write_pages(folder / "named", {("V1.0 %x.", "hdf5"): [make_spec(1)]})
@@ -165,15 +174,18 @@ def asked(tmp_path_factory):
     with duckdb.connect() as cases, connect(Layout(built).database.resolve(), str(folder)) as warehouse:
         of_cases = list(ask_cases(cases, folder))
         of_warehouse = list(ask_warehouse(warehouse, folder, built))
-        expected = {one.name: cases.execute(f"from {one.name}").fetchall() for one in of_cases}
-        for one in of_warehouse:
-            table = one.name.removeprefix("warehouse ")
-            expected[one.name] = warehouse.execute(f"from {table}").fetchall()
+        expected = {one.name: answer(cases, f"from {one.name}") for one in of_cases}
+        expected |= {one.name: answer(warehouse, one.name.replace("warehouse", "from", 1)) for one in of_warehouse}
     offences = list(ask_offences(folder))
     expected |= {question.name: found for question, found in offences}
-    questions = [*of_warehouse, *of_cases, *(question for question, _ in offences)]
-    reason = ask_spark(folder, questions)
-    return {answer.name: answer for answer in read_answers(folder)}, expected, reason
+    how = sparkrun.ask_spark(folder, [*of_warehouse, *of_cases, *(question for question, _ in offences)])
+    return Compared({answer.name: answer for answer in sparkrun.read_answers(folder)}, expected, how)
+
+
+def answer(connection, query):
+    """The columns and rows of a query, by DuckDB."""
+    found = connection.execute(query)
+    return [column[0] for column in found.description], found.fetchall()
 
 
 def plain(cell):
@@ -187,22 +199,33 @@ def order(rows):
     return sorted(([plain(cell) for cell in row] for row in rows), key=repr)
 
 
-def compare(asked, name, record_property):
-    """DuckDB's rows, which have to be Spark's as well."""
-    answers, expected, reason = asked
-    if name not in answers:
-        pytest.skip(reason)
-    record_property("seconds", answers[name].seconds)
-    record_property("rows", len(expected[name]))
-    assert answers[name].error == ""
-    assert order(answers[name].rows) == order(expected[name])
-    return expected[name]
+def compare(compared, name, record_property):
+    """DuckDB's rows, which have to be Spark's as well: all of them, each as often, whatever their order."""
+    if name not in compared.answers:
+        pytest.skip(compared.how.reason)
+    answer = compared.answers[name]
+    columns, rows = compared.expected[name]
+    # For tests/sparktable.py.
+    record_property("question", name)
+    record_property("rows", len(rows))
+    record_property("seconds", answer.seconds)
+    assert answer.error == ""
+    assert answer.columns == columns
+    assert order(answer.rows) == order(rows)
+    return rows
+
+
+@pytest.mark.spark
+def test_two_executors_answered(compared):
+    if not compared.answers or compared.how.executors < 2:
+        pytest.skip(compared.how.reason or "Spark's executors do not start here: two threads answered")
+    assert compared.how.executors == 2
 
 
 @pytest.mark.spark
 @pytest.mark.parametrize("name", [*VIEWS, *CALLS])
-def test_spark_answers_as_duckdb_does(asked, name, record_property):
-    rows = compare(asked, name, record_property)
+def test_spark_answers_as_duckdb_does(compared, name, record_property):
+    rows = compare(compared, name, record_property)
 
     if name in VIEWS:
         assert rows
@@ -210,14 +233,14 @@ def test_spark_answers_as_duckdb_does(asked, name, record_property):
 
 @pytest.mark.spark
 @pytest.mark.parametrize("name", CHECKS)
-def test_spark_finds_the_offenders_that_duckdb_finds(asked, name, record_property):
-    assert compare(asked, f"check {name}", record_property)
+def test_spark_finds_the_offenders_that_duckdb_finds(compared, name, record_property):
+    assert compare(compared, f"check {name}", record_property)
 
 
 @pytest.mark.spark
 @pytest.mark.parametrize("name", [*(table.name for table in TABLES), *DEEPEST])
-def test_spark_reads_a_warehouse_as_it_is(asked, name, record_property):
-    compare(asked, f"warehouse {name}", record_property)
+def test_spark_reads_a_warehouse_as_it_is(compared, name, record_property):
+    compare(compared, f"warehouse {name}", record_property)
 
 
 def test_the_cases_together_have_every_cause_of_a_loss_and_rows_for_each_macro():
