@@ -28,7 +28,7 @@ ROOT = Path(__file__).parent.parent
 START = 120
 """Seconds in which Spark has to start and to have shuffled a few rows; most machines take 15."""
 WHOLE = 480
-"""Seconds for everything."""
+"""Seconds for everything; with what comes before it, less than pytest gives a test."""
 JAVAS = range(17, 26)
 """Versions of Java that Spark 4.3 runs on."""
 MEMORY = 4 * 2**30

@@ -143,15 +143,6 @@ def ask_warehouse(connection, folder, warehouse):
         made = []
 
 
-def find_missing():
-    """What has to be installed before Spark can be asked."""
-    if shutil.which("java") is None:
-        return "no Java, so Spark was asked nothing; on Debian: apt-get install default-jre-headless"
-    if importlib.util.find_spec("pyspark") is None:
-        return "no PySpark, so Spark was asked nothing: make test-spark installs it"
-    return ""
-
-
 class Compared(NamedTuple):
     """By name of a question Spark's answer, and DuckDB's columns and rows; and how asking Spark went."""
 
@@ -162,11 +153,11 @@ class Compared(NamedTuple):
 
 @pytest.fixture(scope="module")
 def compared(tmp_path_factory):
-    """Skips where Spark cannot run on this machine; fails where what it needs is required and is not installed."""
-    if missing := find_missing():
-        pytest.fail(missing) if os.environ.get("JAVA_REQUIRED") else pytest.skip(missing)
-    if fault := sparkrun.find_fault():
-        pytest.skip(fault)
+    """Skips where Spark cannot run on this machine; fails where Java and PySpark are required, and one is not there."""
+    has_pyspark = importlib.util.find_spec("pyspark") is not None
+    if fault := sparkrun.find_fault() or ("" if has_pyspark else "no PySpark; make test-spark installs it"):
+        installed = has_pyspark and shutil.which("java")
+        pytest.fail(fault) if os.environ.get("JAVA_REQUIRED") and not installed else pytest.skip(fault)
     folder = tmp_path_factory.mktemp("spark")
     built = folder / "built"
     named = write_pages(folder / "named", {("V1.0 %x.", "hdf5"): [make_spec(1)]})
