@@ -13,6 +13,7 @@ import datetime as dt
 import importlib.metadata
 import os
 import platform
+import shlex
 import shutil
 import statistics
 import subprocess
@@ -50,7 +51,11 @@ class Measured:
 
 def measure(contender: str, source: Path, scratch: Path) -> tuple[float, float]:
     """Run one contender in a process of its own: wall seconds and peak MiB of all its processes together."""
-    command = [sys.executable, "-m", "bench.contenders", contender, str(source), str(scratch)]
+    return measure_command([sys.executable, "-m", "bench.contenders", contender, str(source), str(scratch)])
+
+
+def measure_command(command: list[str]) -> tuple[float, float]:
+    """Run a command in a process of its own: wall seconds and peak MiB of all its processes together."""
     began = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     peak = 0.0
@@ -59,7 +64,7 @@ def measure(contender: str, source: Path, scratch: Path) -> tuple[float, float]:
         time.sleep(0.02)
     seconds = time.perf_counter() - began
     if process.returncode:
-        raise SystemExit(f"{contender} failed with exit status {process.returncode}")
+        raise SystemExit(f"{shlex.join(command)} failed with exit status {process.returncode}")
     return seconds, peak
 
 
