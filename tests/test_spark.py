@@ -187,7 +187,12 @@ def test_the_command_prints_all(dialect, sample, connection):
         ("gaps('a')", "its parameters are: none"),
         ("a b c; drop", "is not a name, nor a macro"),
         ("'", "is not a name, nor a macro"),
-        ("select 1", "no view, macro or check 'select 1'"),
+        ("select 1", "is not a name, nor a macro"),
+        ("gaps, specs", "'gaps, specs' is not a name, nor a macro"),
+        ("gaps; specs", "is not a name, nor a macro"),
+        ("usable_on('zen4') limit 1", "is not a name, nor a macro"),
+        ("other.gaps", "is not a name, nor a macro"),
+        ("unnest([1])", "no view, macro or check 'unnest([1])'"),
         ("", "is not a name, nor a macro"),
     ],
 )

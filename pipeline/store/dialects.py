@@ -58,10 +58,13 @@ def _parse(text: str) -> Asked:
 
     queries = {one.query.name: one.query for one in list_all()}
     try:
-        call = sqlglot.parse_one(f"select * from {text}", read="duckdb").args["from_"].this.this
-    except (sqlglot.ParseError, sqlglot.TokenError, AttributeError, KeyError):
-        raise NoQueryError(f"{text!r} is not a name, nor a macro with its arguments") from None
-    name = call.name if isinstance(call, exp.Expression) else ""
+        table: Any = sqlglot.parse_one(text, into=exp.Table, read="duckdb")
+    except sqlglot.errors.SqlglotError:
+        table = None
+    if not isinstance(table, exp.Table) or table.parts != [table.this]:
+        raise NoQueryError(f"{text!r} is not a name, nor a macro with its arguments")
+    call = table.this
+    name = call.name
     if name not in queries:
         raise NoQueryError(f"no view, macro or check {name or text!r}; {suggest(name, list(queries))}")
     if not isinstance(call, exp.Func):
