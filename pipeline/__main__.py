@@ -9,6 +9,7 @@ without end is ended.
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import signal
 import sys
@@ -23,9 +24,12 @@ ENDS_OF_LIBRARIES = (4, 127)
 """Exit statuses that no command has: the system's loader of libraries ends a process with 127."""
 PASSED_ON = ("SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")
 PR_SET_PDEATHSIG = 1
+NEW_OBJECTS = 100_000
+"""So many come until Python looks for cycles among them: answers are tens of thousands of rows, and have none."""
 
 
 def main() -> None:
+    gc.set_threshold(NEW_OBJECTS)
     limits = describe_limits()
     # The shell becomes a program that is not this one.
     if not limits or sys.argv[1:2] == ["shell"]:

@@ -8,6 +8,9 @@ from typing import Any
 Cell = str | int | float | bool | None | Sequence[str]
 Encoded = dict[str, Any]
 
+_NUMBERS = {int, float, bool, type(None)}
+_LISTS = {list, tuple}
+
 
 def encode_column(values: Sequence[Cell], order: Mapping[str, str] | None = None) -> Encoded:
     """A column as JSON that deflates well and decodes fast.
@@ -22,15 +25,17 @@ def encode_column(values: Sequence[Cell], order: Mapping[str, str] | None = None
 
     Texts stand in text order, or in that of their keys in ``order``.
     """
-    if values and all(value == values[0] and type(value) is type(values[0]) for value in values):
+    types = set(map(type, values))
+    if len(types) == 1 and values.count(values[0]) == len(values):
         return {"c": values[0]}
-    if all(value is None or isinstance(value, int | float) for value in values):
+    if types <= _NUMBERS:
         return {"v": list(values)}
-    if order is None and _are_codes(values):
-        return {"w": len(str(values[0])), "t": "".join(map(str, values))}
-    if any(isinstance(value, list | tuple) for value in values):
+    if types & _LISTS:
         return _encode_lists([None if value is None else tuple(_as_texts(value)) for value in values], order)
-    texts = _sort_texts(set(values), order)
+    distinct = set(values)
+    if order is None and len(distinct) == len(values) and _are_codes(values):
+        return {"w": len(str(values[0])), "t": "".join(map(str, values))}
+    texts = _sort_texts(distinct, order)
     place: dict[Any, int] = {text: index for index, text in enumerate(texts)}
     return {"d": texts, "i": list(map({**place, None: -1}.__getitem__, values))}
 
@@ -54,9 +59,9 @@ def _sort_texts(values: Iterable[Cell], order: Mapping[str, str] | None) -> list
 
 
 def _are_codes(values: Sequence[Cell]) -> bool:
-    """Whether the values are ASCII texts of one width, no two the same."""
+    """Whether the values are ASCII texts of one width."""
     texts = [value for value in values if isinstance(value, str) and value.isascii()]
-    return len(texts) == len(values) == len(set(texts)) and len({len(text) for text in texts}) == 1
+    return len(texts) == len(values) and len(set(map(len, texts))) == 1
 
 
 def _as_texts(value: Cell) -> Iterable[str]:
