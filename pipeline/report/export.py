@@ -129,23 +129,24 @@ def export_reports(
 def export_snapshot(shared: Shared, reports: ReportFolder, snapshot: str, formats: Sequence[str]) -> list[Export]:
     """Write one snapshot's reports and their index, and only then put them in the old ones' place.
 
-    ``shared`` is what its page shows as those of the others do.
+    ``shared`` answers what several files ask.
     """
-    exports: list[Export] = []
-    connection = shared.connection
-    compared = compare_with_previous(connection, snapshot)
+    made: dict[str, list[Export]] = {}
+    compared = compare_with_previous(shared.connection, snapshot)
     with reports.replace(snapshot) as folder, plain_path(folder) as new, shared.hold(snapshot):
-        # The page comes last: it links to the files beside it.
-        for format in sorted(formats, key=lambda name: name == "html"):
+        # Parquet comes first: the others take their rows from it. The page comes last: it links to the files beside it.
+        for format in sorted(formats, key=lambda name: (name == "html", name != "parquet")):
             if format in TABLE_FORMATS:
-                exports += [export_report(shared, new, report, snapshot, format) for report in REPORTS]
+                made[format] = [export_report(shared, new, report, snapshot, format) for report in REPORTS]
             elif format == "xlsx":
-                exports.append(export_workbook(shared, new, snapshot))
+                made[format] = [export_workbook(shared, new, snapshot)]
             elif format == "markdown":
-                exports.append(export_summary(shared, new, compared))
+                made[format] = [export_summary(shared, new, compared)]
             else:
-                exports.append(export_page(shared, new, compared, exports, reports.is_site))
-        figures = read_figures(connection, snapshot)
+                beside = [one for name in formats if name != format for one in made[name]]
+                made[format] = [export_page(shared, new, compared, beside, reports.is_site)]
+        exports = [one for name in sorted(formats, key=lambda name: name == "html") for one in made[name]]
+        figures = read_figures(shared.connection, snapshot)
         index = {**figures, "reports": [describe_export(export) for export in exports]}
         (new / INDEX).write_bytes(encode(index))
     return exports
@@ -191,23 +192,27 @@ def _order(report: str) -> str:
 def export_report(shared: Shared, folder: Path, report: str, snapshot: str, format: str) -> Export:
     """Write one report of one snapshot as one file."""
     path = folder / f"{report}.{format}"
+
+    def copy(query: str, options: str) -> int:
+        ((count,),) = shared.connection.execute(f"copy ({query}) to {quote_text(str(path))} ({options})").fetchall()
+        return int(count)
+
+    order = _order(report)
+    if format == "parquet":
+        # Of the view itself: of a table DuckDB would call columns required by what the rows happen to be.
+        count = copy(f"select * {select_rows(report, snapshot)} {order}", "format parquet, compression zstd")
+        shared.note_written(report, path)
     rows = shared.rows_of(report, snapshot)
     columns = shared.connection.execute(f"describe {rows}").fetchall()
     names = [column[0] for column in columns]
-    chosen = f"from {rows} {_order(report)}"
     if format == "csv":
         cells = ", ".join(guard(name, type) for name, type, *_ in columns)
         header = ", ".join(quote_name(guard_text(name)) for name in names)
-        query = f"select * from (select {cells} {chosen}) as cells({header})"
-        options = "format csv, header, delimiter ','"
+        query = f"select * from (select {cells} from {rows} {order}) as cells({header})"
+        count = copy(query, "format csv, header, delimiter ','")
     elif format == "json":
-        query, options = f"select * {chosen}", "format json, array true"
-    else:
-        # Of the view itself: of a table DuckDB would call columns required by what the rows happen to be.
-        chosen = f"{select_rows(report, snapshot)} {_order(report)}"
-        query, options = f"select * {chosen}", "format parquet, compression zstd"
-    count = shared.connection.execute(f"copy ({query}) to {quote_text(str(path))} ({options})").fetchone()
-    return _describe_file(path, report, snapshot, format, int(count[0]) if count else 0, names)
+        count = copy(f"select * from {rows} {order}", "format json, array true")
+    return _describe_file(path, report, snapshot, format, count, names)
 
 
 def export_workbook(shared: Shared, folder: Path, snapshot: str) -> Export:

@@ -6,6 +6,7 @@ import contextlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import NamedTuple
 
 import duckdb
@@ -46,6 +47,7 @@ class Shared:
         self._packages: dict[str, dict[str, int]] = {}
         self._snapshot: str | None = None
         self._held: set[str] = set()
+        self._written: dict[str, Path] = {}
 
     @contextlib.contextmanager
     def hold(self, snapshot: str) -> Iterator[None]:
@@ -57,14 +59,21 @@ class Shared:
             for view in self._held:
                 self.connection.execute(f"drop table {_HELD}{view}")
             self._held.clear()
+            self._written.clear()
             self._snapshot = None
+
+    def note_written(self, view: str, path: Path) -> None:
+        """Note that a Parquet file has the rows of a view in the snapshot that is held."""
+        self._written[view] = path
 
     def rows_of(self, view: str, snapshot: str) -> str:
         """What stands after ``from`` for the rows of a snapshot in a view; while it is held, a temporary table."""
         if snapshot != self._snapshot:
             return f"(select * {select_rows(view, snapshot)})"
         if view not in self._held:
-            self.connection.execute(f"create temp table {_HELD}{view} as select * {select_rows(view, snapshot)}")
+            file = self._written.get(view)
+            rows = select_rows(view, snapshot) if file is None else f"from read_parquet({quote_text(str(file))})"
+            self.connection.execute(f"create temp table {_HELD}{view} as select * {rows}")
             self._held.add(view)
         return f"{_HELD}{view}"
 
