@@ -34,7 +34,7 @@ from pipeline.io.streams import (
 )
 from pipeline.io.workplace import HERE, Workplace, parse_workers
 from pipeline.layout import Layout
-from pipeline.options import SOMETHING_FAILS, refuse_missing, today_option, warehouse_option
+from pipeline.options import SOMETHING_FAILS, jobs_option, refuse_missing, today_option, warehouse_option
 from pipeline.publishing import publish
 from pipeline.queries import check, describe_check, shell, sql
 from pipeline.questions import diff, gaps, gate, have
@@ -102,7 +102,7 @@ def check_hosts(ctx: click.Context, option: click.Parameter, hosts: tuple[str, .
 @click.argument("sources", nargs=-1, metavar="SOURCE...")
 @warehouse_option
 @click.option("--strict", is_flag=True, help="Exit with 3 where anything was rejected, or a source is empty.")
-@click.option("--jobs", type=click.IntRange(1), metavar="N", help="Processes that read; by default one a processor.")
+@jobs_option("read")
 @click.option(
     "--workers",
     "workplace",
@@ -290,7 +290,8 @@ def show_rejects(warehouse: Path, summary: BuildSummary) -> None:
     shell_complete=complete_snapshots,
     help="Only this snapshot, or those of a glob; may be repeated.",
 )
-def report(warehouse: Path, out: Path | None, formats: str, snapshots: tuple[str, ...]) -> None:
+@jobs_option("write")
+def report(warehouse: Path, out: Path | None, formats: str, snapshots: tuple[str, ...], jobs: int | None) -> None:
     """Export coverage, matrices, summaries and rejects as files.
 
     \b
@@ -309,7 +310,7 @@ def report(warehouse: Path, out: Path | None, formats: str, snapshots: tuple[str
     chosen = split_formats(formats)
     named = choose_named(warehouse, snapshots) if snapshots else None
     with showing_progress() as progress:
-        exports = export_reports(Layout(warehouse), out, chosen, named, progress)
+        exports = export_reports(Layout(warehouse), out, chosen, named, progress, jobs)
     folder = out or Layout(warehouse).reports
     say_some([line for export in exports for line in export.describe_cuts()])
     counted = number_of(len({export.snapshot for export in exports}), "snapshot")

@@ -32,6 +32,13 @@ warehouse_option = click.option(
 )
 
 
+def jobs_option(what: str) -> Callable[[Command], Command]:
+    """The option ``--jobs``, of which ``what`` says what the processes do."""
+    return click.option(
+        "--jobs", type=click.IntRange(1), metavar="N", help=f"Processes that {what}; by default one a processor."
+    )
+
+
 def today_option(what: str) -> Callable[[Command], Command]:
     """The option ``--today``, of which ``what`` says what the day is for."""
     return click.option(

@@ -342,7 +342,8 @@ def write_reports(config: Config, layout: Layout, progress: Progress) -> Ending:
     reports = config.reports
     skipped: list[str] = []
     chosen, _ = choose_reported(config, layout, config.out, skipped.append)
-    exports = export_reports(layout, config.out, reports.formats, chosen, progress) if chosen else []
+    jobs = config.workplace.jobs
+    exports = export_reports(layout, config.out, reports.formats, chosen, progress, jobs) if chosen else []
     cuts = [line for export in exports for line in export.describe_cuts()]
     size = sum(export.bytes for export in exports)
     written = f"{number_of(len(exports), 'file')} of {number_of(len(chosen), 'snapshot')}"
@@ -386,7 +387,8 @@ def write_site(config: Config, layout: Layout, verdict: Verdict | None, day: dt.
     if out is None:
         return Ending("none", SKIPPED)
     chosen, kept = choose_reported(config, layout, out, lambda line: None)
-    wanted = Wanted(config.reports.formats, chosen, config.base_url, config.gates, day, verdict, data=True)
+    jobs = config.workplace.jobs
+    wanted = Wanted(config.reports.formats, chosen, config.base_url, config.gates, day, verdict, data=True, jobs=jobs)
     if kept is not None:
         prune_reports(out, kept, progress)
     summary = publish_site(layout, out, wanted, progress)

@@ -14,6 +14,7 @@ from pipeline.layout import Layout
 from pipeline.options import (
     SOMETHING_FAILS,
     find_day,
+    jobs_option,
     publication_options,
     refuse_missing,
     today_option,
@@ -42,6 +43,7 @@ from pipeline.options import (
     help="File of gates, whose verdict the front page shows.",
 )
 @today_option("The day that gates judge on")
+@jobs_option("write reports")
 def site(
     warehouse: Path,
     out: Path,
@@ -52,6 +54,7 @@ def site(
     formats: str,
     gates: Path | None,
     today: datetime | None,
+    jobs: int | None,
 ) -> None:
     """Write the warehouse as a site for any static host.
 
@@ -72,7 +75,7 @@ def site(
         refuse_missing(gates, "examples/gates.yaml", "--gates")
     judged = read_gates(gates) if gates else None
     chosen = split_formats(formats)
-    wanted = Wanted(chosen, None, base_url, judged, find_day(today), data=True, query=wasm is not None)
+    wanted = Wanted(chosen, None, base_url, judged, find_day(today), data=True, query=wasm is not None, jobs=jobs)
     with showing_progress() as progress:
         summary = publish_site(Layout(warehouse), out, wanted, progress)
         data = publish_data(Layout(warehouse), out, Wish(base_url, history, wasm, licence), progress)

@@ -207,6 +207,18 @@ def test_what_would_not_change_is_left_alone(warehouse, tmp_path):
     assert (tmp_path / "develop" / "summary.md").read_text() != "spoilt"
 
 
+def test_several_processes_write_what_one_does(warehouse, tmp_path, monkeypatch):
+    monkeypatch.setattr("pipeline.report.export.MANY_SPECS", 1)
+    formats = ["csv", "parquet", "markdown", "html"]
+    one, several = tmp_path / "one", tmp_path / "several"
+    alone = export_reports(Layout(warehouse), one, formats, jobs=1)
+
+    assert export_reports(Layout(warehouse), several, formats, jobs=2) == alone
+    files = [path.relative_to(one) for path in one.rglob("*") if path.is_file()]
+    assert sorted(files) == sorted(path.relative_to(several) for path in several.rglob("*") if path.is_file())
+    assert [path for path in files if (one / path).read_bytes() != (several / path).read_bytes()] == []
+
+
 def test_the_columns_of_a_report_are_the_same_whatever_its_rows(warehouse, tmp_path):
     export_reports(Layout(warehouse), tmp_path, ["parquet"], ["develop", "develop-2025-03-16"])
     for report in REPORTS:

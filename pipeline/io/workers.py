@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -22,8 +23,8 @@ Result = TypeVar("Result")
 PRELOADED = ["pipeline.io.forkserver", "msgspec", "yaml", "pyarrow.compute", "pyarrow.json", "pyarrow.parquet"]
 """What the process that forks the workers loads for them all: nothing that starts a thread, as Polars does
 where it is imported."""
-LOADED = ("pipeline.store.extract", "pipeline.store.parquet")
-"""What each worker loads while the files are still being listed."""
+READING = ("pipeline.store.extract", "pipeline.store.parquet")
+"""What each worker of a build loads while the files are still being listed."""
 
 
 def count_cpus() -> int:
@@ -51,10 +52,10 @@ class Workers(Protocol):
 
 
 class Processes:
-    """Workers that are ``jobs`` processes of this machine."""
+    """Workers that are ``jobs`` processes of this machine; each loads the modules ``loaded`` first."""
 
-    def __init__(self, jobs: int) -> None:
-        self._jobs = jobs
+    def __init__(self, jobs: int, loaded: Sequence[str] = READING) -> None:
+        self._jobs, self._loaded = jobs, loaded
         self._pool: ProcessPoolExecutor | None = None
         self._starting: threading.Thread | None = None
 
@@ -71,7 +72,7 @@ class Processes:
             if method == "forkserver":
                 context.set_forkserver_preload(PRELOADED)
             self._pool = ProcessPoolExecutor(self._jobs, context, initializer=_begin)
-            self._starting = threading.Thread(target=_start_all, args=[self._pool, self._jobs])
+            self._starting = threading.Thread(target=_start_all, args=[self._pool, self._jobs, self._loaded])
             self._starting.start()
 
     def run(self, function: Callable[..., Result], *arguments: Sequence[object]) -> Iterator[Result]:
@@ -119,23 +120,25 @@ def _await_all(results: Iterator[Result]) -> Iterator[Result]:
 
 
 def _explain_broken() -> WarehouseError:
-    return WarehouseError("a worker process was killed; with little memory, build with --jobs 1")
+    return WarehouseError("a worker process was killed; with little memory, try --jobs 1")
 
 
-def _start_all(pool: ProcessPoolExecutor, jobs: int) -> None:
+def _start_all(pool: ProcessPoolExecutor, jobs: int, loaded: Sequence[str]) -> None:
     """Start every process at once: each is started by a task that finds none idle."""
     for _ in range(jobs):
-        pool.submit(_load)
+        pool.submit(_load, loaded)
 
 
-def _load() -> None:
+def _load(names: Sequence[str]) -> None:
     """Load what reads and writes, Polars among it, which takes as long as reading a batch."""
-    for name in LOADED:
+    for name in names:
         importlib.import_module(name)
 
 
 def _begin() -> None:
     """What each worker does first, before it loads what reads and writes."""
+    # Who sits at the terminal interrupts them too: they end at once, and the process that began them says so.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     # The processes are the threads: in each, Polars has one of its own.
     os.environ["POLARS_MAX_THREADS"] = "1"
     _end_with_parent()

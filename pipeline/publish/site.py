@@ -64,7 +64,8 @@ _UNREADABLE = (jinja2.TemplateError, LookupError, TypeError, ValueError, Attribu
 class Wanted:
     """How a site is to be: its address, the formats of the reports of ``snapshots`` (None: of all), and
     gates with the day on which they judge, or the ``verdict`` where they judged this warehouse on that day already;
-    whether the front page leads to published ``data``, and to the page to ask in SQL, ``query``, which others write.
+    whether the front page leads to published ``data``, and to the page to ask in SQL, ``query``, which others write;
+    and in how many processes reports are written (None: one a processor).
     """
 
     formats: Sequence[str] = FORMATS
@@ -75,6 +76,7 @@ class Wanted:
     verdict: Verdict | None = None
     data: bool = False
     query: bool = False
+    jobs: int | None = None
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ def publish_site(layout: Layout, out: Path, wanted: Wanted, progress: Progress |
         refuse_others(out)
         # From here on reports know that the folder is a site's, whatever becomes of this run.
         renew_file(out / MANIFEST, encode(Manifest()))
-    export_reports(layout, out, wanted.formats, wanted.snapshots, progress)
+    export_reports(layout, out, wanted.formats, wanted.snapshots, progress, wanted.jobs)
     with (
         folder.hold(partial(progress.wait, out, "export")),
         open_database(layout) as connection,

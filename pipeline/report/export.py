@@ -6,10 +6,12 @@ Tables are CSV, Parquet or JSON, a file per report; a workbook and a summary are
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,8 @@ from pipeline.ask.diff import Comparison, compare_with_previous
 from pipeline.ask.output import guard, guard_text
 from pipeline.errors import WarehouseError
 from pipeline.io.progress import Progress
-from pipeline.io.temporary import plain_path
+from pipeline.io.temporary import plain_path, spill_folder
+from pipeline.io.workers import Processes, count_cpus
 from pipeline.layout import Layout
 from pipeline.report.folder import INDEX, ReportFolder, encode
 from pipeline.report.inputs import Inputs
@@ -27,7 +30,7 @@ from pipeline.report.shared import Shared, select_rows
 from pipeline.report.summary import write_summary
 from pipeline.report.workbook import write_workbook
 from pipeline.schema import AXES
-from pipeline.store.database import find_database, open_database, quote_name, quote_text
+from pipeline.store.database import connect, find_database, open_database, quote_name, quote_text
 from pipeline.words import DEFAULT_FORMATS, TABLE_FORMATS
 
 FILES = {"xlsx": ("workbook", "reports.xlsx"), "markdown": ("summary", "summary.md"), "html": ("page", "report.html")}
@@ -50,6 +53,8 @@ REPORTS = {
     "meta_mismatches": ("snapshot", "package", "field", "said"),
 }
 """The relations that are exported, each with the columns that order it."""
+MANY_SPECS = 30_000
+"""From so many on it is worth starting processes to report on snapshots side by side."""
 
 
 @dataclass(frozen=True)
@@ -84,8 +89,9 @@ def export_reports(
     formats: Sequence[str] = DEFAULT_FORMATS,
     snapshots: Sequence[str] | None = None,
     progress: Progress | None = None,
+    jobs: int | None = None,
 ) -> list[Export]:
-    """Write the reports of ``snapshots`` (None: of all) below ``out``.
+    """Write the reports of ``snapshots`` (None: of all) below ``out``, in ``jobs`` processes (None: one a processor).
 
     Each snapshot's folder is replaced as a whole, and left alone where nothing in it would change: what was made of
     the same warehouse by the same program is not made again, see :mod:`pipeline.report.inputs`.
@@ -99,7 +105,7 @@ def export_reports(
     """
     reports = ReportFolder(out or layout.reports)
     progress = progress or Progress()
-    exports: list[Export] = []
+    exports: dict[str, list[Export]] = {}
     find_database(layout)
     # Opened when it is this export's turn: what was built while it waited counts.
     with reports.hold(partial(progress.wait, reports.root, "export")), open_database(layout) as connection:
@@ -112,18 +118,58 @@ def export_reports(
         chosen = [snapshot for snapshot in held if snapshots is None or snapshot in snapshots]
         reports.refuse_foreign(chosen, list_names())
         progress.stage("reporting", len(chosen), "snapshot")
-        inputs, shared = Inputs(layout, reports.root), Shared(connection)
+        inputs = Inputs(layout, reports.root)
         for snapshot in chosen:
             index = inputs.find_same(reports.folder(snapshot), snapshot, formats)
             if index is not None:
-                exports += [Export(snapshot=snapshot, **one) for one in index["reports"]]
-            else:
-                exports += export_snapshot(shared, reports, snapshot, formats)
-                inputs.note(snapshot, formats)
+                exports[snapshot] = [Export(snapshot=snapshot, **one) for one in index["reports"]]
+                progress.advance(1)
+        changed = [snapshot for snapshot in chosen if snapshot not in exports]
+        written = export_snapshots(connection, reports, changed, formats, jobs or count_cpus())
+        for snapshot, exports[snapshot] in zip(changed, written, strict=True):
+            inputs.note(snapshot, formats)
             progress.advance(1)
         inputs.save()
         write_index(reports)
-    return exports
+    return [export for snapshot in chosen for export in exports[snapshot]]
+
+
+def export_snapshots(
+    connection: duckdb.DuckDBPyConnection,
+    reports: ReportFolder,
+    snapshots: Sequence[str],
+    formats: Sequence[str],
+    jobs: int,
+) -> Iterator[list[Export]]:
+    """Write the reports of each snapshot, see :func:`export_snapshot`; of many specs in several processes."""
+    query = "select path, (select sum(specs) from snapshots where list_contains($snapshots, snapshot)) as specs "
+    query += "from duckdb_databases() where database_name = current_database()"
+    ((database, specs),) = connection.execute(query, {"snapshots": list(snapshots)}).fetchall()
+    jobs = min(jobs, len(snapshots))
+    if jobs < 2 or specs < MANY_SPECS:
+        shared = Shared(connection)
+        yield from (export_snapshot(shared, reports, snapshot, formats) for snapshot in snapshots)
+        return
+    with spill_folder() as spill, contextlib.closing(Processes(jobs, [__name__])) as workers:
+        workers.start()
+        constant = [[one] * len(snapshots) for one in (database, spill, reports, formats)]
+        yield from workers.run(export_apart, snapshots, *constant)
+
+
+def export_apart(
+    snapshot: str, database: str, spill: str, reports: ReportFolder, formats: Sequence[str]
+) -> list[Export]:
+    """Write one snapshot's reports in a process of its own, which opens the database once."""
+    return export_snapshot(_share(database, spill), reports, snapshot, formats)
+
+
+@lru_cache(1)
+def _share(database: str, spill: str) -> Shared:
+    # Two processes may not spill to one folder.
+    connection = connect(Path(database), spill and f"{spill}/{os.getpid()}")
+    # The processes are the threads.
+    connection.execute("set threads = 1")
+    return Shared(connection)
 
 
 def export_snapshot(shared: Shared, reports: ReportFolder, snapshot: str, formats: Sequence[str]) -> list[Export]:

@@ -147,7 +147,10 @@ class ReportFolder:
         with hold_folder(self.root / LOCK, waiting):
             self._sweep()
             self._rename_former()
-            yield
+            try:
+                yield
+            finally:
+                self._sweep()
 
     def refuse_foreign(self, snapshots: Iterable[str], names: Collection[str]) -> None:
         """Make sure that the reports of ``snapshots`` would replace nothing but reports; ``names`` are those of all.
@@ -188,7 +191,7 @@ class ReportFolder:
                 error.filename = str(folder)
             raise
         finally:
-            self._sweep()
+            self._give_up(staging)
 
     def remove(self, folder: Path) -> None:
         """Remove a snapshot's reports; a file that is none stays, and its folder with it."""
@@ -212,17 +215,21 @@ class ReportFolder:
     def _sweep(self) -> None:
         """Put back what was taken away for something that never came, and give up the rest."""
         for staging in self.root.glob(f"{STAGING}*"):
-            old = staging / "old"
-            # What cannot be put back is not given up either.
-            with contextlib.suppress(OSError):
-                if staging.is_symlink() or not staging.is_dir():
-                    continue
-                for folder in old.iterdir() if old.is_dir() else ():
-                    if not os.path.lexists(self.root / folder.name):
-                        folder.rename(self.root / folder.name)
-                remove(staging)
+            self._give_up(staging)
         for name in (INDEX, SITE, FILES_PAGE, MANIFEST):
             sweep_staged(self.root / name)
+
+    def _give_up(self, staging: Path) -> None:
+        """The same of one ``staging`` folder."""
+        old = staging / "old"
+        # What cannot be put back is not given up either.
+        with contextlib.suppress(OSError):
+            if staging.is_symlink() or not staging.is_dir():
+                return
+            for folder in old.iterdir() if old.is_dir() else ():
+                if not os.path.lexists(self.root / folder.name):
+                    folder.rename(self.root / folder.name)
+            remove(staging)
 
 
 def read_index(folder: Path) -> dict[str, Any] | None:
