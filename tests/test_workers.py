@@ -48,6 +48,25 @@ with open_workers(Workplace(2), print) as workers:
     assert run_script(script) == ["True", "True", "1", "1", "False"]
 
 
+def test_duckdb_draws_no_bar_of_its_own_in_a_worker(sample):
+    script = """
+import sys
+from pipeline.io.workers import open_workers
+from pipeline.io.workplace import Workplace
+
+ask = '''
+from pathlib import Path
+from pipeline.store.database import connect
+(shown,) = connect(Path(%r), "").execute("select current_setting('enable_progress_bar')").fetchone()
+print(shown, flush=True)
+''' % sys.argv[1]
+with open_workers(Workplace(2), print) as workers:
+    workers.start()
+    list(workers.run(exec, [ask]))
+"""
+    assert run_script(script, sample / "warehouse.duckdb") == ["False"]
+
+
 HEAVY = {"polars", "pyarrow", "duckdb"}
 
 

@@ -450,5 +450,7 @@ def connect(path: Path, spill: str) -> duckdb.DuckDBPyConnection:
     """
     connection = watch(duckdb.connect(str(path), read_only=True))
     connection.execute(f"set temp_directory = {quote_text(spill)}")
+    # DuckDB draws a bar of its own on stdout where it takes Python for interactive, as in a worker process.
+    connection.execute("set enable_progress_bar = false")
     limit_memory(connection)
     return connection
