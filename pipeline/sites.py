@@ -69,11 +69,13 @@ def site(
     """
     from pipeline.catalog.publish import Wish, publish_data
     from pipeline.publish.site import Wanted, publish_site
-    from pipeline.settings import read_gates
 
+    judged = None
     if gates is not None:
+        from pipeline.settings import read_gates
+
         refuse_missing(gates, "examples/gates.yaml", "--gates")
-    judged = read_gates(gates) if gates else None
+        judged = read_gates(gates)
     chosen = split_formats(formats)
     wanted = Wanted(chosen, None, base_url, judged, find_day(today), data=True, query=wasm is not None, jobs=jobs)
     with showing_progress() as progress:

@@ -19,7 +19,7 @@ from pathlib import Path
 import msgspec
 
 from pipeline.errors import WarehouseError
-from pipeline.io.disk import measure_file, put_all, remove, renew_file
+from pipeline.io.disk import holds_files, measure_file, put_all, remove, renew_file
 from pipeline.report.folder import DATA, PUBLISHED, STAGING, refuse_outside
 
 MANIFEST = f"{DATA}/manifest.json"
@@ -60,7 +60,7 @@ class Manifest(msgspec.Struct):
     def is_whole(self, out: Path) -> bool:
         """Whether every file is there, as long as it was."""
         listed = {**self.previous, **self.files}
-        return bool(self.files) and all(measure_file(out / path) == one.bytes for path, one in listed.items())
+        return bool(self.files) and holds_files(out, ((path, one.bytes) for path, one in listed.items()))
 
 
 def read_manifest(out: Path) -> Manifest | None:

@@ -25,7 +25,6 @@ from pipeline.report.folder import DATA
 from pipeline.schema import CHANGES, SNAPSHOT_TABLES, SPEC_STACKS, Relation, arrow_schema
 from pipeline.sources.buildcache import ALL
 from pipeline.store.database import quote_name, quote_text
-from pipeline.store.parquet import DISTINCT
 from pipeline.store.state import fingerprint, read_state
 
 if TYPE_CHECKING:
@@ -132,8 +131,11 @@ def name_parts(
 
 def write_table(connection: duckdb.DuckDBPyConnection, table: Relation, snapshot: str | None, path: Path) -> int:
     """Write a table's rows, of one snapshot or all, as a Parquet file; returns their number."""
+    # Of data that are as they were, nothing is written, and neither Arrow nor Polars is loaded.
     import pyarrow as pa
     import pyarrow.parquet as pq
+
+    from pipeline.store.parquet import DISTINCT
 
     schema = arrow_schema(table)
     named = [(quote_name(one.name), one.type) for one in table.columns]

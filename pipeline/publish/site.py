@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from functools import partial
 from operator import itemgetter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import duckdb
 import jinja2
@@ -43,9 +44,11 @@ from pipeline.publish.writer import Manifest, SiteWriter, list_reports, read_man
 from pipeline.report.export import export_reports
 from pipeline.report.folder import INDEX, MANIFEST, SITE, ReportFolder, encode, folder_of
 from pipeline.report.inputs import digest_program, digest_warehouse
-from pipeline.settings import Gates
 from pipeline.store.database import find_database, open_database
 from pipeline.store.state import read_looked_on
+
+if TYPE_CHECKING:
+    from pipeline.settings import Gates
 
 FORMATS = ("csv", "parquet", "markdown", "html")
 """Of the snapshots' reports, where no others are asked for."""

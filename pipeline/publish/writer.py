@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from pipeline.errors import WarehouseError
-from pipeline.io.disk import measure_file, put_all, remove
+from pipeline.io.disk import holds_files, measure_file, put_all, remove
 from pipeline.report.folder import FILES_PAGE, INDEX, MANIFEST, SITE, STAGING, TAKEN, read_index, refuse_outside
 from pipeline.report.landing import MARK
 
@@ -35,9 +35,7 @@ class Manifest(msgspec.Struct):
 
     def is_whole(self, out: Path) -> bool:
         """Whether every file is still there, as long as it was."""
-        return all(
-            measure_file(out / path) == size for files in (self.files, self.reports) for path, size in files.items()
-        )
+        return holds_files(out, (*self.files.items(), *self.reports.items()))
 
 
 def read_manifest(out: Path) -> Manifest | None:
