@@ -38,9 +38,12 @@ from tests.sites import (
     SCRIPT,
     SECOND,
     THIRD,
+    Binary,
     build_site_warehouse,
+    make_binary,
     make_site,
     packages_of,
+    write_site_sources,
 )
 from tests.test_closure import binary as pushed
 from tests.test_closure import edge
@@ -52,6 +55,12 @@ def publish(warehouse, out, **wanted):
 
 def contents(folder):
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def list_places(folder):
+    """Where each file lies on the disk and since when: both stay with a file that is not written anew."""
+    stats = {str(path.relative_to(folder)): path.stat() for path in folder.rglob("*") if path.is_file()}
+    return {path: (one.st_ino, one.st_mtime_ns) for path, one in stats.items()}
 
 
 @pytest.fixture(scope="module")
@@ -422,7 +431,7 @@ def test_what_is_missing_is_written_again_and_nothing_else(warehouse, copy, site
 def test_a_new_snapshot_writes_what_it_changed(tmp_path):
     warehouse = build_site_warehouse(tmp_path, without=("develop",))
     publish(warehouse, tmp_path / "out")
-    before = contents(tmp_path / "out")
+    before, places = contents(tmp_path / "out"), list_places(tmp_path / "out")
     build_site_warehouse(tmp_path)
     summary = publish(warehouse, tmp_path / "out")
     publish(warehouse, tmp_path / "new")
@@ -430,11 +439,27 @@ def test_a_new_snapshot_writes_what_it_changed(tmp_path):
 
     assert after == contents(tmp_path / "new")
     changed = {path for path in after if after[path] != before.get(path)}
+    assert {path for path, place in list_places(tmp_path / "out").items() if place != places.get(path)} == changed
     own = ("package", "stack", "snapshot", "latest", "index.html", "front.json", "feed.atom")
     pages = {path for path in changed if path.split("/")[0] in own}
     assert summary.written == len(pages)
     assert "package/hdf5/index.html" in pages
     assert f"snapshot/{SECOND}/index.html" not in pages
+
+
+def test_a_snapshot_that_changed_is_written_anew_and_whatever_shows_it(warehouse, copy, tmp_path):
+    source = write_site_sources(tmp_path / "source")
+    binaries = [*CACHES["v0.23.1", "e4s"], Binary("curl", "7.0", 90)]
+    write_v2(source / "v0.23.1" / "e4s", make_index(map(make_binary, binaries)))
+    build([source], tmp_path / "warehouse", jobs=1)
+    before, places = contents(copy), list_places(copy)
+    publish(tmp_path / "warehouse", copy, base_url=BASE_URL)
+    after = contents(copy)
+
+    written = {path for path, place in list_places(copy).items() if place != places[path]}
+    assert written == {path for path in after if after[path] != before[path]}
+    pages = {path for path in written if path.split("/")[0] in ("package", "stack", "snapshot") and "html" in path}
+    assert pages == {f"{one}/index.html" for one in ("package/curl", "stack/e4s", "snapshot/v0.23.1")}
 
 
 def test_what_the_warehouse_holds_no_more_keeps_its_page(warehouse, copy, tmp_path):
