@@ -23,7 +23,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.contenders import CONTENDERS, SAMPLES
+from bench.contenders import CONTENDERS, PUBLISHED, SAMPLES
 from pipeline.demo import corpus
 from pipeline.layout import Layout
 from pipeline.store.database import open_database
@@ -148,12 +148,26 @@ def main() -> None:
             "the caches; each contender in a process of its own, its start included.",
             render_table(results),
         ]
+        parts += ["## Site and reports", measure_published(small, folder / "scratch", results["build"])]
         parts += ["## Queries on one snapshot", measure_queries(folder / "scratch" / "warehouse")]
         shutil.rmtree(small)
         if args.growth > 1:
             parts += measure_growth(folder, args.snapshots, args.growth, results)
         args.out.write_text("\n\n".join(parts) + "\n")
         print("\n\n".join(parts))
+
+
+def measure_published(source: Path, scratch: Path, build: Measured) -> str:
+    """What a site and reports of the warehouse take, once each, beside its build."""
+    rows = ["| | time | time / build | peak memory |", "| --- | ---: | ---: | ---: |"]
+    for name, function in PUBLISHED.items():
+        if name == "site_changed":
+            measure("rebuild_one_snapshot", source, scratch)
+        seconds, peak = measure(name, source, scratch)
+        print(f"once: {name:28} {seconds:8.2f} s {peak:8.0f} MiB", file=sys.stderr, flush=True)
+        label = str(function.__doc__).rstrip(".")
+        rows.append(f"| {label} | {seconds:.2f} s | {seconds / build.median:.2f} | {peak:.0f} MiB |")
+    return "\n".join(rows)
 
 
 def measure_queries(warehouse: Path) -> str:

@@ -40,17 +40,19 @@ def read_bytes(source: Path, scratch: Path) -> None:
 def extract(source: Path, scratch: Path) -> None:
     """Spack Warehouse: extract (validated, normalised, rejects, pages; final Parquet)."""
     from pipeline.io.progress import Progress
-    from pipeline.io.workers import count_cpus, open_workers
+    from pipeline.io.workers import open_workers
+    from pipeline.io.workplace import HERE
     from pipeline.layout import Layout
     from pipeline.sources.files import find_sources, in_order, scan
     from pipeline.store.batches import Reader, write_snapshots
     from pipeline.store.state import choose_pages
 
-    build = Layout(scratch / "extract").begin()
+    layout = Layout(scratch / "extract")
+    build = layout.begin(layout.builds)
     spilled = build.folder / "scratch"
     spilled.mkdir()
     sources = find_sources([source])
-    with open_workers(count_cpus()) as workers:
+    with open_workers(HERE, print) as workers:
         workers.start()
         entries = in_order(scan(sources))
         reader = Reader(workers, sources, spilled, Progress())
@@ -97,6 +99,43 @@ def orjson_loads(source: Path, scratch: Path) -> None:
     import orjson
 
     _kept = [orjson.loads(details) for details in read_details(source)]
+
+
+def site(source: Path, scratch: Path) -> None:
+    """Site of all snapshots, with reports and data."""
+    shutil.rmtree(scratch / "site", ignore_errors=True)
+    site_again(source, scratch)
+
+
+def site_again(source: Path, scratch: Path) -> None:
+    """The same site again, nothing changed."""
+    run_command("site", "--warehouse", scratch / "warehouse", "--out", scratch / "site")
+
+
+def site_changed(source: Path, scratch: Path) -> None:
+    """The same site again, one page of one snapshot changed."""
+    site_again(source, scratch)
+
+
+def report(source: Path, scratch: Path) -> None:
+    """Reports of one snapshot in all formats."""
+    shutil.rmtree(scratch / "reports", ignore_errors=True)
+    report_again(source, scratch)
+
+
+def report_again(source: Path, scratch: Path) -> None:
+    """The same reports again, nothing changed."""
+    formats = "csv,parquet,json,xlsx,markdown,html"
+    places = ("--warehouse", scratch / "warehouse", "--out", scratch / "reports")
+    run_command("report", *places, "--snapshot", "latest", "--format", formats)
+
+
+def run_command(*arguments: object) -> None:
+    """Run a command of the project as a user does."""
+    from pipeline.__main__ import main
+
+    sys.argv = ["spack-warehouse", *map(str, arguments)]
+    main()
 
 
 def arrow_json(source: Path, scratch: Path) -> None:
@@ -184,6 +223,10 @@ CONTENDERS: dict[str, Callable[[Path, Path], None]] = {
     )
 }
 
+PUBLISHED: dict[str, Callable[[Path, Path], None]] = {
+    function.__name__: function for function in (site, site_again, site_changed, report, report_again)
+}
+"""What is made of a warehouse, once each and in this order; the page changes before ``site_changed``."""
 SAMPLES = {"yaml_libyaml": 20, "yaml_safe_load": 200}
 """Those that read only every n-th page, since all would take minutes; their times are multiplied."""
 
@@ -191,4 +234,4 @@ SAMPLES = {"yaml_libyaml": 20, "yaml_safe_load": 200}
 if __name__ == "__main__":
     name, source, scratch = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
     scratch.mkdir(parents=True, exist_ok=True)
-    CONTENDERS[name](source, scratch)
+    {**CONTENDERS, **PUBLISHED}[name](source, scratch)
