@@ -16,7 +16,7 @@ from pydantic.functional_validators import PlainValidator, WrapValidator
 from pipeline.errors import FileFaultsError
 from pipeline.io.urls import SITE_ADDRESS
 from pipeline.io.workplace import NEITHER, Workplace, parse_workers
-from pipeline.words import DEFAULT_FORMATS, NEWEST, REPORT_FORMATS
+from pipeline.words import DEFAULT_FORMATS, NEWEST, REPORT_FORMATS, SHORT_FORMATS
 from pipeline.yamlfiles.models import (
     ANY_TEXT,
     Date,
@@ -42,8 +42,6 @@ from pipeline.yamlfiles.models import (
 )
 from pipeline.yamlfiles.values import Keyed, read_text
 
-SHORT_FORMATS = {"md": "markdown"}
-"""What people write for a format."""
 Format = Annotated[
     str,
     spelt(

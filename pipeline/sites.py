@@ -88,8 +88,7 @@ def site(
 
 def split_formats(formats: str) -> list[str]:
     """The names of formats, each once."""
-    from pipeline.settings import SHORT_FORMATS
-    from pipeline.words import REPORT_FORMATS
+    from pipeline.words import REPORT_FORMATS, SHORT_FORMATS
 
     chosen = [SHORT_FORMATS.get(name, name) for name in map(str.strip, formats.split(",")) if name]
     for name in chosen or [formats]:

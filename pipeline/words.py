@@ -6,6 +6,8 @@ TABLE_FORMATS = ("csv", "parquet", "json")
 """Formats of reports with a file for each report."""
 REPORT_FORMATS = (*TABLE_FORMATS, "xlsx", "markdown", "html")
 """All of them; the others have one file for a snapshot."""
+SHORT_FORMATS = {"md": "markdown"}
+"""What people write for a format."""
 DEFAULT_FORMATS = ("csv", "parquet")
 
 NEWEST = "newest"

@@ -13,7 +13,8 @@ import httpx
 import pytest
 
 from pipeline.errors import SourceError
-from pipeline.sources.oci import RegistryAuth, choose_image, choose_layer, locate_index
+from pipeline.sources.oci import choose_image, choose_layer, locate_index
+from pipeline.sources.remote import RegistryAuth
 from tests.commands import run
 from tests.makers import ask, make_hash, write_page
 from tests.test_buildcache import TWO, build_in, rejects, stacks

@@ -67,7 +67,7 @@ with open_workers(Workplace(2), print) as workers:
     assert run_script(script, sample / "warehouse.duckdb") == ["False"]
 
 
-HEAVY = {"polars", "pyarrow", "duckdb"}
+HEAVY = {"polars", "pyarrow", "duckdb", "httpx", "pydantic"}
 
 
 @pytest.mark.parametrize(
@@ -76,10 +76,11 @@ HEAVY = {"polars", "pyarrow", "duckdb"}
         (["--help"], set()),
         (["build", "{pages}", "--warehouse", "{warehouse}"], set()),
         (["sql", "select 1", "--warehouse", "{warehouse}"], {"duckdb"}),
+        (["report", "--format", "csv,md", "--warehouse", "{warehouse}"], {"duckdb"}),
         (["have", "zlib", "--warehouse", "{warehouse}", "--format", "json"], {"duckdb"}),
         (["have", "zlib", "--warehouse", "{warehouse}"], {"duckdb", "pyarrow"}),
     ],
-    ids=["help", "unchanged build", "sql", "have", "have as a table"],
+    ids=["help", "unchanged build", "sql", "report", "have", "have as a table"],
 )
 def test_a_command_loads_no_library_that_it_does_not_need(sample_copy, arguments, allowed):
     script = """

@@ -10,13 +10,9 @@ The index is the one layer of the image tagged ``index.spack``, plain JSON whate
 
 from __future__ import annotations
 
-import os
 import re
-import urllib.request
-from base64 import b64encode
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 
-import httpx
 import msgspec
 
 from pipeline.errors import SourceError
@@ -30,7 +26,7 @@ LAYOUT = "oci-layout"
 LAYOUT_INDEX = "index.json"
 USER, PASSWORD = "OCI_USERNAME", "OCI_PASSWORD"
 """The environment's credentials; without both, requests are anonymous."""
-_MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
+MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 _DEFAULT_HOST = "index.docker.io"
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 _NAME = re.compile(r"[a-z0-9]+(?:[._-]+[a-z0-9]+)*(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*")
@@ -133,58 +129,3 @@ def _read_digest(described: _Described) -> str:
     if found := _DIGEST.fullmatch(described.digest):
         return found[1]
     raise ValueError(f"its digest is no SHA-256: {described.digest[:80]!r}")
-
-
-class RegistryAuth(httpx.Auth):
-    """How a registry lets one in: anonymously first, then as its 401 asks: by a token, else by user and password.
-
-    A token is asked for by https alone, with the user and password of the environment where both are there.
-    """
-
-    def __init__(self) -> None:
-        self._header = ""
-
-    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """Yield requests and take their answers, as httpx asks of an ``Auth``; the header that lets one in is kept."""
-        request.headers["Accept"] = f"{_MANIFEST_TYPE}, */*;q=0.1"
-        if self._header:
-            request.headers["Authorization"] = self._header
-        response = yield request
-        if response.status_code != httpx.codes.UNAUTHORIZED:
-            return
-        user, password = os.environ.get(USER), os.environ.get(PASSWORD)
-        basic = f"Basic {b64encode(f'{user}:{password}'.encode()).decode()}" if user and password else ""
-        challenges = {
-            kind.lower(): urllib.request.parse_keqv_list(urllib.request.parse_http_list(rest))
-            for value in response.headers.get_list("WWW-Authenticate")
-            for kind, _, rest in [value.partition(" ")]
-            if "=" in rest
-        }
-        asked = challenges.get("bearer", {})
-        if asked.get("realm", "").startswith("https://") and {"service", "scope"} <= asked.keys():
-            query = {"service": asked["service"], "scope": asked["scope"], "client_id": "spack"}
-            headers = {"Authorization": basic} if basic else {}
-            answer = yield httpx.Request("GET", asked["realm"], params=query, headers=headers)
-            token = _read_token(answer) if answer.status_code == httpx.codes.OK else ""
-            self._header = f"Bearer {token}" if token else ""
-        elif "basic" in challenges and basic:
-            self._header = basic
-        else:
-            return
-        if self._header:
-            request.headers["Authorization"] = self._header
-            yield request
-
-
-class _Token(msgspec.Struct):
-    token: str = ""
-    access_token: str = ""
-
-
-def _read_token(answer: httpx.Response) -> str:
-    try:
-        found = msgspec.json.decode(answer.read(), type=_Token)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return ""
-    token = found.token or found.access_token
-    return token if token.isascii() and token.isprintable() else ""

@@ -12,12 +12,16 @@ below the listing first, where it stands in the copy of a bucket.
 
 from __future__ import annotations
 
+import os
 import posixpath
 import re
-from collections.abc import Iterator, Mapping, Sequence
+import urllib.request
+from base64 import b64encode
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+import httpx
 import msgspec
 
 from pipeline.errors import MissingFileError, NoFileError, RemoteError, SourceError, WarehouseError
@@ -49,7 +53,7 @@ from pipeline.sources.buildcache import (
 from pipeline.sources.download import Fetched, RemoteFiles
 from pipeline.sources.files import Entry, IndexRole, Source, cover, look, read_small_bytes
 from pipeline.sources.kinds import HTML, INSTALL_DATABASE, is_html, is_install_database
-from pipeline.sources.oci import RegistryAuth, choose_layer, is_index_tag, locate_index
+from pipeline.sources.oci import MANIFEST_TYPE, PASSWORD, USER, choose_layer, is_index_tag, locate_index
 from pipeline.sources.remotesizes import fetch_sizes
 from pipeline.sources.views import choose_files, name_whole, read_view
 from pipeline.spack.readers import IMAGE, V2, V3, VIEW
@@ -322,3 +326,58 @@ def _checksum_url(url: str) -> str:
 def _reason(error: WarehouseError) -> str:
     """What is wrong, without the URL that the message begins with."""
     return str(error).partition(": ")[2] or str(error)
+
+
+class RegistryAuth(httpx.Auth):
+    """How a registry lets one in: anonymously first, then as its 401 asks: by a token, else by user and password.
+
+    A token is asked for by https alone, with the user and password of the environment where both are there.
+    """
+
+    def __init__(self) -> None:
+        self._header = ""
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        """Yield requests and take their answers, as httpx asks of an ``Auth``; the header that lets one in is kept."""
+        request.headers["Accept"] = f"{MANIFEST_TYPE}, */*;q=0.1"
+        if self._header:
+            request.headers["Authorization"] = self._header
+        response = yield request
+        if response.status_code != httpx.codes.UNAUTHORIZED:
+            return
+        user, password = os.environ.get(USER), os.environ.get(PASSWORD)
+        basic = f"Basic {b64encode(f'{user}:{password}'.encode()).decode()}" if user and password else ""
+        challenges = {
+            kind.lower(): urllib.request.parse_keqv_list(urllib.request.parse_http_list(rest))
+            for value in response.headers.get_list("WWW-Authenticate")
+            for kind, _, rest in [value.partition(" ")]
+            if "=" in rest
+        }
+        asked = challenges.get("bearer", {})
+        if asked.get("realm", "").startswith("https://") and {"service", "scope"} <= asked.keys():
+            query = {"service": asked["service"], "scope": asked["scope"], "client_id": "spack"}
+            headers = {"Authorization": basic} if basic else {}
+            answer = yield httpx.Request("GET", asked["realm"], params=query, headers=headers)
+            token = _read_token(answer) if answer.status_code == httpx.codes.OK else ""
+            self._header = f"Bearer {token}" if token else ""
+        elif "basic" in challenges and basic:
+            self._header = basic
+        else:
+            return
+        if self._header:
+            request.headers["Authorization"] = self._header
+            yield request
+
+
+class _Token(msgspec.Struct):
+    token: str = ""
+    access_token: str = ""
+
+
+def _read_token(answer: httpx.Response) -> str:
+    try:
+        found = msgspec.json.decode(answer.read(), type=_Token)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ""
+    token = found.token or found.access_token
+    return token if token.isascii() and token.isprintable() else ""
