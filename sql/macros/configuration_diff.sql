@@ -6,31 +6,7 @@
 -- Of what the other's sources did not load whole, nothing is listed: see loaded_sources and absences.
 --   from_snapshot
 --   to_snapshot
-with sides as (
-    select
-        'lost' as change,
-        'gained' as opposite,
-        {{ from_snapshot }} as snapshot,
-        {{ to_snapshot }} as other,
-    union all
-    select
-        'gained' as change,
-        'lost' as opposite,
-        {{ to_snapshot }} as snapshot,
-        {{ from_snapshot }} as other,
-),
-
-proven as (
-    select sides.change, loaded_sources.package, loaded_sources.stack,
-    from sides
-    inner join loaded_sources on sides.other = loaded_sources.snapshot
-    union all
-    select
-        sides.change, absences.package,
-        cast(null as varchar) as stack,
-    from sides
-    inner join absences on sides.other = absences.snapshot and sides.snapshot = absences.other
-),
+with {% include 'doubted.sql' %},
 
 named as (
     select
@@ -44,26 +20,22 @@ named as (
 
 held as (
     select
-        sides.change, sides.opposite, spec_stacks.package, spec_stacks.version, spec_stacks.compiler_family,
-        spec_stacks.os, spec_stacks.platform, spec_stacks.target,
+        sides.change, sides.opposite, specs.package, specs.version, specs.compiler_family, specs.os, specs.platform,
+        specs.target,
         variant_sets.variants_key as variants,
-        coalesce(spec_stacks.namespace, named.namespace) as namespace,
-        count(distinct spec_stacks.hash) as specs,
-        list_sort(coalesce(array_agg(distinct spec_stacks.stack) filter (where spec_stacks.stack <> 'root'), [])) as stacks,
-        bool_or(page.change is null and index.change is null) as doubted,
+        coalesce(specs.namespace, named.namespace) as namespace,
+        count(*) as specs,
+        array_agg(specs.stacks) as stacks,
+        bool_or(doubted.hash is not null) as doubted,
     from sides
-    inner join spec_stacks on sides.snapshot = spec_stacks.snapshot
-    inner join variant_sets on spec_stacks.variants = variant_sets.variants
-    left join named on spec_stacks.package = named.package
-    left join proven as page
-        on sides.change = page.change and spec_stacks.package = page.package and page.stack is null
-    left join proven as index
-        on sides.change = index.change and spec_stacks.stack = index.stack and index.package is null
-    where spec_stacks.snapshot in ({{ from_snapshot }}, {{ to_snapshot }})
+    inner join specs on sides.snapshot = specs.snapshot
+    inner join variant_sets on specs.variants = variant_sets.variants
+    left join named on specs.package = named.package
+    left join doubted on sides.change = doubted.change and specs.hash = doubted.hash
+    where specs.snapshot in ({{ from_snapshot }}, {{ to_snapshot }})
     group by
-        sides.change, sides.opposite, spec_stacks.package, spec_stacks.version, spec_stacks.compiler_family,
-        spec_stacks.os, spec_stacks.platform, spec_stacks.target, variant_sets.variants_key,
-        coalesce(spec_stacks.namespace, named.namespace)
+        sides.change, sides.opposite, specs.package, specs.version, specs.compiler_family, specs.os, specs.platform,
+        specs.target, variant_sets.variants_key, coalesce(specs.namespace, named.namespace)
 ),
 
 -- Configurations that differ in their compiler alone, together: not compared each with each.
@@ -85,7 +57,7 @@ select
     held.target,
     held.variants,  -- variants by name, one spelling of each, e.g. build_type=Release +mpi
     held.specs,  -- distinct hashes of the configuration, root-only ones included
-    held.stacks,  -- stacks that hold any of them, in text order, without root
+    list_sort(list_distinct(flatten(held.stacks))) as stacks,  -- stacks that hold any of them, in text order, without root
     held.namespace,  -- repository of the package, e.g. builtin; NULL where no source or several say
 from held
 left join held as others
