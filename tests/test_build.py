@@ -187,6 +187,7 @@ def generate(seed, snapshots=2, packages=12):
     return pages
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("batch", "files", "jobs"), [(1, 500, 1), (5000, 500, 1), (2**22, 3, 1), (20_000, 500, 2)])
 def test_parquet_does_not_depend_on_batches_or_processes(tmp_path, monkeypatch, batch, files, jobs):
     monkeypatch.setattr(write, "GROUP_ROWS", 20)
@@ -306,6 +307,7 @@ def outcome(sources, warehouse):
     return parquet_bytes(warehouse), ask(warehouse, "from changes order by all")
 
 
+@pytest.mark.slow
 @thorough(2, 20)
 @given(seed=st.integers(0, 2**32), kinds=st.lists(st.lists(st.sampled_from(KINDS), min_size=1, max_size=3), max_size=4))
 def test_a_build_on_top_of_others_gives_what_a_build_from_nothing_gives(tmp_path_factory, seed, kinds):
@@ -320,6 +322,7 @@ def test_a_build_on_top_of_others_gives_what_a_build_from_nothing_gives(tmp_path
     shutil.rmtree(folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", rest_slow(KINDS, 5))
 def test_each_kind_of_edit_is_noticed(tmp_path, kind):
     source = write_pages(tmp_path / "source", generate(7))
@@ -329,6 +332,7 @@ def test_each_kind_of_edit_is_noticed(tmp_path, kind):
     assert outcome([source], tmp_path / "warehouse") == outcome([source], tmp_path / "from-nothing")
 
 
+@pytest.mark.slow
 def test_an_incremental_database_holds_what_a_fresh_one_holds(tmp_path):
     source = write_pages(tmp_path / "source", generate(3, snapshots=4))
     build([source], tmp_path / "warehouse", jobs=1)
@@ -395,6 +399,7 @@ def test_damage_is_noticed_and_mended(tmp_path, damage):
     assert len(ask(tmp_path / "warehouse", "from specs")) == summary.specs
 
 
+@pytest.mark.slow
 def test_a_state_of_another_version_is_not_trusted(tmp_path, monkeypatch):
     source = write_pages(tmp_path / "source", generate(6))
     build([source], tmp_path / "warehouse", jobs=1)

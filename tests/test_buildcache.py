@@ -134,6 +134,7 @@ def test_snapshots_and_stacks_can_be_chosen(tmp_path, choice, expected):
     assert set(stacks(warehouse)) == expected
 
 
+@pytest.mark.slow
 def test_another_choice_is_another_warehouse(tmp_path):
     source = tree(tmp_path / "bucket")
     build_in(tmp_path, source)
@@ -315,6 +316,7 @@ def test_a_mirror_of_layout_v3(tmp_path, compression):
     assert stacks(warehouse) == {("develop", "e4s"): 2}
 
 
+@pytest.mark.slow
 def test_views_are_stacks_and_a_whole_index_that_holds_them_is_root(tmp_path):
     mirror = write_v3(tmp_path / "develop" / "e4s", ONE, view="some")
     write_v3(mirror, OTHER, view="deep/er")
@@ -504,6 +506,7 @@ def caches(draw):
     return pages
 
 
+@pytest.mark.slow
 @thorough(1, 10)
 @given(caches())
 def test_a_cache_as_pages_and_as_indexes_gives_the_same_rows(tmp_path_factory, pages):
@@ -616,6 +619,7 @@ def change(source, step):
         write_v3(source / "v1.0" / "new", TWO)
 
 
+@pytest.mark.slow
 @thorough(1, 6)
 @given(st.permutations(["more", "gone", "damaged", "touched", "checksum", "new"]), st.integers(1, 4))
 def test_an_incremental_build_gives_the_bytes_of_a_full_one(tmp_path_factory, steps, count):

@@ -195,6 +195,7 @@ def turn(rows):
     return {("gained" if row[0] == "lost" else "lost", *row[1:]) for row in rows}
 
 
+@pytest.mark.slow
 @thorough(5, 60)
 @given(two_snapshots())
 def test_every_macro_is_what_brute_force_finds(tmp_path_factory, made):
@@ -364,6 +365,7 @@ def configure(side, *sides):
     return {(version, resolve(namespace, *sides)) for version, namespace in side}
 
 
+@pytest.mark.slow
 @thorough(4, 40)
 @given(namespaces, namespaces)
 def test_a_namespace_is_part_of_a_configuration_wherever_some_are_compared(before, after):

@@ -219,6 +219,7 @@ def check_database(path, snapshots=None):
         return check_attached(made, snapshots)
 
 
+@pytest.mark.slow
 def test_checks_can_be_kept_to_some_snapshots(tmp_path):
     pages = {("develop", "p"): [make_spec(1, new=1)], ("v1.0", "p"): [make_spec(1)]}
     database = Layout(build_pages(tmp_path, pages)).database.resolve()

@@ -243,6 +243,7 @@ def test_shell_is_duckdbs_and_read_only(warehouse):
     assert "read-only" in refused.stderr
 
 
+@pytest.mark.slow
 def test_a_bar_is_drawn_on_a_terminal_and_nowhere_else(tmp_path):
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (24, 80))
@@ -311,6 +312,7 @@ def test_a_signal_in_the_middle_of_a_query_is_no_traceback(warehouse, number, st
     assert end(command, number, lambda: time.sleep(1) or True) == (status, printed)
 
 
+@pytest.mark.slow
 @SIGNALS
 def test_a_signal_in_the_middle_of_a_builds_checks_is_no_failure(tmp_path, number, status, printed):
     begun = tmp_path / "begun"

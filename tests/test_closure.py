@@ -4,6 +4,7 @@ import json
 import time
 
 import polars as pl
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -170,6 +171,7 @@ def indexes(draw):
     return make_index(records, "8")
 
 
+@pytest.mark.slow
 @given(indexes())
 def test_a_graph_of_any_shape_says_what_a_plain_walk_finds(index):
     assert find(index) == walk(index)

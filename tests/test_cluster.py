@@ -94,6 +94,7 @@ def build_there(cluster, *sources, warehouse, cwd=None):
     return read_parquet(warehouse)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", [SAMPLE, CACHE], ids=["pages", "indexes"])
 def test_a_cluster_writes_the_same_bytes(tmp_path, cluster, source):
     build([source], tmp_path / "here", jobs=1)
@@ -101,6 +102,7 @@ def test_a_cluster_writes_the_same_bytes(tmp_path, cluster, source):
     assert build_there(cluster, source, warehouse=tmp_path / "there") == read_parquet(tmp_path / "here")
 
 
+@pytest.mark.slow
 def test_a_remote_source_is_fetched_here_and_read_there(tmp_path, cluster):
     with serve_folder(CACHE) as url:
         choice = Choice(("develop",), ("e4s",))
@@ -110,6 +112,7 @@ def test_a_remote_source_is_fetched_here_and_read_there(tmp_path, cluster):
         assert build_there(cluster, *source, warehouse=tmp_path / "there") == read_parquet(tmp_path / "here")
 
 
+@pytest.mark.slow
 def test_paths_may_be_relative_to_where_the_build_is_begun(tmp_path, cluster):
     (tmp_path / "pages").symlink_to(SAMPLE)
     build([SAMPLE], tmp_path / "here", jobs=1)

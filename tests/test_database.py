@@ -79,6 +79,7 @@ def test_the_shell_opens_it_from_another_folder(warehouse, tmp_path):
     assert run_shell(database, "select count(*) as n from specs", tmp_path) == [{"n": 157}]
 
 
+@pytest.mark.slow
 def test_the_shell_counts_what_python_counts(odd_warehouse, tmp_path):
     query = " union all ".join(f"select {quote_text(name)} as name, ({count}) as n" for name, count in COUNTS.items())
     rows = run_shell(odd_warehouse / "warehouse.duckdb", query, tmp_path)
@@ -140,6 +141,7 @@ def run_oldest(script, *arguments, cwd):
     return json.loads(subprocess.run(command, cwd=cwd, env=environment, check=True, capture_output=True).stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("made", ["warehouse", "odd_warehouse"])
 def test_the_oldest_duckdb_gives_the_same_answers(request, tmp_path, made):
     warehouse = request.getfixturevalue(made)
@@ -189,6 +191,7 @@ def test_a_reader_cannot_write(warehouse):
 names = st.sampled_from(["e4s", "E4S", "e4s_2", "E4S_2", "e4s_3", "snapshot", "Package", "package_2", "ü", "Ü", 'a"b'])
 
 
+@pytest.mark.slow
 @thorough(4, 30)
 @given(st.lists(names, min_size=1, unique=True))
 def test_each_value_has_a_column_and_none_that_is_named_like_another_value(stacks):
@@ -206,6 +209,7 @@ def test_each_value_has_a_column_and_none_that_is_named_like_another_value(stack
     assert all(name == value or name not in stacks for value, name in columns)
 
 
+@pytest.mark.slow
 @thorough(4, 30)
 @given(st.dictionaries(names, st.integers(1, 3), min_size=1), st.integers(1, 4))
 def test_a_matrix_has_the_values_of_the_most_specs_and_a_warning_names_the_others(counts, most):

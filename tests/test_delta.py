@@ -72,6 +72,7 @@ def three(tmp_path_factory):
     return folder, history
 
 
+@pytest.mark.slow
 def test_each_version_is_the_warehouse_of_its_day(three):
     folder, history = three
     for summary, held in history:

@@ -39,6 +39,7 @@ def test_the_demo_builds_a_site_and_says_where(tmp_path, opened):
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [[], ["--no-browser"]])
 def test_a_browser_opens_on_a_terminal_with_a_display(tmp_path, opened, monkeypatch, options):
     monkeypatch.setattr(pipeline.demo.command, "is_terminal", lambda: True)

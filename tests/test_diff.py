@@ -18,6 +18,7 @@ from tests.test_cli import assert_refused, run
 from tests.test_views import alike
 
 
+@pytest.mark.slow
 @thorough(3, 30)
 @given(two_snapshots())
 def test_the_summary_is_what_brute_force_counts(tmp_path_factory, made):
@@ -151,6 +152,7 @@ def test_what_a_word_means_is_said(sample, typed, line):
     assert [one for one in errors if one.startswith("from ")] == ([line] if line else [])
 
 
+@pytest.mark.slow
 def test_near_snapshots_are_named_where_there_are_many(tmp_path):
     pages = {(f"develop-2025-{month:02}-01", "a"): [make_spec(1)] for month in range(1, 13)}
     done = diff(build_pages(tmp_path, pages), "develop-2025-03-02", "develop-2025-12-01")

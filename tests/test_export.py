@@ -190,6 +190,7 @@ def test_the_index_of_all_names_every_file_that_is_there(warehouse, tmp_path):
         assert {"rows", "columns"} <= set(one)
 
 
+@pytest.mark.slow
 def test_what_would_not_change_is_left_alone(warehouse, tmp_path):
     formats = ["csv", "parquet", "json", "xlsx", "markdown"]
 

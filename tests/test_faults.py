@@ -148,6 +148,7 @@ def test_a_file_that_may_not_grow_is_one_line_and_the_last_warehouse_stays(tmp_p
         assert ask(warehouse, ANSWER) == [(PAGES, "1", "1")]
 
 
+@pytest.mark.slow
 def test_files_that_become_unreadable_are_rejects_and_stale_and_come_back(tmp_path):
     source, warehouse = tmp_path / "source", tmp_path / "warehouse"
     write_version(source, 1, 9)
@@ -202,6 +203,7 @@ def test_a_source_that_changes_meanwhile_is_right_after_one_more_build(tmp_path,
     assert parquet_bytes(warehouse) == parquet_bytes(tmp_path / "fresh")
 
 
+@pytest.mark.slow
 def test_two_builds_at_once_wait_for_each_other(tmp_path, source):
     warehouse = tmp_path / "warehouse"
     both = [start_build(source, warehouse) for _ in range(2)]

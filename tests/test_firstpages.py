@@ -74,6 +74,7 @@ def test_a_binary_is_the_first_node_of_a_spec_file_and_stands_in_root(tmp_path):
     assert "0 failed, 0 with warnings" in done.stdout
 
 
+@pytest.mark.slow
 def test_the_snapshot_is_as_the_user_names_it(tmp_path):
     page = write_first(tmp_path / "site", make_files(1))
     write_page(tmp_path, "sources:\n  - {path: site, snapshot: autumn}\n", "sources.yaml")
@@ -107,6 +108,7 @@ def test_a_snapshot_that_the_page_names_is_its_own(tmp_path):
     assert ask(tmp_path / "w", "select snapshot from snapshots") == [("v0.18",)]
 
 
+@pytest.mark.slow
 def test_beside_a_later_page_the_package_counts_once(tmp_path):
     first = write_first(tmp_path / "site", make_files(2))
     build([tmp_path / "site"], tmp_path / "w", jobs=1)
@@ -131,6 +133,7 @@ def count_read(monkeypatch):
     return read
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", rest_slow(["other bytes", "gone", "new"]))
 def test_a_changed_spec_file_is_read_and_unchanged_ones_cost_nothing(tmp_path, monkeypatch, change):
     files = make_files(3)

@@ -47,6 +47,7 @@ def test_each_snapshot_has_a_visible_folder_of_its_own(one, other):
     assert (name == folder_name(other)) == (one == other)
 
 
+@pytest.mark.slow
 def test_no_name_leads_out_or_hides(warehouse, tmp_path):
     out = tmp_path / "out"
     (out / "mine").mkdir(parents=True)

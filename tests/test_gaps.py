@@ -102,6 +102,7 @@ def caches(draw):
     return stacks
 
 
+@pytest.mark.slow
 @thorough(8, 300)
 @given(caches())
 def test_states_are_those_of_a_walk(tmp_path_factory, stacks):
@@ -157,6 +158,7 @@ def test_what_no_index_describes_is_missing_by_its_name_and_cycles_are_not_known
     }
 
 
+@pytest.mark.slow
 def test_when_the_stack_had_the_package_last(tmp_path):
     """In an earlier snapshot of the series, and there on the same platform."""
     both, less = [binary(1, "app"), binary(2, "zlib")], [binary(2, "zlib")]

@@ -196,6 +196,7 @@ def test_what_cannot_be_judged_fails(warehouse, text, reason):
     assert verdict.summary() == "g: 0 of 1 gates hold"
 
 
+@pytest.mark.slow
 def test_a_rejected_page_is_no_loss_but_cannot_be_judged(tmp_path):
     source = tmp_path / "source"
     good = make_spec(1)
@@ -345,6 +346,7 @@ held = st.dictionaries(
 )
 
 
+@pytest.mark.slow
 @thorough(4, 15)
 @given(old=held, new=held, allowed=st.sampled_from(["", "a", "[ab]"]), stack=st.sampled_from(["*", "s"]))
 def test_losses_are_those_of_comparing_pages(tmp_path_factory, old, new, allowed, stack):

@@ -370,6 +370,7 @@ def reorder(text):
     return " ".join(sorted(words, key=lambda word: (word != words[0], word.startswith("%"))))
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     parts.map(reorder),

@@ -79,6 +79,7 @@ def test_what_each_source_gave_is_a_row(warehouse, folder):
     ]
 
 
+@pytest.mark.slow
 def test_an_index_that_cannot_be_read_leaves_its_last_good_state(warehouse, folder):
     before = list_specs(warehouse.path)
     write_page(folder, "{", "develop/e4s/build_cache/index.json")
@@ -107,6 +108,7 @@ def test_an_index_that_cannot_be_read_leaves_its_last_good_state(warehouse, fold
     assert warehouse.list()[0] == ("develop", "e4s", "loaded", MONDAY, None, 8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
@@ -137,6 +139,7 @@ def test_a_page_that_is_rejected_whole_leaves_its_last_good_state_and_one_with_a
     assert ("zlib", make_spec(91)["hash"], "e4s") not in list_specs(warehouse.path, "v1")
 
 
+@pytest.mark.slow
 def test_mirrors_of_one_shape_that_give_the_same_stack_do_not_stand_for_each_other(tmp_path):
     ours, theirs = index_of(SPECS[:6]), index_of([make_spec(number) for number in range(20, 22)])
     write_v2(tmp_path / "ours/v1/e4s", ours)
@@ -250,6 +253,7 @@ def test_an_optional_source_may_fail_and_an_empty_one_fails_only_when_strict(fol
     assert run(*command, "--strict").returncode == 3
 
 
+@pytest.mark.slow
 def test_what_shrank_is_not_believed_until_it_is_accepted(warehouse, folder):
     before = list_specs(warehouse.path)
     write_v2(folder / "develop" / "e4s", index_of(SPECS[:3]))
@@ -287,6 +291,7 @@ def test_shrunk_is_a_matter_of_share(tmp_path, before, after, state):
     assert one.list("state, specs") == [(state, before if state == SHRUNK else after)]
 
 
+@pytest.mark.slow
 def test_snapshots_are_kept_until_they_are_let_go(warehouse, folder):
     before = list_specs(warehouse.path, "v1")
     warehouse.build(TUESDAY, keep=True)
@@ -324,6 +329,7 @@ def test_without_keeping_the_snapshots_that_go_are_named(warehouse, folder):
     assert summary.describe_changes() == "1 snapshot built anew, 1 snapshot gone: v1"
 
 
+@pytest.mark.slow
 def test_stacks_and_pages_that_leave_a_snapshot_that_stands_are_named(tmp_path):
     for number in range(12):
         write_v2(tmp_path / f"caches/develop/s{number:02}", index_of(SPECS))
@@ -362,6 +368,7 @@ def test_wishes_that_name_nothing_are_named(warehouse, folder):
     assert warehouse.build(TUESDAY, accept=["x"]).list_troubles() == [f"--accept x: {stated}"]
 
 
+@pytest.mark.slow
 def test_no_keep_lets_go(warehouse, folder):
     warehouse.build(TUESDAY, keep=True)
     shutil.rmtree(folder / "site/_cache/v1")
@@ -405,6 +412,7 @@ def ask_parquet(warehouse, snapshot):
     return ask(warehouse, f"select {columns} from read_parquet('{file}', hive_partitioning = false) order by all")
 
 
+@pytest.mark.slow
 def test_a_warehouse_is_a_source_of_what_no_other_gives(warehouse, folder):
     write_pages(folder / "live", {("v1", "hdf5"): SPECS[:1]})
     two = Warehouse(folder / "second", folder / "live", warehouse.path)
@@ -430,6 +438,7 @@ def test_a_warehouse_is_a_source_of_what_no_other_gives(warehouse, folder):
     assert list_specs(three.path, "v1") == list_specs(warehouse.path, "v1")
 
 
+@pytest.mark.slow
 def test_a_snapshot_that_is_kept_and_damaged_is_not_lost_in_silence(warehouse, folder):
     warehouse.build(keep=True)
     shutil.rmtree(folder / "site/_cache/v1")
@@ -627,6 +636,7 @@ def test_a_source_is_the_same_however_its_path_is_spelt(warehouse, folder, monke
     assert summary.unnamed == []
 
 
+@pytest.mark.slow
 def test_a_copy_that_followed_the_links_of_a_warehouse_holds_what_it_held(warehouse, folder):
     warehouse.build(keep=True)
     shutil.rmtree(folder / "site/_cache/v1")

@@ -79,6 +79,7 @@ def test_what_would_be_other_is_made_again(tmp_path, layout, made, change):
         assert read(layout.reports) == before
 
 
+@pytest.mark.slow
 def test_a_build_that_changes_something_has_its_reports_made(layout, source, made):
     export_reports(layout, formats=["csv"])
     build([source], layout.root, jobs=1)

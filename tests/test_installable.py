@@ -230,6 +230,7 @@ def caches(draw):
     return indexes
 
 
+@pytest.mark.slow
 @given(caches())
 def test_a_plain_walk_finds_the_same_in_caches_of_any_shape(indexes):
     agree(indexes)

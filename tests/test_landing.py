@@ -63,6 +63,7 @@ def site(warehouse):
     return warehouse / "reports" / SITE
 
 
+@pytest.mark.slow
 def test_it_links_to_every_file_and_each_is_there(site):
     page = Page(site)
     below = {str(path.relative_to(site.parent)) for path in site.parent.rglob("*") if path.is_file()}
@@ -79,6 +80,7 @@ def test_snapshots_are_listed_the_newest_first_with_their_figures(site):
     ]
 
 
+@pytest.mark.slow
 def test_the_order_is_that_of_the_warehouse(tmp_path):
     names = ["develop", "develop-2025-03-09", "develop-2025-03-02", "v1.0", "v0.23.1", "v0.23", "v0.9", "mine", "b"]
     warehouse = build_pages(tmp_path, {(name, "hdf5"): [make_spec(1)] for name in sorted(names)})
@@ -117,6 +119,7 @@ def test_somebody_elses_page_is_left_alone(warehouse, tmp_path):
     assert (tmp_path / "develop" / "gaps.csv").exists()
 
 
+@pytest.mark.slow
 def test_names_are_text_and_their_links_resolve(tmp_path):
     names = [HOSTILE, 'a"b', "c/../d", "50%25", "#x?y", "javascript:alert(1)"]
     warehouse = build_pages(tmp_path, {(name, "hdf5"): [make_spec(1)] for name in names})

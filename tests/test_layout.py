@@ -98,6 +98,7 @@ def rebuild(tmp_path, number):
     build([tmp_path / "source"], tmp_path / "warehouse", jobs=1)
 
 
+@pytest.mark.slow
 def test_the_published_build_and_the_one_before_it_are_kept(tmp_path, warehouse):
     assert builds(warehouse) == ["000001"]
     for number in range(2, 6):
@@ -220,6 +221,7 @@ def test_what_is_published_is_on_the_disk_before_it_takes_its_place(tmp_path, mo
 STRAY = (".DS_Store", ".nfs000000000000", "Thumbs.db", "mine/notes.txt", "000009", "0000099x/a", "²")
 
 
+@pytest.mark.slow
 def test_sweeping_leaves_what_is_no_build_and_is_never_fatal(tmp_path, warehouse):
     for name in STRAY:
         path = warehouse / ".builds" / name
@@ -373,6 +375,7 @@ def test_a_lock_of_a_process_that_was_killed_is_free(tmp_path, faults):
         assert (tmp_path / ".lock.lease").exists()
 
 
+@pytest.mark.slow
 def test_a_run_needs_no_locks_of_the_file_system(tmp_path, faults):
     write_pages(tmp_path / "source", {("develop", "p"): [make_spec(1)]})
     (tmp_path / "c.yaml").write_text("sources: [{path: source}]\nwarehouse: w\nreports: {out: out, formats: [csv]}\n")
@@ -394,6 +397,7 @@ def open_folder():
     shutil.rmtree(folder)
 
 
+@pytest.mark.slow
 def test_a_user_without_a_home_builds_from_what_is_local(open_folder):
     run_as_nobody = partial(run_as, open_folder, 54321)
     open_folder.chmod(0o777)
@@ -425,6 +429,7 @@ def share(folder, *, group_may_write):
     folder.chmod(0o2775 if group_may_write else 0o755)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("umask", rest_slow([0o002, 0o022]))
 def test_two_users_of_a_group_build_in_turn(open_folder, umask):
     as_user = {user: partial(run_as, open_folder, user, group=GROUP, umask=umask) for user in (54321, 54322)}
@@ -442,6 +447,7 @@ def test_two_users_of_a_group_build_in_turn(open_folder, umask):
     assert builds(open_folder / "w") == ["000002", "000003"]
 
 
+@pytest.mark.slow
 def test_a_folder_that_is_not_shared_says_how_in_a_line(open_folder):
     write_pages(open_folder / "source", {("develop", "p"): [make_spec(1)]})
     (open_folder / "w").mkdir()

@@ -40,6 +40,7 @@ def find_heads(packages, needs):
     }
 
 
+@pytest.mark.slow
 @thorough(3, 30)
 @given(stacks=st.lists(st.tuples(st.sets(st.sampled_from(NAMES), min_size=1), GRAPHS), min_size=1, max_size=8))
 def test_each_lost_package_is_under_the_head_that_a_walk_finds(stacks):

@@ -18,6 +18,7 @@ def warehouse(build_once):
     return build_once("site", make_site) / "warehouse"
 
 
+@pytest.mark.slow
 def test_diff_lists_losses_by_their_head(warehouse):
     # lima needed qemu, and both left e4s.
     table = run("diff", SECOND, THIRD, "--warehouse", warehouse).stdout

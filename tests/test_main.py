@@ -69,6 +69,7 @@ def test_little_memory_is_one_line_and_the_last_warehouse_stays(folder, command)
     assert limited(folder, resource.RLIMIT_AS, 64 * 2**30, *COMMANDS[command]).returncode == 0
 
 
+@pytest.mark.slow
 def test_no_memory_to_load_a_library_is_one_line(folder):
     done = limited(folder, resource.RLIMIT_AS, 60 * MIB, *COMMANDS["build"])
     assert_one_line(done, folder)
@@ -85,6 +86,7 @@ def test_few_open_files_are_one_line_and_the_last_warehouse_stays(folder, files)
 BUSY_FOR_EVER = "sum(range(10**13))"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("busy", "status"), [(BUSY_FOR_EVER, -signal.SIGPROF), ("\nwhile time.process_time() < 3: pass", 0)]
 )
@@ -93,6 +95,7 @@ def test_a_process_ends_that_is_busy_and_never_gets_to_run_python(busy, status):
     assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == status
 
 
+@pytest.mark.slow
 def test_a_command_without_progress_is_one_line(folder, monkeypatch):
     """A library that gets no memory may ask for it for ever where it is loaded."""
     (folder / "duckdb.py").write_text(BUSY_FOR_EVER)
@@ -106,6 +109,7 @@ def test_a_command_without_progress_is_one_line(folder, monkeypatch):
     assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_a_limit_that_is_not_met_changes_nothing(folder):
     plenty = partial(limited, folder, resource.RLIMIT_AS, 64 * 2**30)
     assert plenty("sql", "--format", "csv", "select 1 as one").stdout == "one\n1\n"

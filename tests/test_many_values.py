@@ -54,6 +54,7 @@ def assert_cut(warehouse, axis, count, stderr):
     assert f"{axis}={held[MATRIX_COLUMNS]}, specs=" in stderr
 
 
+@pytest.mark.slow
 def test_more_values_than_a_matrix_has_columns_are_built_and_a_warning_names_what_has_none(tmp_path):
     done = build_measured(tmp_path, make_many(FEW, AXES), 100)
 

@@ -19,6 +19,7 @@ PAGES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part_rows", [1, 5, 10**6])
 def test_parts_find_what_the_whole_holds(tmp_path, monkeypatch, part_rows):
     monkeypatch.setattr(database, "PART_ROWS", part_rows)
@@ -50,6 +51,7 @@ def test_why_no_view_can_be_made_is_reported_and_not_waited_with(tmp_path, monke
     assert list(tmp_path.glob("warehouse/.builds/*")) == []
 
 
+@pytest.mark.slow
 def test_a_file_that_was_changed_is_not_taken_over(tmp_path):
     warehouse = build_pages(tmp_path, PAGES)
     current = Layout(warehouse).current

@@ -60,6 +60,7 @@ def read_json(path):
     return json.loads(path.read_bytes())
 
 
+@pytest.mark.slow
 def test_each_table_loads_into_an_empty_duckdb_by_the_published_schema(published):
     data = published / "out" / "data"
     package = read_json(data / "datapackage.json")
@@ -165,6 +166,7 @@ def test_the_same_warehouse_gives_the_same_bytes_and_nothing_is_written_twice(pu
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")} == times
 
 
+@pytest.mark.slow
 def test_only_what_changed_is_written_and_the_build_before_stays_until_the_next(tmp_path, monkeypatch):
     out = tmp_path / "out"
     source = tmp_path / "source"

@@ -104,6 +104,7 @@ def scheduled():
     return (DOCS / "scheduled.md").read_text()
 
 
+@pytest.mark.slow
 def test_the_log_and_the_notification_of_a_run_are_as_shown(scheduled, tmp_path):
     shutil.copytree(ROOT / PAGES, tmp_path / PAGES)
     (config,) = read_blocks(scheduled, "yaml")

@@ -110,6 +110,7 @@ kinds = st.tuples(
 numbers = st.lists(st.integers(0, 5), min_size=1, max_size=5, unique=True)
 
 
+@pytest.mark.slow
 @thorough(8, 60)
 @given(st.lists(kinds, min_size=6, max_size=6), numbers, numbers)
 def test_causes_are_those_of_the_raw_indexes(tmp_path_factory, built, before, after):

@@ -197,6 +197,7 @@ def test_a_mirror_of_the_older_layout_is_read_offline(tmp_path, bucket, site):
     assert stacks(build_from(tmp_path, f"{site.url}/develop/e4s", offline=True)[1]) == {("develop", "e4s"): 2}
 
 
+@pytest.mark.slow
 def test_a_run_notes_warnings_and_retries(tmp_path, site, bucket, monkeypatch):
     monkeypatch.setattr(RemoteFiles, "_wait", lambda *_: 0)
     site.put(INDEX, status(503), body(ONE))

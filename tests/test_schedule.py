@@ -91,6 +91,7 @@ def test_every_step_is_done_and_logged_in_a_line(folder):
     assert not (folder / "notification.json").exists()
 
 
+@pytest.mark.slow
 def test_a_second_run_changes_nothing(folder):
     config = write_config(folder, reports=ALL)
     assert run("--config", config).returncode == 0
@@ -129,6 +130,7 @@ def test_a_site_is_written_and_left_alone_where_nothing_changed(folder, monkeypa
     assert contents(folder / "site") == before
 
 
+@pytest.mark.slow
 def test_a_site_may_be_the_folder_of_the_reports(folder):
     assert run("--config", write_config(folder, site={"out": "out"}, reports=FEW)).returncode == 0
     first = {*files_of(folder / "out")}
@@ -200,6 +202,7 @@ def test_a_failed_gate_is_reported_and_reports_are_written(folder):
     assert not (folder / "notification.json").exists()
 
 
+@pytest.mark.slow
 def test_rejects_fall_short_only_under_strict(folder):
     write_page(folder / "pages", make_page([make_spec(1), make_spec(2, hash="x")], meta={}), "a.md")
     loose = run("--config", write_config(folder, gates=None))
@@ -211,6 +214,7 @@ def test_rejects_fall_short_only_under_strict(folder):
     assert "1 reject" in json.loads((folder / "notification.json").read_text())["text"]
 
 
+@pytest.mark.slow
 def test_pages_that_are_all_rejected_stay_as_they_were_and_fail_the_run(folder):
     config = write_config(folder, gates=None, reports=None)
     assert run("--config", config).returncode == 0
@@ -343,6 +347,7 @@ def test_a_missing_source_is_reported_and_fails_the_run_that_goes_on_with_the_ot
     assert ask(folder / "warehouse", "select count(*) from spec_stacks") == [(360,)]
 
 
+@pytest.mark.slow
 def test_without_any_source_the_build_fails_and_the_last_warehouse_stays(folder):
     assert run("--config", write_config(folder)).returncode == 0
     config = read_config(write_config(folder, sources=[{"path": "mount"}]))
@@ -466,6 +471,7 @@ def test_a_summary_without_a_build_says_why(folder):
     assert "# Coverage" not in text
 
 
+@pytest.mark.slow
 def test_that_a_file_cannot_be_written_or_removed_is_a_message_and_no_other_status(folder):
     (folder / "n.json" / "mine").mkdir(parents=True)
     done = run("--config", write_config(folder, notify={"file": "n.json"}), "--summary", folder / "none" / "s.md")
@@ -574,6 +580,7 @@ def post(url, timeout=5):
     return post_notification(url, b'{"text": "x"}', timeout)
 
 
+@pytest.mark.slow
 def test_a_webhook_gets_the_notification(folder):
     config = write_config(folder, gates=FAILS, notify={"file": "n.json", "webhook": "HOOK"})
     with serve() as site:
@@ -587,6 +594,7 @@ def test_a_webhook_gets_the_notification(folder):
     assert "SECRET" not in done.stderr
 
 
+@pytest.mark.slow
 def test_where_all_is_well_nothing_is_posted(folder):
     config = write_config(folder, notify={"webhook": "HOOK"})
     with serve() as site:
@@ -595,6 +603,7 @@ def test_where_all_is_well_nothing_is_posted(folder):
     assert (done.returncode, site.asked) == (0, [])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("answers", "tries", "message"),
     [
@@ -614,6 +623,7 @@ def test_that_a_webhook_fails_is_a_message_and_no_other_status(folder, answers, 
     assert f"webhook of HOOK: {message}" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_webhook_that_is_not_set_is_off(folder):
     done = run("--config", write_config(folder, gates=FAILS, notify={"webhook": "HOOK_NOT_SET"}))
 

@@ -187,6 +187,7 @@ def test_a_run_with_a_failed_gate_publishes_and_fails(workflow, machine, checkou
     assert [path for path in (cache / "1").rglob("*") if path.is_file()]
 
 
+@pytest.mark.slow
 def test_what_could_not_be_done_leaves_the_site_as_it_is(workflow, machine, checkout):
     machine.published.mkdir(parents=True)
     (machine.published / SITE).write_text("the one before")

@@ -87,6 +87,7 @@ def stale(tmp_path_factory):
     return folder / "warehouse"
 
 
+@pytest.mark.slow
 def test_the_view_of_previous_snapshots_is_of_the_same_rule(stale):
     with open_database(Layout(stale)) as connection:
         snapshots = list_snapshots(connection)

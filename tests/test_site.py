@@ -310,6 +310,7 @@ def test_latest_leads_to_the_newest_snapshot(site):
     assert ("meta", {"http-equiv": "refresh", "content": "0; url=../develop/report.html"}) in page.tags
 
 
+@pytest.mark.slow
 def test_a_gate_s_verdict_is_on_the_front_page(warehouse, tmp_path):
     gates = tmp_path / "gates.yaml"
     gates.write_text(f"snapshot: {THIRD}\nlost:\n  baseline: {SECOND}\nrejects:\n  maximum: 10\n")
@@ -428,6 +429,7 @@ def test_what_is_missing_is_written_again_and_nothing_else(warehouse, copy, site
     assert (copy / "package" / "zlib" / "index.html").stat().st_mtime_ns == kept
 
 
+@pytest.mark.slow
 def test_a_new_snapshot_writes_what_it_changed(tmp_path):
     warehouse = build_site_warehouse(tmp_path, without=("develop",))
     publish(warehouse, tmp_path / "out")
@@ -462,6 +464,7 @@ def test_a_snapshot_that_changed_is_written_anew_and_whatever_shows_it(warehouse
     assert pages == {f"{one}/index.html" for one in ("package/curl", "stack/e4s", "snapshot/v0.23.1")}
 
 
+@pytest.mark.slow
 def test_what_the_warehouse_holds_no_more_keeps_its_page(warehouse, copy, tmp_path):
     sources = build_site_warehouse(tmp_path, without=(FIRST, SECOND, THIRD, "develop"))
     build([tmp_path / "source"], sources, jobs=1)
@@ -537,6 +540,7 @@ def test_what_was_not_written_here_is_not_replaced(warehouse, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"stack"}
 
 
+@pytest.mark.slow
 def test_a_folder_of_reports_becomes_a_site_and_stays_one(warehouse, tmp_path):
     export_reports(Layout(warehouse), tmp_path, ["csv"])
     (tmp_path / "%70ackage").rename(tmp_path / "package")  # as versions without a site named it

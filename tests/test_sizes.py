@@ -181,6 +181,7 @@ def test_a_signed_manifest_is_read(tmp_path):
     assert read_sizes(tmp_path / "w") == sizes_of({1: 123})
 
 
+@pytest.mark.slow
 def test_a_changed_manifest_is_read_and_unchanged_ones_are_not(tmp_path, monkeypatch):
     mirror = write_mirror(tmp_path / "c/develop/e4s", {1: 100, 2: 5})
     build([tmp_path / "c"], tmp_path / "w", jobs=1)
@@ -281,6 +282,7 @@ def test_by_url_sizes_are_fetched_where_they_are_asked_for(tmp_path, site):
     assert read_sizes(tmp_path / "w") == sizes_of({1: 100, 2: 5})
 
 
+@pytest.mark.slow
 def test_they_are_fetched_once_for_each_hash(tmp_path, site):
     sizes = {number: 100 + number for number in range(40)}
     mirror = serve_mirror(tmp_path, site, sizes)
@@ -369,6 +371,7 @@ def test_views_of_one_mirror_share_what_was_fetched(tmp_path, site):
     assert ask(tmp_path / "w", "select count(*) from spec_stacks where size_bytes is null") == [(0,)]
 
 
+@pytest.mark.slow
 def test_the_option_and_the_run_file(tmp_path, site):
     mirror = serve_mirror(tmp_path, site, {1: 100})
     done = run("build", mirror, "--sizes", "--warehouse", tmp_path / "w", "--cache", tmp_path / "cache")

@@ -194,10 +194,12 @@ def test_data_that_stdout_does_not_take_is_an_error_in_a_line(place, command):
     assert b"Error" not in shell(f"spack-warehouse {command} | true").stderr
 
 
+@pytest.mark.slow
 def test_a_run_ends_well_without_streams(place):
     assert shell("spack-warehouse run >&- 2>&- <&-").returncode == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "stream", rest_slow(["> /dev/full", ">&- 2>&- <&-", ">&-", "| true", "2>&-", "2> /dev/full"], 2)
 )
@@ -216,6 +218,7 @@ def test_a_message_that_stderr_does_not_take_changes_no_exit_status(place, comma
         assert shell(f"spack-warehouse {command} {stream}").returncode == status
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "environment",
     rest_slow([{"PYTHONIOENCODING": "latin-1"}, {"PYTHONIOENCODING": "ascii"}, {"LANG": "C", "LC_ALL": "C"}]),

@@ -156,6 +156,7 @@ def test_nothing_of_the_data_is_a_link_or_emphasis(text):
     assert unescape(rendered) == f"<p>{text}</p>\n"
 
 
+@pytest.mark.slow
 def test_a_summary_of_the_worst_texts_is_far_below_githubs_limit(tmp_path):
     pages = {}
     for number in range(120):

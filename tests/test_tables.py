@@ -100,6 +100,7 @@ def test_a_folded_line_fits_and_keeps_its_words(lead, text, width):
     assert "".join(folded.split()) == "".join((lead + text).split())
 
 
+@pytest.mark.slow
 def test_colours_are_for_terminals_that_want_them(warehouse):
     arguments = ("have", "hdf5", "--warehouse", warehouse)
 

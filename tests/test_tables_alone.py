@@ -60,6 +60,7 @@ def test_nothing_is_read_again_where_nothing_changed(alone):
     assert (alone / ".current").resolve() == before
 
 
+@pytest.mark.slow
 def test_a_changed_snapshot_is_checked_and_the_others_are_taken_over(tmp_path):
     for number in (1, 2):
         write_pages(tmp_path / "pages", {("develop", "p"): [make_spec(number)], ("v1", "p"): [make_spec(9)]})
@@ -83,6 +84,7 @@ def test_a_failed_check_is_not_forgotten_where_nothing_changed(tmp_path):
     assert summary.failed == []
 
 
+@pytest.mark.slow
 def test_a_database_comes_and_goes_with_the_builds(tmp_path):
     write_page(tmp_path / "pages", make_page([make_spec(1)]))
     build([tmp_path / "pages"], tmp_path / "w", jobs=1)
@@ -99,6 +101,7 @@ def test_a_database_comes_and_goes_with_the_builds(tmp_path):
     assert not (tmp_path / "w" / DATABASE).is_symlink()
 
 
+@pytest.mark.slow
 def test_its_faults_are_reported_and_its_checks_run(tmp_path):
     wrong = {**make_spec(1), "size": "no number"}
     write_page(tmp_path / "pages", make_page([make_spec(2), wrong], meta={"hash": ["wrong"]}))

@@ -148,6 +148,7 @@ def test_the_shell_ends_with_its_parent_and_leaves_nothing(sample, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", rest_slow(ODD_NAMES, 2))
 def test_a_warehouse_may_stand_in_any_folder(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)

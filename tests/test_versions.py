@@ -134,6 +134,7 @@ def test_keys_are_printable_ascii():
     assert all(version_key(version).isascii() and version_key(version).isprintable() for version in REAL)
 
 
+@pytest.mark.slow
 @settings(max_examples=600, deadline=None)
 @given(versions(), versions())
 def test_keys_compare_as_spack_compares(first, second):
@@ -269,6 +270,7 @@ def test_a_version_satisfies_a_constraint_as_in_spack(version, constraint, expec
         assert spack.satisfies(version, constraint[1:].replace(" ", "")) is expected
 
 
+@pytest.mark.slow
 @settings(max_examples=600, deadline=None)
 @given(versions(), versions(), versions(), st.sampled_from(["{0}", "={0}", "{0}:", ":{0}", "{0}:{1}", "{0},{1}:", ":"]))
 def test_ranges_hold_what_spack_ranges_hold(version, first, second, shape):

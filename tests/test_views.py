@@ -510,6 +510,7 @@ def apply_lies(specs, lies):
     return {field: value for field, value in {**count_meta(specs), **lies}.items() if value is not ...}
 
 
+@pytest.mark.slow
 @thorough(3, 30)
 @given(st.dictionaries(keys, st.tuples(few_specs, lies), min_size=1, max_size=6))
 def test_every_view_is_what_brute_force_counts(tmp_path_factory, made):
@@ -596,6 +597,7 @@ def test_the_sample_is_as_redundant_as_it_is_known_to_be(sample, package, redund
     assert ask(sample, query) == [(redundant, specs)]
 
 
+@pytest.mark.slow
 def test_wide_cells_are_the_long_rows(sample):
     for axis in ("stack", "compiler", "target"):
         for snapshot, package, value, count in ask(

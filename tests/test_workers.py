@@ -70,6 +70,7 @@ with open_workers(Workplace(2), print) as workers:
 HEAVY = {"polars", "pyarrow", "duckdb", "httpx", "pydantic"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "allowed"),
     [
