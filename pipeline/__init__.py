@@ -17,4 +17,4 @@ folders, streams, progress, URLs) and ``yamlfiles``, which reads the YAML that p
 order.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
