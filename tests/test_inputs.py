@@ -101,3 +101,37 @@ def test_a_warehouse_that_may_not_be_written_is_exported_each_time(tmp_path, lay
         export_reports(layout, tmp_path / "out", ["csv"])
     assert len(made) == 4
     shutil.rmtree(layout.exports)
+
+
+def test_what_another_warehouse_wrote_to_the_folder_is_made_again(tmp_path, layout, made):
+    other = write_pages(tmp_path / "other", {(name, "zlib"): [make_spec(2)] for name, _ in PAGES})
+    build([other], tmp_path / "v", jobs=1)
+    out = tmp_path / "out"
+    first = export_reports(layout, out, ["csv"])
+    before = read(out)
+    export_reports(Layout(tmp_path / "v"), out, ["csv"])
+    assert read(out) != before
+    made.clear()
+
+    assert export_reports(layout, out, ["csv"]) == first
+    assert made == ["develop-2025-03-30", "develop"]
+    assert read(out) == before
+
+
+def test_what_an_interrupted_export_wrote_is_made_again(layout, monkeypatch):
+    export_reports(layout, formats=["csv"])
+    before, make = read(layout.reports), export.export_snapshot
+
+    def interrupt(shared, reports, snapshot, formats):
+        if snapshot == "develop":
+            raise KeyboardInterrupt
+        return make(shared, reports, snapshot, formats)
+
+    with monkeypatch.context() as changed:
+        changed.setattr(export, "export_snapshot", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            export_reports(layout, formats=["csv", "json"])
+    assert (layout.reports / "develop-2025-03-30" / "gaps.json").is_file()
+    export_reports(layout, formats=["csv"])
+
+    assert read(layout.reports) == before

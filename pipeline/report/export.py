@@ -127,7 +127,7 @@ def export_reports(
         changed = [snapshot for snapshot in chosen if snapshot not in exports]
         written = export_snapshots(connection, reports, changed, formats, jobs or count_cpus())
         for snapshot, exports[snapshot] in zip(changed, written, strict=True):
-            inputs.note(snapshot, formats)
+            inputs.note(reports.folder(snapshot), snapshot, formats)
             progress.advance(1)
         inputs.save()
         write_index(reports)

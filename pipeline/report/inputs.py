@@ -2,7 +2,8 @@
 
 A hidden file of the warehouse has, by folder of reports and snapshot, a digest of all that they depend on: the
 published files of the warehouse, the program with what it shows pages with, whether they lie in a site, and the
-formats. Reports of the same inputs stay where every byte of them is as their index says.
+formats; and of the index that was written. Reports of the same inputs stay where their index is that one, and every
+byte of them is as it says: another warehouse, or an export that was interrupted, may have put others there.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import msgspec
 
 from pipeline.io.disk import renew_file, sweep_staged
 from pipeline.layout import DATABASE, BuildPaths, Layout
-from pipeline.report.folder import ReportFolder, read_index
+from pipeline.report.folder import INDEX, ReportFolder, read_index
 from pipeline.sources.buildcache import ALL
 from pipeline.store.state import fingerprint, read_state
 
@@ -39,14 +40,14 @@ class Inputs:
 
     def find_same(self, folder: Path, snapshot: str, formats: Sequence[str]) -> dict[str, Any] | None:
         """The index of a snapshot's ``folder`` if its reports would be the same; else None."""
-        if self._warehouse is None or self._known.get(snapshot) != self._digest(formats):
+        index = None if self._warehouse is None else read_index(folder)
+        if index is None or self._known.get(snapshot) != self._digest(folder, formats):
             return None
-        index = read_index(folder)
-        return index if index is not None and index["snapshot"] == snapshot and _is_whole(folder, index) else None
+        return index if index["snapshot"] == snapshot and _is_whole(folder, index) else None
 
-    def note(self, snapshot: str, formats: Sequence[str]) -> None:
-        """That a snapshot's reports are of the inputs of now."""
-        self._known[snapshot] = self._digest(formats)
+    def note(self, folder: Path, snapshot: str, formats: Sequence[str]) -> None:
+        """That a snapshot's reports, just written to its ``folder``, are of the inputs of now."""
+        self._known[snapshot] = self._digest(folder, formats)
 
     def save(self) -> None:
         """Note it in the warehouse; where that may not be written, the next export makes everything again."""
@@ -55,8 +56,9 @@ class Inputs:
             with contextlib.suppress(OSError):
                 renew_file(self._path, msgspec.json.encode(self._exports, order="sorted"))
 
-    def _digest(self, formats: Sequence[str]) -> str:
-        return hashlib.sha256(f"{self._warehouse} {self._in_site} {sorted(formats)}".encode()).hexdigest()
+    def _digest(self, folder: Path, formats: Sequence[str]) -> str:
+        inputs = f"{self._warehouse} {self._in_site} {sorted(formats)}\0".encode()
+        return hashlib.sha256(inputs + (folder / INDEX).read_bytes()).hexdigest()
 
 
 @functools.cache
