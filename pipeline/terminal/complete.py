@@ -15,6 +15,8 @@ WORDS = ("latest", "previous", "-7d")
 """Of snapshots: see :func:`pipeline.ask.scope.find_snapshot`."""
 MOST = 1000
 NAME = re.compile(r"[A-Za-z0-9_.-]+")
+UNSAFE = re.compile(r"[^\w.,:=@%/+~-]")
+"""What a shell may take for more than a part of a word: a name that has it is typed, with quotes, by who wants it."""
 PLACES = ("target", "os", "platform", "namespace")
 """Keys of a spec's place, whose values complete."""
 QUERIES = {
@@ -93,7 +95,7 @@ def complete_specs(ctx: click.Context, argument: click.Parameter, typed: str) ->
 
 
 def _offer(typed: str, names: Iterable[str]) -> list[str]:
-    return [name for name in names if name.startswith(typed)][:MOST]
+    return [name for name in names if name.startswith(typed) and not UNSAFE.search(name)][:MOST]
 
 
 def _list_names(ctx: click.Context, what: str, *given: str) -> list[str]:
