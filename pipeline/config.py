@@ -36,6 +36,7 @@ class Config:
     reports: Reports
     site: Path | None = None
     base_url: str | None = None
+    docs: str | None = None
     cache: Path | None = None
     offline: bool = False
     sizes: bool = False
@@ -97,6 +98,7 @@ def parse_config(text: str, name: str, folder: Path = Path()) -> Config:
         reports=given.reports,
         site=site,
         base_url=None if given.site is None else given.site.base_url,
+        docs=None if given.site is None else given.site.docs,
         cache=given.cache,
         offline=given.offline,
         sizes=given.sizes,

@@ -388,7 +388,17 @@ def write_site(config: Config, layout: Layout, verdict: Verdict | None, day: dt.
         return Ending("none", SKIPPED)
     chosen, kept = choose_reported(config, layout, out, lambda line: None)
     jobs = config.workplace.jobs
-    wanted = Wanted(config.reports.formats, chosen, config.base_url, config.gates, day, verdict, data=True, jobs=jobs)
+    wanted = Wanted(
+        config.reports.formats,
+        chosen,
+        config.base_url,
+        config.gates,
+        day,
+        verdict,
+        data=True,
+        docs=config.docs,
+        jobs=jobs,
+    )
     if kept is not None:
         prune_reports(out, kept, progress)
     summary = publish_site(layout, out, wanted, progress)

@@ -249,13 +249,18 @@ class Reports(Section):
     keep: Positive | None = None
 
 
+Address = Annotated[str | None, spelt("{shown} is not an https:// or http:// address", SITE_ADDRESS), ANY_TEXT]
+
+
 class SitePlace(Section):
-    """Where to write the site, and the address that it will have; ``out`` None is the reports' folder."""
+    """Where to write the site, the address that it will have, and that of the documentation that it links to.
+
+    ``out`` None is the reports' folder.
+    """
 
     out: PathBeside | None = None
-    base_url: Annotated[str | None, spelt("{shown} is not an https:// or http:// address", SITE_ADDRESS), ANY_TEXT] = (
-        None
-    )
+    base_url: Address = None
+    docs: Address = None
 
 
 class Notify(Section):

@@ -13,6 +13,7 @@ from pipeline.io.streams import say, say_some, write_line
 from pipeline.layout import Layout
 from pipeline.options import (
     SOMETHING_FAILS,
+    check_address,
     find_day,
     jobs_option,
     publication_options,
@@ -42,6 +43,9 @@ from pipeline.options import (
     metavar="FILE",
     help="File of gates, whose verdict the front page shows.",
 )
+@click.option(
+    "--docs", metavar="URL", callback=check_address, help="Where the documentation is: the front page links to it."
+)
 @today_option("The day that gates judge on")
 @jobs_option("write reports")
 def site(
@@ -53,6 +57,7 @@ def site(
     licence: str | None,
     formats: str,
     gates: Path | None,
+    docs: str | None,
     today: datetime | None,
     jobs: int | None,
 ) -> None:
@@ -77,7 +82,8 @@ def site(
         refuse_missing(gates, "examples/gates.yaml", "--gates")
         judged = read_gates(gates)
     chosen = split_formats(formats)
-    wanted = Wanted(chosen, None, base_url, judged, find_day(today), data=True, query=wasm is not None, jobs=jobs)
+    day, query = find_day(today), wasm is not None
+    wanted = Wanted(chosen, None, base_url, judged, day, data=True, query=query, docs=docs, jobs=jobs)
     with showing_progress() as progress:
         summary = publish_site(Layout(warehouse), out, wanted, progress)
         data = publish_data(Layout(warehouse), out, Wish(base_url, history, wasm, licence), progress)

@@ -119,6 +119,7 @@ def test_gates_may_stand_in_the_file(folder):
             "{ok}site:\n  base_url: example.org\n",
             ["c.yaml:4: site.base_url: 'example.org' is not an https:// or http:// address"],
         ),
+        ("{ok}site: {docs: docs}\n", ["c.yaml:3: site.docs: 'docs' is not an https:// or http:// address"]),
         ("{ok}site: {ou: s}\n", ["c.yaml:3: site: *'ou'*"]),
         ("{ok}site: {out: pages}\n", ["c.yaml:3: site.out: *pages: holds the source *"]),
         (

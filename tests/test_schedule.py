@@ -110,7 +110,7 @@ def test_a_second_run_changes_nothing(folder):
 def test_a_site_is_written_and_left_alone_where_nothing_changed(folder, monkeypatch):
     # The gates' step judges, once for all.
     monkeypatch.setattr("pipeline.publish.site.judge", None)
-    site = {"out": "site", "base_url": "https://example.org/cache"}
+    site = {"out": "site", "base_url": "https://example.org/cache", "docs": "https://example.org/docs"}
     reports = {"formats": ["csv"], "snapshots": ["develop*"], "keep": 1, "out": "out"}
     config = write_config(folder, site=site, reports=reports, gates=FAILS)
     done = run("--config", config, "--log-format", "json", "--today", "2025-04-01")
@@ -122,6 +122,7 @@ def test_a_site_is_written_and_left_alone_where_nothing_changed(folder, monkeypa
     assert (folder / "site" / "develop" / "summary_by_stack.csv").is_file()
     assert not (folder / "site" / "develop-2025-03-30").exists()
     assert "https://example.org/cache/package/" in (folder / "site/package/py-wheel/index.html").read_text()
+    assert '<a href="https://example.org/docs">' in (folder / "site/index.html").read_text()
     gates = json.loads((folder / "site" / "front.json").read_text())["gates"]
     assert (gates["summary"], gates["failed"]) == ("0 of 1 gates hold", True)
     again = run("--config", config, "--log-format", "json", "--today", "2025-04-01")

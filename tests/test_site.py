@@ -314,14 +314,16 @@ def test_latest_leads_to_the_newest_snapshot(site):
 def test_a_gate_s_verdict_is_on_the_front_page(warehouse, tmp_path):
     gates = tmp_path / "gates.yaml"
     gates.write_text(f"snapshot: {THIRD}\nlost:\n  baseline: {SECOND}\nrejects:\n  maximum: 10\n")
-    done = run("site", "--warehouse", warehouse, "--out", tmp_path / "out", "--format", "csv", "--gates", gates)
+    chosen = ("--format", "csv", "--gates", gates, "--docs", "https://example.org/docs")
+    done = run("site", "--warehouse", warehouse, "--out", tmp_path / "out", *chosen)
 
     assert done.returncode == 0, done.stderr
+    assert "https://example.org/docs" in read_page(tmp_path / "out").links
     front = json.loads((tmp_path / "out" / "front.json").read_text())
     assert front["gates"]["failed"]
     assert front["gates"]["summary"] in read_page(tmp_path / "out").text
     assert any("lima" in one for one in front["gates"]["shortfalls"])
-    again = ["site", "--warehouse", warehouse, "--out", tmp_path / "out", "--format", "csv", "--gates", gates]
+    again = ["site", "--warehouse", warehouse, "--out", tmp_path / "out", *chosen]
     assert run(*again).stdout.splitlines()[0].endswith(", 0 written")
     gates.write_text("rejects:\n  maximum: 10\n")
     assert not run(*again).stdout.splitlines()[0].endswith(", 0 written")
@@ -589,6 +591,7 @@ def test_what_stands_in_root_alone_has_a_page(tmp_path):
     ("arguments", "listed"),
     [
         (["--base-url", "ftp://x"], "is not an https"),
+        (["--docs", "javascript:alert(1)"], "is not an https"),
         (["--format", "pdf"], "is none of"),
         ([], "Missing option '--out'"),
     ],

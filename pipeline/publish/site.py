@@ -68,7 +68,8 @@ class Wanted:
     """How a site is to be: its address, the formats of the reports of ``snapshots`` (None: of all), and
     gates with the day on which they judge, or the ``verdict`` where they judged this warehouse on that day already;
     whether the front page leads to published ``data``, and to the page to ask in SQL, ``query``, which others write;
-    and in how many processes reports are written (None: one a processor).
+    the address of the documentation, ``docs``, which it leads to; and in how many processes reports are written
+    (None: one a processor).
     """
 
     formats: Sequence[str] = FORMATS
@@ -79,6 +80,7 @@ class Wanted:
     verdict: Verdict | None = None
     data: bool = False
     query: bool = False
+    docs: str | None = None
     jobs: int | None = None
 
 
@@ -168,7 +170,7 @@ def summarise(manifest: Manifest, written: int, left: Sequence[str]) -> SiteSumm
 
 def digest_look(wanted: Wanted) -> str:
     """A digest of all that a page depends on besides its data."""
-    look = f"{digest_program()} {DATA} {wanted.base_url} {wanted.data} {wanted.query}"
+    look = f"{digest_program()} {DATA} {wanted.base_url} {wanted.data} {wanted.query} {wanted.docs}"
     return hashlib.sha256(look.encode()).hexdigest()
 
 
@@ -240,7 +242,7 @@ class Site:
         for one in self.write_gone("snapshot"):
             snapshots[one["snapshot"]] = one
         front = describe_front(self.connection, self.facts, snapshots, find_verdict(self.connection, self.wanted))
-        front |= {"data": self.wanted.data, "query": self.wanted.query}
+        front |= {"data": self.wanted.data, "query": self.wanted.query, "docs": self.wanted.docs}
         self.write_page("", front)
         for path, data in list_other_files(front, self.wanted):
             self.writer.add(path, data)
