@@ -3,6 +3,8 @@
 import csv
 import hashlib
 import json
+import os
+import shutil
 from pathlib import Path
 
 import duckdb
@@ -211,10 +213,13 @@ def test_what_would_not_change_is_left_alone(warehouse, tmp_path):
 def test_several_processes_write_what_one_does(warehouse, tmp_path, monkeypatch):
     monkeypatch.setattr("pipeline.report.export.MANY_SPECS", 1)
     formats = ["csv", "parquet", "markdown", "html"]
-    one, several = tmp_path / "one", tmp_path / "several"
+    # In a folder whose name is no text.
+    odd = tmp_path / os.fsdecode(b"\xff")
+    one, several = tmp_path / "one", odd / "several"
     alone = export_reports(Layout(warehouse), one, formats, jobs=1)
+    shutil.copytree(warehouse, odd / "warehouse", symlinks=True)
 
-    assert export_reports(Layout(warehouse), several, formats, jobs=2) == alone
+    assert export_reports(Layout(odd / "warehouse"), several, formats, jobs=2) == alone
     files = [path.relative_to(one) for path in one.rglob("*") if path.is_file()]
     assert sorted(files) == sorted(path.relative_to(several) for path in several.rglob("*") if path.is_file())
     assert [path for path in files if (one / path).read_bytes() != (several / path).read_bytes()] == []

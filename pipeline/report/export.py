@@ -21,7 +21,7 @@ from pipeline.ask.diff import Comparison, compare_with_previous
 from pipeline.ask.output import guard, guard_text
 from pipeline.errors import WarehouseError
 from pipeline.io.progress import Progress
-from pipeline.io.temporary import plain_path, spill_folder
+from pipeline.io.temporary import database_path, plain_path, spill_folder
 from pipeline.io.workers import Processes, count_cpus
 from pipeline.layout import Layout
 from pipeline.report.folder import INDEX, ReportFolder, encode
@@ -107,8 +107,11 @@ def export_reports(
     progress = progress or Progress()
     exports: dict[str, list[Export]] = {}
     find_database(layout)
-    # Opened when it is this export's turn: what was built while it waited counts.
-    with reports.hold(partial(progress.wait, reports.root, "export")), open_database(layout) as connection:
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(reports.hold(partial(progress.wait, reports.root, "export")))
+        # Opened when it is this export's turn: what was built while it waited counts.
+        database = find_database(layout)
+        connection = stack.enter_context(open_database(layout, database))
         held = [
             row[0] for row in connection.execute("select snapshot from snapshots order by sort_position").fetchall()
         ]
@@ -125,7 +128,7 @@ def export_reports(
                 exports[snapshot] = [Export(snapshot=snapshot, **one) for one in index["reports"]]
                 progress.advance(1)
         changed = [snapshot for snapshot in chosen if snapshot not in exports]
-        written = export_snapshots(connection, reports, changed, formats, jobs or count_cpus())
+        written = export_snapshots(connection, database, reports, changed, formats, jobs or count_cpus())
         for snapshot, exports[snapshot] in zip(changed, written, strict=True):
             inputs.note(reports.folder(snapshot), snapshot, formats)
             progress.advance(1)
@@ -136,37 +139,42 @@ def export_reports(
 
 def export_snapshots(
     connection: duckdb.DuckDBPyConnection,
+    database: Path,
     reports: ReportFolder,
     snapshots: Sequence[str],
     formats: Sequence[str],
     jobs: int,
 ) -> Iterator[list[Export]]:
-    """Write the reports of each snapshot, see :func:`export_snapshot`; of many specs in several processes."""
-    query = "select path, (select sum(specs) from snapshots where list_contains($snapshots, snapshot)) as specs "
-    query += "from duckdb_databases() where database_name = current_database()"
-    ((database, specs),) = connection.execute(query, {"snapshots": list(snapshots)}).fetchall()
+    """Write the reports of each snapshot, see :func:`export_snapshot`; of many specs in several processes.
+
+    Each of these opens the ``database`` that the connection is to.
+    """
+    query = "select coalesce(sum(specs), 0) from snapshots where list_contains($snapshots, snapshot)"
+    ((specs,),) = connection.execute(query, {"snapshots": list(snapshots)}).fetchall()
     jobs = min(jobs, len(snapshots))
     if jobs < 2 or specs < MANY_SPECS:
         shared = Shared(connection)
         yield from (export_snapshot(shared, reports, snapshot, formats) for snapshot in snapshots)
         return
-    with spill_folder() as spill, contextlib.closing(Processes(jobs, [__name__])) as workers:
+    with contextlib.ExitStack() as stack:
+        spill, plain = stack.enter_context(spill_folder()), stack.enter_context(database_path(database))
+        workers = stack.enter_context(contextlib.closing(Processes(jobs, [__name__])))
         workers.start()
-        constant = [[one] * len(snapshots) for one in (database, spill, reports, formats)]
+        constant = [[one] * len(snapshots) for one in (plain, spill, reports, formats)]
         yield from workers.run(export_apart, snapshots, *constant)
 
 
 def export_apart(
-    snapshot: str, database: str, spill: str, reports: ReportFolder, formats: Sequence[str]
+    snapshot: str, database: Path, spill: str, reports: ReportFolder, formats: Sequence[str]
 ) -> list[Export]:
     """Write one snapshot's reports in a process of its own, which opens the database once."""
     return export_snapshot(_share(database, spill), reports, snapshot, formats)
 
 
 @lru_cache(1)
-def _share(database: str, spill: str) -> Shared:
+def _share(database: Path, spill: str) -> Shared:
     # Two processes may not spill to one folder.
-    connection = connect(Path(database), spill and f"{spill}/{os.getpid()}")
+    connection = connect(database, spill and f"{spill}/{os.getpid()}")
     # The processes are the threads.
     connection.execute("set threads = 1")
     return Shared(connection)

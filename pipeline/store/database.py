@@ -392,14 +392,14 @@ def find_database(layout: Layout) -> Path:
 
 
 @contextlib.contextmanager
-def open_database(layout: Layout) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A read-only connection to the published warehouse.
+def open_database(layout: Layout, path: Path | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A read-only connection to the published warehouse, or to one build's ``path`` as :func:`find_database` gave it.
 
     Raises:
         NoWarehouseError: there is none, DuckDB cannot open it, or it is of another version.
         WarehouseError: what is asked of it takes more memory than there is.
     """
-    path = find_database(layout)
+    path = path or find_database(layout)
     with contextlib.ExitStack() as stack:
         spill = stack.enter_context(spill_folder())
         plain = stack.enter_context(database_path(path))
