@@ -8,15 +8,7 @@
 --   to_snapshot
 with {% include 'doubted.sql' %},
 
-named as (
-    select
-        package,
-        min(namespace) as namespace,
-    from specs
-    where snapshot in ({{ from_snapshot }}, {{ to_snapshot }}) and namespace is not null
-    group by package
-    having min(namespace) = max(namespace)
-),
+{% include 'named.sql' %},
 
 held as (
     select

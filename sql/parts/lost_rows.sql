@@ -1,13 +1,5 @@
 {#- Step "lost_rows", of which the macro lost says what it is, and those before it: "before" and "after", the specs of the two snapshots. -#}
-named as (
-    select
-        package,
-        min(namespace) as namespace,
-    from specs
-    where snapshot in ({{ from_snapshot }}, {{ to_snapshot }}) and namespace is not null
-    group by package
-    having min(namespace) = max(namespace)
-),
+{% include 'named.sql' %},
 
 -- A build compares each snapshot with its previous one, and keeps what it finds: these are not compared again.
 kept as (
